@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+"""The project's commands: ``./run.py serve``, ``./run.py test`` and the tools beside them.
+
+It needs nothing but Python. Where the packages of requirements.txt are missing it makes ``.venv`` beside itself,
+installs them there and goes on inside it; where they are there it stays in the interpreter it was started with.
+It works from any directory: paths that the user names are relative to where the user is.
+"""
+import sys
+
+if sys.version_info < (3, 11):  # checked before anything that an older Python 3 could not import or run
+    sys.exit("run.py: needs Python 3.11 or newer, and this is %d.%d" % sys.version_info[:2])
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import subprocess
+import unittest
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+ROOT = Path(__file__).resolve().parent
+TESTS = ROOT / "tests"
+DEFAULT_CONFIG = ROOT / "configs" / "todoList-serve.yaml"
+LEAST_COVERAGE = 97  # percent, branches included
+
+SUITES = {
+    "all": ("unit", "integration", "e2e"),
+    "unit": ("unit",),
+    "integration": ("integration",),
+    "e2e": ("e2e",),
+    "reliability": ("reliability",),  # takes long, so it is no part of "all"
+}
+
+
+# --- The commands ----------------------------------------------------------------------------------------------------
+
+def serve(args: Sequence[str]) -> int:
+    """Serve in this process; the options are the server's own."""
+    parser = Parser(prog="run.py serve", add_help=False)
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
+    options, server_options = parser.parse_known_args(args)
+    need("requirements.txt")
+    config = options.config.absolute()
+    os.chdir(ROOT)  # the default config stores under ./var/, which is the project's wherever the user is
+    from taskservice.tornado.server import main as server_main
+    return server_main(["--config", str(config), *server_options])
+
+
+def test(args: Sequence[str]) -> int:
+    """Run tests in this process, so that ``coverage run ./run.py test`` measures them."""
+    options = test_options(args)
+    need("requirements.txt", "requirements-dev.txt")
+    sys.path[:0] = [str(TESTS), str(ROOT)]
+    named = [name for target in options.tests for name in names_of(target)]
+    os.chdir(ROOT)
+    return run_tests(named if options.tests else suite_names(options.suite), verbosity=2 if options.verbose else 1)
+
+
+def coverage(args: Sequence[str]) -> int:
+    """Run tests under coverage and report it; to cover less than LEAST_COVERAGE is to fail."""
+    args = args[1:] if args[:1] == ["--"] else args
+    test_options(args)  # a slip in the options, or --help, ends here
+    need("requirements.txt", "requirements-dev.txt")
+    files = [f"--rcfile={ROOT / 'pyproject.toml'}", f"--data-file={ROOT / '.coverage'}"]
+    source = ["--branch", f"--source={ROOT / 'taskservice'}"]
+    tested = tool("coverage", "run", *files, *source, __file__, "test", *args, cwd=None)
+    reported = tool("coverage", "report", *files, f"--fail-under={LEAST_COVERAGE}")
+    return tested or reported
+
+
+def lint(args: Sequence[str]) -> int:
+    """Check the style with flake8."""
+    options = paths_options("run.py lint", args)
+    need("requirements.txt")
+    return tool("flake8", *sources(options.paths))
+
+
+def typecheck(args: Sequence[str]) -> int:
+    """Check the types with mypy."""
+    options = paths_options("run.py typecheck", args)
+    need("requirements.txt")
+    return tool("mypy", *sources(options.paths))
+
+
+class Command(NamedTuple):
+    """A command of this script: what runs it, and its line in the help."""
+
+    run: Callable[[Sequence[str]], int]
+    arguments: str
+    help: str
+
+
+COMMANDS = {
+    "serve": Command(serve, "[server options]", "start the service (serve --help: its options)"),
+    "test": Command(test, "[-v] [--suite NAME] [tests]", "run all tests, a suite, or the files, folders, names given"),
+    "lint": Command(lint, "[paths]", "check the style with flake8"),
+    "typecheck": Command(typecheck, "[paths]", "check the types with mypy"),
+    "coverage": Command(coverage, "[-- test arguments]", f"test and report coverage; below {LEAST_COVERAGE}% fails"),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that argv names; return the exit code: 0 done, 1 it failed, 2 it was not understood."""
+    name, args = (argv[0], argv[1:]) if argv else ("--help", [])
+    if name in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if argv else 2
+    if name not in COMMANDS:
+        print(f"run.py: no command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[name].run(args)
+    except KeyboardInterrupt:
+        return 130  # what a shell says of a command that Ctrl-C ended
+
+
+def usage() -> str:
+    """The help: a line for each command."""
+    lines = [f"  {name + ' ' + command.arguments:<36} {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(["usage: run.py COMMAND [arguments]", "", *lines])
+
+
+# --- Options and paths -----------------------------------------------------------------------------------------------
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit with code 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def test_options(args: Sequence[str]) -> argparse.Namespace:
+    """The options of ``test``: tests, suite, verbose."""
+    parser = Parser(prog="run.py test", description="Run tests: all of a suite, or those named.")
+    parser.add_argument("tests", nargs="*", help="files, folders, or dotted names such as unit.datamodel_test")
+    parser.add_argument("--suite", choices=SUITES, default="all", help="all (the default) is unit, integration and e2e")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name each test")
+    return parser.parse_args(args)
+
+
+def paths_options(prog: str, args: Sequence[str]) -> argparse.Namespace:
+    """The options of a checker: paths."""
+    parser = Parser(prog=prog)
+    parser.add_argument("paths", nargs="*", help="files or folders; without any, all of the project's code")
+    return parser.parse_args(args)
+
+
+def sources(paths: Sequence[str]) -> list[str]:
+    """The Python code to check, as seen from ROOT: the user's paths, or all of the project's."""
+    if paths:
+        return [os.path.relpath(path, ROOT) for path in paths]
+    return [name for name in ("./taskservice", "./tests", "./benchmarks", "run.py") if (ROOT / name).exists()]
+
+
+def tool(module: str, *args: str, cwd: Path | None = ROOT) -> int:
+    """Run a Python tool (``python -m module``) at ROOT, where its config is; return its exit code."""
+    return subprocess.call([sys.executable, "-m", module, *args], cwd=cwd)
+
+
+# --- Tests -----------------------------------------------------------------------------------------------------------
+
+def suite_names(suite: str) -> list[str]:
+    """The dotted names of all test modules of a suite."""
+    return [name for folder in SUITES[suite] for name in module_names(TESTS / folder)]
+
+
+def names_of(target: str) -> list[str]:
+    """The dotted names that a file, a folder or a dotted name stands for; exits with code 2 at a path that is not."""
+    path = Path(target).resolve()
+    if path == TESTS:
+        return suite_names("all")
+    if path.exists():
+        return module_names(path)
+    if "/" in target or target.endswith(".py"):
+        print(f"run.py test: {target}: no such file or folder", file=sys.stderr)
+        sys.exit(2)
+    name = target.removeprefix("tests.")  # one name for a module, so that it is not imported twice
+    folder = TESTS.joinpath(*name.split("."))
+    return module_names(folder) if folder.is_dir() else [name]
+
+
+def module_names(path: Path) -> list[str]:
+    """The dotted names of a test file, or of those in a folder."""
+    return [module_name(file) for file in ([path] if path.is_file() else sorted(path.rglob("*_test.py")))]
+
+
+def module_name(file: Path) -> str:
+    """The name to import a test file by: the one that ``unittest discover tests`` gives it.
+
+    A file from elsewhere is named by itself, and its folder put on sys.path.
+    """
+    if file.is_relative_to(TESTS):
+        return ".".join(file.relative_to(TESTS).with_suffix("").parts)
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+    return file.stem
+
+
+def run_tests(names: Sequence[str], verbosity: int) -> int:
+    """Run the tests of these dotted names; return 0 when there were some and all passed."""
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
+    found = suite.countTestCases()
+    result = runner(verbosity).run(suite)
+    if not found:
+        print("run.py test: no tests found", file=sys.stderr)
+    if "CI" in os.environ and isinstance(result, CountingResult):
+        print(result.tally(), flush=True)
+    return 0 if found and result.wasSuccessful() else 1
+
+
+def runner(verbosity: int) -> unittest.TextTestRunner:
+    """A runner that shows and warns as ``python -m unittest`` does, and counts."""
+    return unittest.TextTestRunner(
+        verbosity=verbosity,
+        warnings=None if sys.warnoptions else "default",
+        resultclass=CountingResult,  # type: ignore[arg-type]  # typeshed has the stream that it hands over as another
+    )
+
+
+class CountingResult(unittest.TextTestResult):
+    """unittest's own result, which keeps no count of the tests that passed, with such a count."""
+
+    passed = 0
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        """Note that a test passed."""
+        super().addSuccess(test)
+        self.passed += 1
+
+    def tally(self) -> str:
+        """The line that CI counts by. A test fails once, however many of its subtests do."""
+        bad = [case for case, _ in self.failures + self.errors] + list(self.unexpectedSuccesses)
+        failed = {getattr(case, "test_case", case).id() for case in bad}
+        skipped = {getattr(case, "test_case", case).id() for case, _ in self.skipped} - failed
+        return f"{self.passed + len(self.expectedFailures)} passed, {len(failed)} failed, {len(skipped)} skipped"
+
+
+# --- The environment -------------------------------------------------------------------------------------------------
+
+VENV = ROOT / ".venv"
+VENV_PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "run.py-stamp"  # which requirements files, by their hashes, are installed in VENV
+UNFINISHED = "unfinished\n"    # what STAMP says while they are being installed
+
+JUST_INSTALLED = "RUN_PY_JUST_INSTALLED"  # the environment variable that keeps it from doing so again and again
+
+IMPORT_NAMES = {"pyyaml": "yaml"}  # where it is not the package's name with underscores
+
+
+def need(*requirements: str) -> None:
+    """Go on where the packages of requirements.txt can be imported: here, or else in VENV, installed there first.
+
+    ``requirements`` are the files to install, should that be needed. Exits with a message when it fails.
+    """
+    just_installed = os.environ.pop(JUST_INSTALLED, None)
+    if not missing():
+        return
+    if just_installed:
+        sys.exit(f"run.py: cannot import {', '.join(missing())}, though installed in {VENV}; remove that folder")
+    try:
+        if not is_installed(requirements) or inside_venv():
+            install(requirements)
+            os.environ[JUST_INSTALLED] = "yes"
+        os.execv(VENV_PYTHON, [str(VENV_PYTHON), __file__, *sys.argv[1:]])
+    except OSError as error:
+        sys.exit(f"run.py: cannot install in {VENV}: {error}")
+
+
+def missing() -> list[str]:
+    """The packages of requirements.txt that cannot be imported; those that only hold types do not count."""
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    matches = [re.match(r"[A-Za-z0-9][\w.-]*", line) for line in lines]
+    packages = [match[0].lower() for match in matches if match]
+    code = [name for name in packages if not name.startswith("types-") and not name.endswith("-stubs")]
+    modules = [IMPORT_NAMES.get(name, name.replace("-", "_")) for name in code]
+    return [module for module in modules if importlib.util.find_spec(module) is None]
+
+
+def inside_venv() -> bool:
+    """Whether the running interpreter is that of VENV."""
+    return Path(sys.prefix).resolve() == VENV
+
+
+def install(requirements: Sequence[str]) -> None:
+    """Make VENV where there is none that works, and install the files in it; exits with a message when that fails."""
+    with one_at_a_time() as lock:
+        if is_installed(requirements) and not inside_venv():
+            return  # another run did it while this one waited
+        print(f"run.py: installing {' and '.join(requirements)} in {VENV} (once; takes a minute)", file=sys.stderr)
+        if read_stamp() == UNFINISHED or not has_pip():
+            make_venv(lock)
+        for file in requirements:
+            install_file(file, lock)
+
+
+def make_venv(lock: int) -> None:
+    """Make VENV anew; exits with a message when that fails."""
+    if holding(lock, [sys.executable, "-m", "venv", "--clear", str(VENV)]):
+        sys.exit(f"run.py: could not make {VENV} (the reason is above; without venv: apt install python3-venv)")
+
+
+def install_file(file: str, lock: int) -> None:
+    """Install one requirements file in VENV and stamp it; exits with a message when that fails.
+
+    A pip that fails leaves what was there; only one that was killed leaves VENV in doubt, and STAMP saying so.
+    """
+    others = [line for line in read_stamp().splitlines(keepends=True) if not line.startswith(f"{file} ")]
+    STAMP.write_text(UNFINISHED, "utf-8")
+    pip = [str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    code = holding(lock, [*pip, "-r", str(ROOT / file)])
+    if code >= 0:
+        STAMP.write_text("".join(others + [stamp_line(file)] * (code == 0)), "utf-8")
+    if code:
+        sys.exit(f"run.py: pip could not install {file} in {VENV} (is the network there?)")
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[int]:
+    """Hold a lock, so that of runs started together one installs and the others wait; yields its descriptor."""
+    with open(ROOT / "requirements.txt", "rb") as lock:  # a file of the project, so that none is left behind
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
+
+
+def holding(lock: int, command: Sequence[str]) -> int:
+    """Run a command that holds the lock to its own end, even when this script is killed before; return its code."""
+    return subprocess.call(command, pass_fds=[lock], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+
+def has_pip() -> bool:
+    """Whether VENV is there and can install something."""
+    command = [str(VENV_PYTHON), "-m", "pip", "--version"]
+    return VENV_PYTHON.exists() and subprocess.run(command, capture_output=True).returncode == 0
+
+
+def is_installed(requirements: Sequence[str]) -> bool:
+    """Whether these files, as they are now, have been installed in VENV."""
+    stamped = read_stamp().splitlines(keepends=True)
+    return VENV_PYTHON.exists() and all(stamp_line(file) in stamped for file in requirements)
+
+
+def read_stamp() -> str:
+    """What STAMP says; nothing where there is none."""
+    return STAMP.read_text("utf-8") if STAMP.exists() else ""
+
+
+def stamp_line(file: str) -> str:
+    """The line in STAMP that says that a requirements file, as it is now, is installed."""
+    return f"{file} {hashlib.sha256((ROOT / file).read_bytes()).hexdigest()}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

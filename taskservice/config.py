@@ -1,0 +1,98 @@
+"""The YAML config, checked against `schema/config-v1.0.json`; an error names the key."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from taskservice import read_schema
+from taskservice.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the service is told to be: its name, its engine, its logging."""
+
+    service_name: str = "TodoList"
+    task_db: Mapping[str, Any] | None = None
+    logging: Mapping[str, Any] | None = None
+
+
+def read_config(path: str | Path) -> Config:
+    """Read a config file; raises ConfigError, which names the file and what is wrong in it."""
+    try:
+        return parse_config(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise ConfigError(f"{path}: {reason}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse_config(text: str) -> Config:
+    """Make a config of YAML; raises ConfigError, in one line, with every key that is wrong."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not YAML: {' '.join(str(error).split())}") from error
+    document = {} if document is None else document
+    if problems := list(_problems(document)):
+        raise ConfigError("; ".join(problems))
+    service = document.get("service") or {}
+    return Config(
+        service_name=service.get("name", Config.service_name),
+        task_db=document.get("task-db"),
+        logging=document.get("logging"))
+
+
+def _problems(document: Any) -> Iterator[str]:
+    validator = jsonschema.Draft7Validator(read_schema("config-v1.0"))
+    for error in validator.iter_errors(document):
+        where = ".".join(str(part) for part in error.absolute_path)
+        if error.validator == "additionalProperties":
+            yield from _unknown_keys(where, error)
+        else:
+            yield f"{where or 'the config'}: {_expectation(error)}"
+
+
+def _unknown_keys(where: str, error: jsonschema.ValidationError) -> Iterator[str]:
+    known = _known_keys(error)
+    instance: Any = error.instance
+    for key in instance:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected {' or '.join(known)}"
+            yield f"{where + '.' if where else ''}{key}: unknown key, {hint}"
+
+
+def _expectation(error: jsonschema.ValidationError) -> str:
+    match error.validator:
+        case "type":
+            return f"expected {_kind(error.validator_value)}, got {_shown(error.instance)}"
+        case "const":
+            return f"expected {error.validator_value!r}, got {_shown(error.instance)}"
+        case "minProperties" | "maxProperties":
+            return f"expected exactly one of {', '.join(_known_keys(error))}"
+        case "minLength":
+            return "expected a text that is not empty"
+        case "required":
+            return f"expected the key {error.message.split()[0]}"
+        case _:
+            return str(error.message)
+
+
+def _known_keys(error: jsonschema.ValidationError) -> list[str]:
+    schema: Any = error.schema
+    return list(schema["properties"])
+
+
+def _kind(types: Any) -> str:
+    return " or ".join([types] if isinstance(types, str) else types)
+
+
+def _shown(value: Any) -> str:
+    return "a mapping" if isinstance(value, Mapping) else repr(value)

@@ -1,0 +1,114 @@
+"""What the SQL engines share: the columns of a task, the statement of a page, the migrations.
+
+The table `tasks` has the task as JSON (`body`) and, derived from it, what lists filter and sort by.
+Statements use `$1, $2, …` in the order of their first occurrence, which asyncpg and apsw both take.
+"""
+
+import re
+from importlib.resources import files
+from typing import Any
+
+from taskservice.datamodel import (
+    NO_DUE_DATE, StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort, search_text)
+from taskservice.errors import StoreVersionError
+
+TITLE_KEY_LENGTH = 200
+"""How many characters of a title its index holds (PostgreSQL's entries have a size limit)."""
+
+SORT_COLUMNS = {
+    TaskSort.CREATED: ("id",),
+    TaskSort.UPDATED: ("revision", "id"),
+    TaskSort.DUE_DATE: ("due_date", "id"),
+    TaskSort.PRIORITY: ("priority", "id"),
+    TaskSort.TITLE: ("title_key", "title", "id"),
+}
+
+TASK_COLUMNS = (
+    "id", "revision", "body", "title_key", "title", "completed", "priority", "due_date", "search")
+
+
+def task_row(task: StoredTask) -> tuple[Any, ...]:
+    """Return the values of TASK_COLUMNS for a task; a missing due date is NO_DUE_DATE."""
+    entry: TaskEntry = task.entry
+    due_date = NO_DUE_DATE if entry.due_date is None else float(entry.due_date)
+    return (
+        task.id, task.revision, task.body.decode(), entry.title[:TITLE_KEY_LENGTH], entry.title,
+        bool(entry.completed), (entry.priority or TaskPriority.NONE).rank, due_date,
+        search_text(entry))
+
+
+class _Arguments(list[Any]):
+    """The arguments of a statement; adding one gives its placeholder."""
+
+    def add(self, value: Any) -> str:
+        self.append(value)
+        return f"${len(self)}"
+
+
+def page_sql(query: TaskQuery, *, contains: str) -> tuple[str, list[Any]]:
+    """Return the statement of a page, and its arguments; it selects id, revision, body.
+
+    It asks for one task more than the limit: that one tells whether there are more. `contains` is
+    the name of the engine's function (text, part) that answers a position, 0 for none.
+    """
+    arguments = _Arguments()
+    conditions = _filters(query, contains, arguments)
+    columns = SORT_COLUMNS[query.sort]
+    if query.after is not None:
+        position = _position(query.sort, *query.after)
+        values = ", ".join(arguments.add(value) for value in position)
+        operator = "<" if query.descending else ">"
+        conditions.append(f"({', '.join(columns)}) {operator} ({values})")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    direction = " DESC" if query.descending else ""
+    order = ", ".join(column + direction for column in columns)
+    limit = arguments.add(query.limit + 1)
+    statement = f"SELECT id, revision, body FROM tasks{where} ORDER BY {order} LIMIT {limit}"
+    return statement, arguments
+
+
+def _filters(query: TaskQuery, contains: str, arguments: _Arguments) -> list[str]:
+    conditions = []
+    if query.completed is not None:
+        conditions.append(f"completed = {arguments.add(query.completed)}")
+    if query.priorities:
+        ranks = sorted(priority.rank for priority in query.priorities)
+        conditions.append(f"priority IN ({', '.join(arguments.add(rank) for rank in ranks)})")
+    if query.due_after is not None:
+        conditions.append(f"due_date > {arguments.add(float(query.due_after))}")
+    if query.due_before is not None:
+        conditions.append(f"due_date < {arguments.add(float(query.due_before))}")
+    if query.due_after is not None or query.due_before is not None:
+        conditions.append(f"due_date < {arguments.add(NO_DUE_DATE)}")
+    conditions += [f"{contains}(search, {arguments.add(word)}) > 0" for word in query.words]
+    return conditions
+
+
+def _position(sort: TaskSort, key: Any, task_id: str) -> tuple[Any, ...]:
+    match sort:
+        case TaskSort.CREATED:
+            return (task_id,)
+        case TaskSort.TITLE:
+            return (key[:TITLE_KEY_LENGTH], key, task_id)
+        case TaskSort.DUE_DATE:
+            return (float(key), task_id)
+        case _:
+            return (key, task_id)
+
+
+def migrations(engine: str, version: int) -> list[tuple[int, str]]:
+    """Return number and text of the SQL files that a store of `version` has yet to run, in order.
+
+    They are `migrations/<engine>/NNNN_<what>.sql` in this package; a new store has version 0.
+    Raises StoreVersionError when the store is of a later version than any file here.
+    """
+    folder = files(__package__) / "migrations" / engine
+    known = sorted(
+        (int(match[1]), file.read_text(encoding="utf-8"))
+        for file in folder.iterdir()
+        if (match := re.fullmatch(r"(\d{4})_\w+\.sql", file.name)))
+    if version > known[-1][0]:
+        raise StoreVersionError(
+            f"the {engine} store is of version {version}, and this taskservice knows versions up "
+            f"to {known[-1][0]}: upgrade taskservice")
+    return [migration for migration in known if migration[0] > version]

@@ -1,0 +1,156 @@
+"""A folder of `ID.json` files that hold a task each: atomic, durable, and blocking.
+
+A file is written beside its place, flushed to disk, and renamed; then the folder is flushed (the
+order that survives a power cut, see LWN 457667 "Ensuring data reaches disk"). Its modification
+time, in whole microseconds, is the task's revision. The modification time of `.lock`, which one
+process holds at a time, is the revision of the last deletion.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from taskservice import LOGGER_NAME
+from taskservice.datamodel import StoredTask
+from taskservice.errors import (
+    BadInputError, StoreError, StoreFullError, StoreInUseError, StoreUnavailableError)
+from taskservice.utils import logutils
+from taskservice.validation import parse_task
+
+MAX_ID_LENGTH = 200
+"""How long an id can be: a file's name has at most 255 bytes."""
+
+_ID = re.compile(r"[a-zA-Z0-9-]{1,%d}" % MAX_ID_LENGTH)
+_TASK_FILE = re.compile(rf"({_ID.pattern})\.json")
+_LEFT_OVER = re.compile(rf"\.{_ID.pattern}\.tmp")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class TaskFolder:
+    """The tasks of one folder; every method blocks, and raises StoreError when the disk fails."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+        self._folder_fd = -1
+        self._lock_fd = -1
+
+    def path(self, task_id: str) -> Path:
+        """Return the task's file; raises BadInputError for an id that is no file's name."""
+        if not _ID.fullmatch(task_id):
+            raise BadInputError(f"an id is 1 to {MAX_ID_LENGTH} letters, digits and hyphens")
+        return self._folder / f"{task_id}.json"
+
+    def open(self) -> tuple[list[StoredTask], dict[str, StoredTask], int]:
+        """Take the folder, making it when it is not there, and read it.
+
+        Returns its tasks in the order of their revisions, what is not a task by its id, and the
+        last revision there is a trace of. Raises StoreInUseError when another process has it.
+        """
+        try:
+            with self._translated():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._folder_fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+                self._take_lock()
+                return self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock_fd = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreInUseError(f"another process is using the folder {self._folder}") from error
+
+    def close(self) -> None:
+        """Leave the folder to others."""
+        for fd in (self._lock_fd, self._folder_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._lock_fd = self._folder_fd = -1
+
+    def _read(self) -> tuple[list[StoredTask], dict[str, StoredTask], int]:
+        tasks: list[StoredTask] = []
+        damaged: dict[str, StoredTask] = {}
+        for name in os.listdir(self._folder_fd):
+            if _LEFT_OVER.fullmatch(name):
+                os.unlink(name, dir_fd=self._folder_fd)
+            elif match := _TASK_FILE.fullmatch(name):
+                self._read_task(match[1], tasks, damaged)
+        tasks.sort(key=lambda task: task.revision)
+        last = os.fstat(self._lock_fd).st_mtime_ns // 1000
+        return tasks, damaged, max([last, *(t.revision for t in (*tasks, *damaged.values()))])
+
+    def _read_task(
+        self, task_id: str, tasks: list[StoredTask], damaged: dict[str, StoredTask]
+    ) -> None:
+        path = self.path(task_id)
+        revision = path.stat(follow_symlinks=False).st_mtime_ns // 1000
+        try:
+            tasks.append(StoredTask.of(task_id, revision, parse_task(path.read_bytes())))
+        except (OSError, BadInputError) as error:
+            logger = logging.getLogger(LOGGER_NAME)
+            logutils.log(
+                logger, logging.ERROR, message="DAMAGED TASK", file=str(path), reason=str(error))
+            damaged[task_id] = StoredTask(task_id, revision, b"")
+
+    def write(self, tasks: Sequence[StoredTask]) -> None:
+        """Put all the tasks into their files, durably, or none (but for a crash in between).
+
+        Raises StoreFullError when there is no room.
+        """
+        names = [(f".{self.path(task.id).stem}.tmp", f"{task.id}.json") for task in tasks]
+        with self._translated():
+            try:
+                for task, (temporary, _) in zip(tasks, names):
+                    self._write_file(temporary, task)
+                for temporary, name in names:
+                    os.rename(
+                        temporary, name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
+                os.fsync(self._folder_fd)
+            except OSError:
+                for temporary, _ in names:
+                    with suppress(OSError):
+                        os.unlink(temporary, dir_fd=self._folder_fd)
+                raise
+
+    def _write_file(self, name: str, task: StoredTask) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        fd = os.open(name, flags, 0o644, dir_fd=self._folder_fd)
+        try:
+            rest = memoryview(task.body + b"\n")
+            while rest:  # a write may be short, e.g. just before the disk is full
+                rest = rest[os.write(fd, rest):]
+            _set_revision(fd, task.revision)
+        finally:
+            os.close(fd)
+
+    def delete(self, task_id: str, revision: int) -> None:
+        """Remove the task's file, durably; its revision is kept first."""
+        name = self.path(task_id).name
+        with self._translated():
+            _set_revision(self._lock_fd, revision)
+            os.unlink(name, dir_fd=self._folder_fd)
+            os.fsync(self._folder_fd)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise StoreFullError(f"no room in {self._folder}: {error.strerror}") from error
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise StoreUnavailableError(f"{self._folder}: {error.strerror}") from error
+            raise StoreError(f"{self._folder}: {error}") from error
+
+
+def _set_revision(fd: int, revision: int) -> None:
+    os.utime(fd, ns=(revision * 1000, revision * 1000))
+    os.fsync(fd)

@@ -1,0 +1,404 @@
+"""The contract of a store, and the two engines for tests and debugging: memory and files."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import replace
+from heapq import nlargest, nsmallest
+from itertools import islice, takewhile
+from operator import gt, lt
+from os import PathLike
+from typing import Any, Self, TypeVar
+
+from taskservice.database.task_folder import TaskFolder
+from taskservice.datamodel import (
+    Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery,
+    TaskSort)
+from taskservice.errors import (
+    ChangesExpiredError, ConfigError, DamagedTaskError, IdempotencyKeyReusedError,
+    StaleRevisionError, StoreUnavailableError, TaskExistsError, TaskNotFoundError)
+
+Result = TypeVar("Result")
+
+Clock = Callable[[], int]
+"""Microseconds since the epoch."""
+
+IDEMPOTENCY_KEY_LIFETIME = 24 * 3600 * 1_000_000
+"""How long a key is kept, in microseconds."""
+
+
+LONG_READ = 2_000
+"""Among how many tasks a page is searched and sorted on the event loop, at the most."""
+
+
+def system_clock() -> int:
+    """Return the wall clock's time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class AbstractTodoListDB(ABC):
+    """A store of tasks.
+
+    Every acknowledged write of a task gets the store's next revision, `max(last + 1, now in
+    microseconds)`: revisions only grow and never repeat, also across restarts and processes. An
+    acknowledged write is there (as durably as the engine promises); one that raised did not
+    happen, unless the error is a `StoreError`: then it happened whole or not at all. Reads see
+    every write that was acknowledged before they began. Every method may raise `StoreError`.
+
+    Use it as `async with engine:`, or call `start` and `stop`.
+    """
+
+    name: str
+    """The engine's name in the config and the metrics."""
+
+    shared = True
+    """Whether several processes can use one store at once."""
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, options: Any) -> Self:
+        """Make the engine from what the config has under its name, e.g. a folder or a mapping."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Open the store, making it when it is not there; StoreInUseError, StoreVersionError."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Let writes in flight end, then close the store; may be called twice."""
+
+    @abstractmethod
+    async def revision(self) -> int:
+        """Return the revision of the last write; 0 for a store never written to."""
+
+    async def create_task(
+        self, task_id: str, entry: TaskEntry, key: IdempotencyKey | None = None
+    ) -> Created:
+        """Create one task: `create_tasks` with a single one."""
+        return await self.create_tasks([(task_id, entry)], key)
+
+    @abstractmethod
+    async def create_tasks(
+        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+    ) -> Created:
+        """Create all the tasks or none, each with a revision of its own, in order.
+
+        With a `key` seen in the last 24 hours, nothing is written and the first outcome comes
+        back, `replayed`; a create that failed leaves no key. A second call waits for the first.
+        Raises TaskExistsError (of the first id that is taken, also within `tasks`) and
+        IdempotencyKeyReusedError (the key came with another digest).
+        """
+
+    @abstractmethod
+    async def read_task(self, task_id: str) -> StoredTask:
+        """Return a task; raises TaskNotFoundError."""
+
+    @abstractmethod
+    async def update_task(
+        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+    ) -> StoredTask:
+        """Replace a task, if its revision is one of `expected` (None: whatever it is); atomic.
+
+        Raises TaskNotFoundError, and then StaleRevisionError.
+        """
+
+    @abstractmethod
+    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+        """Delete a task on the same condition as `update_task`; return the deletion's revision."""
+
+    @abstractmethod
+    async def read_page(self, query: TaskQuery) -> TaskPage:
+        """Return the tasks that `query` asks for, and the revision of the store they are of.
+
+        A walk by `after` neither skips nor repeats a task that is not itself written meanwhile.
+        """
+
+    @abstractmethod
+    async def read_changes(self, since: int | None, limit: int) -> ChangePage:
+        """Return at most `limit` changes after `since`, in the order of their revisions.
+
+        Each id's latest change is there, superseded ones are not. The page's revision is the one
+        to go on from: that of its last change or, where it has them all, the store's. None for
+        `since` means from the beginning. A change that is yet to commit never gets a revision
+        that a reader has gone past. Raises ChangesExpiredError when deletions after `since` may
+        be forgotten, or `since` is beyond the store's revision.
+        """
+
+
+def next_revision(last: int, clock: Clock) -> int:
+    """Return the revision of the next write: greater than `last`, and telling the time."""
+    return max(last + 1, clock())
+
+
+class InMemoryTodoListDB(AbstractTodoListDB):
+    """Tasks in a dict, gone with the process; what it hands out cannot be changed."""
+
+    name = "memory"
+    shared = False
+
+    def __init__(self, *, clock: Clock = system_clock) -> None:
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._open = False
+        self._revision = 0
+        self._kept_since = 0
+        self._tasks: dict[str, StoredTask] = {}
+        self._ids: list[str] = []
+        # Id -> revision of its latest write, deletions too; a dict keeps the order of writes.
+        self._latest: dict[str, int] = {}
+        self._keys: dict[tuple[str, str], tuple[IdempotencyKey, Created, int]] = {}
+
+    @classmethod
+    def from_config(cls, options: Any) -> Self:
+        """Take no options; raises ConfigError for any."""
+        if options is not None:
+            raise ConfigError("task-db.memory: takes no options, expected null")
+        return cls()
+
+    async def start(self) -> None:
+        """Begin; what is there stays there."""
+        self._open = True
+
+    async def stop(self) -> None:
+        """End, when the write in flight has ended."""
+        async with self._lock:
+            self._open = False
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StoreUnavailableError(f"the {self.name} store is not open")
+
+    async def revision(self) -> int:
+        """Return the revision of the last write."""
+        self._check_open()
+        return self._revision
+
+    async def create_tasks(
+        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+    ) -> Created:
+        """Create all the tasks or none."""
+        async with self._lock:
+            self._check_open()
+            if key is not None and (earlier := self._replay(key)) is not None:
+                return earlier
+            made = self._make(tasks)
+            await self._persist(made)
+            for task in made:
+                self._put(task)
+            created = Created(tuple((task.id, task.revision) for task in made))
+            if key is not None:
+                self._keys[key.owner, key.key] = (key, created, self._clock())
+            return created
+
+    def _replay(self, key: IdempotencyKey) -> Created | None:
+        """Return what an earlier call with this key created, after forgetting expired keys."""
+        expiry = self._clock() - IDEMPOTENCY_KEY_LIFETIME
+        while self._keys and (oldest := next(iter(self._keys.items())))[1][2] <= expiry:
+            del self._keys[oldest[0]]
+        if (key.owner, key.key) not in self._keys:
+            return None
+        earlier, created, _ = self._keys[key.owner, key.key]
+        if earlier.digest != key.digest:
+            raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
+        return replace(created, replayed=True)
+
+    def _make(self, tasks: Sequence[tuple[str, TaskEntry]]) -> list[StoredTask]:
+        made: dict[str, StoredTask] = {}
+        revision = self._revision
+        for task_id, entry in tasks:
+            if (taken := made.get(task_id) or self._find(task_id)) is not None:
+                raise TaskExistsError(task_id, taken.revision)
+            revision = next_revision(revision, self._clock)
+            made[task_id] = StoredTask.of(task_id, revision, entry)
+        return list(made.values())
+
+    def _find(self, task_id: str) -> StoredTask | None:
+        """Return what is under this id."""
+        return self._tasks.get(task_id)
+
+    async def read_task(self, task_id: str) -> StoredTask:
+        """Return a task."""
+        self._check_open()
+        if (task := self._tasks.get(task_id)) is None:
+            raise TaskNotFoundError(task_id)
+        return task
+
+    def _expect(self, task_id: str, expected: Collection[int] | None) -> None:
+        if (task := self._find(task_id)) is None:
+            raise TaskNotFoundError(task_id)
+        if expected is not None and task.revision not in expected:
+            raise StaleRevisionError(task_id, task.revision)
+
+    async def update_task(
+        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+    ) -> StoredTask:
+        """Replace a task."""
+        async with self._lock:
+            self._check_open()
+            self._expect(task_id, expected)
+            task = StoredTask.of(task_id, next_revision(self._revision, self._clock), entry)
+            await self._persist([task])
+            self._put(task)
+            return task
+
+    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+        """Delete a task."""
+        async with self._lock:
+            self._check_open()
+            self._expect(task_id, expected)
+            revision = next_revision(self._revision, self._clock)
+            await self._persist_deletion(task_id, revision)
+            if self._tasks.pop(task_id, None) is not None:
+                del self._ids[bisect_left(self._ids, task_id)]
+            self._record(task_id, revision)
+            return revision
+
+    def _put(self, task: StoredTask) -> None:
+        if task.id not in self._tasks:
+            insort(self._ids, task.id)
+        self._tasks[task.id] = task
+        self._record(task.id, task.revision)
+
+    def _record(self, task_id: str, revision: int) -> None:
+        self._latest.pop(task_id, None)
+        self._latest[task_id] = self._revision = revision
+
+    async def _persist(self, tasks: Sequence[StoredTask]) -> None:
+        """Keep what is about to be put; raises StoreError when it cannot be kept."""
+
+    async def _persist_deletion(self, task_id: str, revision: int) -> None:
+        """Keep that a task is about to be deleted; raises StoreError when it cannot be kept."""
+
+    async def read_page(self, query: TaskQuery) -> TaskPage:
+        """Return a page; one that may have to look at very many tasks is made in a thread."""
+        self._check_open()
+        revision = self._revision
+        by_id = query.sort is TaskSort.CREATED
+        found = self._from_position(query) if by_id else iter(self._tasks.values())
+        if len(self._ids) <= LONG_READ or by_id and not query.filtered:
+            tasks = _select(found, query)
+        else:
+            tasks = await asyncio.to_thread(_select, tuple(found), query)
+        return TaskPage(revision, tuple(tasks[:query.limit]), len(tasks) > query.limit)
+
+    def _from_position(self, query: TaskQuery) -> Iterator[StoredTask]:
+        """Go through the tasks by id, from the query's position on."""
+        start, stop = 0, len(self._ids)
+        if query.after is not None and query.descending:
+            stop = bisect_left(self._ids, query.after[1])
+        elif query.after is not None:
+            start = bisect_right(self._ids, query.after[1])
+        indices = range(stop - 1, start - 1, -1) if query.descending else range(start, stop)
+        return (self._tasks[self._ids[index]] for index in indices)
+
+    async def read_changes(self, since: int | None, limit: int) -> ChangePage:
+        """Return changes; those of before the process began are not kept."""
+        self._check_open()
+        if since is not None and not self._kept_since <= since <= self._revision:
+            raise ChangesExpiredError(
+                f"changes since {since} are not kept, only since {self._kept_since}"
+                f" and up to {self._revision}")
+        after = -1 if since is None else since
+        newer = takewhile(lambda item: item[1] > after, reversed(self._latest.items()))
+        changes = [Change(id_, rev, self._tasks.get(id_)) for id_, rev in list(newer)[::-1]]
+        complete = len(changes) <= limit
+        return ChangePage(
+            self._revision if complete else changes[limit - 1].revision, tuple(changes[:limit]))
+
+
+def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
+    """Return the first tasks that match, one more than the limit; by id they come sorted."""
+    found = (task for task in tasks if query.matches(task.entry))
+    if query.sort is TaskSort.CREATED:
+        return list(islice(found, query.limit + 1))
+    key, after = query.sort_key, query.after
+    pick, beyond = (nlargest, lt) if query.descending else (nsmallest, gt)
+    rest = (task for task in found if after is None or beyond(key(task), after))
+    return pick(query.limit + 1, rest, key=key)
+
+
+class FileTodoListDB(InMemoryTodoListDB):
+    """One `ID.json` a task in a folder, written durably before a write is acknowledged.
+
+    Reads come from memory: the folder is this process's own while it runs. See `TaskFolder`.
+    """
+
+    name = "fs"
+
+    def __init__(self, folder: str | PathLike[str], *, clock: Clock = system_clock) -> None:
+        super().__init__(clock=clock)
+        self._folder = TaskFolder(folder)
+        self._damaged: dict[str, StoredTask] = {}
+
+    @classmethod
+    def from_config(cls, options: Any) -> Self:
+        """Take the folder's path; raises ConfigError for anything else."""
+        if not isinstance(options, str) or not options:
+            raise ConfigError("task-db.fs: expected the path of a folder")
+        return cls(options)
+
+    async def start(self) -> None:
+        """Read the folder; a file that is no task is logged, and an error when it is read."""
+        if self._open:
+            return
+        tasks, self._damaged, last = await asyncio.to_thread(self._folder.open)
+        self._tasks = {task.id: task for task in tasks}
+        self._ids = sorted(self._tasks)
+        self._latest = {task.id: task.revision for task in tasks}
+        # What was deleted before is not known: a start is a revision of its own, so that no list
+        # gets the tag that another one had.
+        self._revision = self._kept_since = next_revision(last, self._clock)
+        await super().start()
+
+    async def stop(self) -> None:
+        """Let the write in flight end, and leave the folder to others."""
+        await super().stop()
+        await asyncio.to_thread(self._folder.close)
+
+    async def read_task(self, task_id: str) -> StoredTask:
+        """Return a task; raises DamagedTaskError, naming the file, when it is not one."""
+        if task_id in self._damaged:
+            raise DamagedTaskError(f"{self._folder.path(task_id)} is not a task")
+        return await super().read_task(task_id)
+
+    def _find(self, task_id: str) -> StoredTask | None:
+        return self._damaged.get(task_id) or super()._find(task_id)
+
+    async def create_tasks(
+        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+    ) -> Created:
+        """Create all the tasks or none."""
+        return await _whole(super().create_tasks(tasks, key))
+
+    async def update_task(
+        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+    ) -> StoredTask:
+        """Replace a task, also a damaged one."""
+        return await _whole(super().update_task(task_id, entry, expected))
+
+    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+        """Delete a task, also a damaged one."""
+        return await _whole(super().delete_task(task_id, expected))
+
+    async def _persist(self, tasks: Sequence[StoredTask]) -> None:
+        await asyncio.to_thread(self._folder.write, tasks)
+        for task in tasks:
+            self._damaged.pop(task.id, None)
+
+    async def _persist_deletion(self, task_id: str, revision: int) -> None:
+        await asyncio.to_thread(self._folder.delete, task_id, revision)
+        self._damaged.pop(task_id, None)
+
+
+async def _whole(write: Coroutine[Any, Any, Result]) -> Result:
+    """Carry a write through also when its caller is cancelled: a thread cannot be called back."""
+    return await asyncio.shield(asyncio.ensure_future(write))

@@ -1,0 +1,114 @@
+"""What can go wrong, in the words of the domain; `tornado/problems.py` turns each into a status.
+
+::
+
+    TodoListError                    whatever the service raises on purpose
+    ├── ConfigError                  the configuration cannot be used; names the key
+    ├── BadInputError                the client sent something that is not acceptable
+    │   ├── MalformedBodyError       the body is not JSON in UTF-8
+    │   └── InvalidTaskError         the body is JSON, but not a task; lists every violation
+    ├── TaskNotFoundError            no task has this id
+    ├── TaskExistsError              a task has this id already
+    ├── StaleRevisionError           the task has changed since the revision that was expected
+    ├── IdempotencyKeyReusedError    the key came before, with another body
+    ├── ChangesExpiredError          the changes asked for are not kept (any more, or yet)
+    └── StoreError                   the store failed; what was asked for did not happen
+        ├── StoreUnavailableError    it is away for now: worth trying again
+        ├── StoreFullError           it has no room for a write; reads go on
+        ├── StoreInUseError          another process holds it (at start only)
+        ├── StoreVersionError        a newer taskservice made it (at start only)
+        └── DamagedTaskError         what is stored under an id is not a task
+"""
+
+from dataclasses import dataclass
+from typing import Sequence
+
+
+class TodoListError(Exception):
+    """The base of every error that the service raises on purpose."""
+
+
+class ConfigError(TodoListError):
+    """The configuration cannot be used; the message names the key and what was expected."""
+
+
+class BadInputError(TodoListError):
+    """The client sent something that is not acceptable; the message says what."""
+
+
+class MalformedBodyError(BadInputError):
+    """The body is not JSON in UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which a document breaks its schema: where (RFC 6901), and how."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidTaskError(BadInputError):
+    """The body is JSON, but not a task; `violations` has every reason."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("JSON Schema validation failed")
+        self.violations = tuple(violations)
+
+
+class TaskNotFoundError(TodoListError):
+    """No task has this id."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"'{task_id}'")
+        self.task_id = task_id
+
+
+class TaskExistsError(TodoListError):
+    """A task has this id already; `revision` is the one it has."""
+
+    def __init__(self, task_id: str, revision: int) -> None:
+        super().__init__(f"'{task_id}' exists")
+        self.task_id = task_id
+        self.revision = revision
+
+
+class StaleRevisionError(TodoListError):
+    """The task has changed since the revision that was expected; `revision` is the one it has."""
+
+    def __init__(self, task_id: str, revision: int) -> None:
+        super().__init__(f"'{task_id}' has changed")
+        self.task_id = task_id
+        self.revision = revision
+
+
+class IdempotencyKeyReusedError(TodoListError):
+    """The idempotency key came before, with another body."""
+
+
+class ChangesExpiredError(TodoListError):
+    """The changes asked for are older than what is kept, or beyond the store's revision."""
+
+
+class StoreError(TodoListError):
+    """The store failed; what was asked for did not happen."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store is away for now: worth trying again."""
+
+
+class StoreFullError(StoreError):
+    """The store has no room for a write; reads go on."""
+
+
+class StoreInUseError(StoreError):
+    """Another process holds the store."""
+
+
+class StoreVersionError(StoreError):
+    """A newer version of the service made the store."""
+
+
+class DamagedTaskError(StoreError):
+    """What is stored under an id is not a task; the message names the file or row."""

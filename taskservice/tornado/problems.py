@@ -1,0 +1,73 @@
+"""From what went wrong to what the client is told: one table of errors and their statuses."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from taskservice import errors
+from taskservice.tornado.etag import task_etag
+
+STATUS: Mapping[type[BaseException], HTTPStatus] = {
+    errors.BadInputError: HTTPStatus.BAD_REQUEST,
+    errors.TaskNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.TaskExistsError: HTTPStatus.PRECONDITION_FAILED,
+    errors.StaleRevisionError: HTTPStatus.PRECONDITION_FAILED,
+    errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ChangesExpiredError: HTTPStatus.GONE,
+    errors.StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StoreFullError: HTTPStatus.INSUFFICIENT_STORAGE,
+    Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""An error has the status of the first of its classes, in method resolution order, found here."""
+
+RETRY_AFTER = 1
+"""Seconds after which a client may try again when the store is away."""
+
+_REASONS = (errors.MalformedBodyError, errors.InvalidTaskError, errors.TaskNotFoundError)
+"""The errors whose message is also the reason phrase, as clients of the first days know them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as a client sees it: status, reason phrase, message, violations, and headers."""
+
+    status: int
+    reason: str
+    message: str
+    violations: tuple[errors.Violation, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self, about: Mapping[str, Any], trace: str | None) -> bytes:
+        """Return the body: what it is `about` (method, uri), the facts, and in debug a trace."""
+        facts = {"method": about.get("method"), "uri": about.get("uri")}
+        body = {**facts, "code": self.status, "message": self.message}
+        if self.violations:
+            body["errors"] = [{"pointer": v.pointer, "detail": v.detail} for v in self.violations]
+        body["req_id"] = about.get("req_id")
+        if trace is not None:
+            body["trace"] = trace
+        return json.dumps(body).encode()
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Return what a client is told of `error`: nothing of what is inside for a 5xx."""
+    status = _status_of(error)
+    reason = str(error) if isinstance(error, _REASONS) else status.phrase
+    message = reason if status >= 500 or not isinstance(error, errors.TodoListError) else str(error)
+    violations = error.violations if isinstance(error, errors.InvalidTaskError) else ()
+    return Problem(status, reason, message, violations, _headers(error))
+
+
+def _status_of(error: BaseException) -> HTTPStatus:
+    found = (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _headers(error: BaseException) -> dict[str, str]:
+    if isinstance(error, (errors.StaleRevisionError, errors.TaskExistsError)):
+        return {"ETag": task_etag(error.revision)}
+    if isinstance(error, errors.StoreUnavailableError):
+        return {"Retry-After": str(RETRY_AFTER)}
+    return {}

@@ -1,0 +1,218 @@
+"""Logging: logfmt lines, and a configuration in which every event is one line.
+
+A value is written so that it parses back to itself and can neither end its line nor hide part of
+it, whatever a client sent: strings are quoted and escaped as in JSON, each escape being one code
+point.
+"""
+
+import functools
+import logging
+import logging.config
+import math
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring
+from types import NoneType
+from typing import Any
+
+from taskservice.utils import taskcontext
+
+_LINE_ENDS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # those of str.splitlines()
+
+# What JSON leaves as it is but a log must not (it escapes those below U+0020): DEL, C1 and NEL;
+# the Unicode line ends; marks that reorder or hide what a reader sees; surrogates, which UTF-8
+# cannot encode.
+_UNSAFE = (*range(0x7f, 0xa0), 0xad, 0x61c, 0x200b, 0x200e, 0x200f, *range(0x2028, 0x202f),
+           *range(0x2060, 0x2070), *range(0xd800, 0xe000), 0xfeff)
+_UNSAFE_ESCAPES = {code: f"\\u{code:04x}" for code in _UNSAFE}
+_LINE_END_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in _LINE_ENDS}
+
+_BAD_IN_KEY = re.compile("^(?=[^A-Za-z_])|[^A-Za-z0-9_.-]")
+
+
+def logfmt(values: Mapping[str, object]) -> str:
+    """Return `key=value` pairs joined by a space, in one line whatever the values are.
+
+    Strings are quoted; int and finite float are bare, bool is true or false, None is null; any
+    other object is its quoted str(). In a key, a character outside `[A-Za-z0-9_.-]` becomes `_`:
+    a wrong key must not cost a request its log line. Raises nothing.
+    """
+    line = " ".join([f"{_key(key)}={_WRITERS.get(type(value), _other)(value)}"
+                     for key, value in values.items()])
+    if line.isascii() and "\x7f" not in line:  # quick, and true of most lines
+        return line
+    return line.translate(_UNSAFE_ESCAPES)
+
+
+def log(logger: logging.Logger, level: int, /, *, include_context: bool = False,
+        **kvs: object) -> None:
+    """Emit one logfmt record, unless `level` is disabled.
+
+    With `include_context` the values of the task context come first; a value in `kvs` takes the
+    place of the context's of the same name.
+    """
+    if logger.isEnabledFor(level):
+        values = {**taskcontext.current(), **kvs} if include_context else kvs
+        logger.log(level, _Line(logfmt(values)))
+
+
+def format_trace(error: BaseException) -> str:
+    """Return the traceback of `error`, and of its causes, as one string of many lines."""
+    return "".join(traceback.format_exception(error)).rstrip("\n")
+
+
+def one_line(error: BaseException) -> str:
+    """Return what `error` says and, after colons, what caused it, without line ends."""
+    parts = [_said(error)]
+    while error.__cause__ is not None:
+        error = error.__cause__
+        if (said := _said(error)) not in parts[-1]:
+            parts.append(said)
+    return ": ".join(parts)
+
+
+def configure(logging_config: Mapping[str, Any] | None = None) -> None:
+    """Set logging up as the `logging` section of the config says (logging.config.dictConfig).
+
+    Beyond what it says: loggers it does not name go on working, files are UTF-8, and every event
+    is one line, foreign records and tracebacks included. Where it attaches no handler to any
+    logger, and where it is empty or missing, records from the root's level up (WARNING unless it
+    says otherwise) go to standard error. Raises ValueError, in one line, when it is wrong or a
+    handler cannot be made (a file that cannot be written).
+    """
+    try:
+        logging.config.dictConfig(_completed(logging_config or {"version": 1}))
+    except (ValueError, TypeError, AttributeError, LookupError, ImportError, OSError) as error:
+        raise ValueError(one_line(error)) from error
+
+
+class OneLineFormatter(logging.Formatter):
+    """Formats like its base, but each event is one line.
+
+    A message that log() did not write becomes `message="…"`, and its traceback and stack follow
+    as `trace="…"` and `stack="…"`, so that each line of a logfmt file parses.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the one line of `record`."""
+        written = isinstance(record.msg, _Line)
+        record.message = str(record.msg) if written else logfmt(self._foreign(record))
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        line = self.formatMessage(record)
+        if line.isprintable():
+            return line
+        # A thread's name, or a format folded in YAML, can hold line ends too.
+        return line.rstrip("\n").translate(_LINE_END_ESCAPES)
+
+    def _foreign(self, record: logging.LogRecord) -> dict[str, str]:
+        values = {"message": record.getMessage()}
+        if record.exc_text:  # made by another handler's formatter
+            values["trace"] = record.exc_text
+        elif record.exc_info:
+            values["trace"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            values["stack"] = self.formatStack(record.stack_info)
+        return values
+
+
+class _Line(str):
+    """A message written by log(): logfmt already."""
+
+    __slots__ = ()
+
+
+def _integer(value: int) -> str:
+    try:
+        return int.__repr__(value)  # of an IntEnum too
+    except ValueError:  # more digits than sys.set_int_max_str_digits() allows
+        return f'"{value:#x}"'
+
+
+def _float(value: float) -> str:
+    text = float.__repr__(value)
+    return text if math.isfinite(value) else f'"{text}"'
+
+
+def _other(value: object) -> str:
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if isinstance(value, int):
+        return _integer(value)
+    if isinstance(value, float):
+        return _float(value)
+    try:
+        return encode_basestring(str(value))
+    except Exception:  # a broken __str__ must not break the request that is logged
+        return encode_basestring(f"<unprintable {type(value).__name__}>")
+
+
+_WRITERS: Mapping[type, Callable[[Any], str]] = {
+    str: encode_basestring,
+    int: _integer,
+    float: _float,
+    bool: {False: "false", True: "true"}.__getitem__,
+    NoneType: lambda _: "null",
+}
+
+
+@functools.lru_cache(maxsize=256)
+def _key(key: str) -> str:
+    return _BAD_IN_KEY.sub("_", key) or "_"
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+_STANDARD_ERROR = "taskservice.stderr"  # dotted, so that it is unlikely to meet a name of the YAML
+_MESSAGE_ONLY = "taskservice.message"
+
+
+def _completed(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to a `logging` section what configure() promises beyond it."""
+    formatters = {
+        _STANDARD_ERROR: {"format": logging.BASIC_FORMAT},
+        _MESSAGE_ONLY: {"format": "%(message)s"},  # what logging uses where none is named
+        **_entries(section, "formatters")}
+    handlers = _entries(section, "handlers")
+    root = _mapping(section.get("root"), "root")
+    config = {"disable_existing_loggers": False, **section}
+    if not any("handlers" in logger for logger in (root, *_entries(section, "loggers").values())):
+        config["root"] = {"level": "WARNING", **root, "handlers": [_STANDARD_ERROR]}
+        handlers[_STANDARD_ERROR] = {"class": "logging.StreamHandler",
+                                     "formatter": _STANDARD_ERROR}
+    config["formatters"] = {name: _formatter(entry) for name, entry in formatters.items()}
+    config["handlers"] = {name: _handler(name, entry) for name, entry in handlers.items()}
+    return config
+
+
+def _mapping(value: object, name: str) -> dict[str, Any]:
+    if value is None:  # YAML's word for an empty section
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: not a mapping")
+    return dict(value)
+
+
+def _entries(section: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    entries = _mapping(section.get(name), name)
+    return {key: _mapping(entry, f"{name}.{key}") for key, entry in entries.items()}
+
+
+def _formatter(entry: Mapping[str, Any]) -> dict[str, Any]:
+    if "()" in entry:
+        return dict(entry)
+    return {"class": f"{__name__}.{OneLineFormatter.__qualname__}", **entry}
+
+
+def _handler(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    if "class" not in entry and "()" not in entry:  # dictConfig would speak of 'NoneType'
+        raise ValueError(f"handlers.{name}: no class")
+    utf8 = {"encoding": "utf-8"} if _is_standard_file(entry) else {}
+    return {"formatter": _MESSAGE_ONLY, **utf8, **entry}
+
+
+def _is_standard_file(entry: Mapping[str, Any]) -> bool:
+    return "filename" in entry and str(entry.get("class")).startswith("logging.")

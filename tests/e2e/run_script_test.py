@@ -1,0 +1,320 @@
+"""run.py as a user meets it: what it answers, how it exits, and how it sets itself up on a fresh machine."""
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ROOT / "run.py"
+
+PASSING = """
+import unittest
+
+class PassingTest(unittest.TestCase):
+    def test_passes(self): pass
+"""
+FAILING = PASSING.replace("pass\n", "self.fail()\n")
+SERVER = """
+import os, sys, tiny_package
+
+def main(argv):
+    print("in", sys.prefix)
+    print("at", os.getcwd())
+    print("with", *argv)
+    return 3 if "--fail" in argv else 0
+"""
+MIXED = """
+import unittest
+
+class MixedTest(unittest.TestCase):
+    def test_passes(self): pass
+
+    @unittest.skip("for the count")
+    def test_skips(self): pass
+
+    def test_fails_twice(self):
+        for number in 1, 2:
+            with self.subTest(number): self.fail()
+
+class SkippedTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls): raise unittest.SkipTest("for the count")
+
+    def test_does_not_run(self): pass
+"""
+
+
+def run(
+    *command: str | Path, cwd: Path, path: Path | None = None, ci: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with this Python, outside of CI unless told so, and return what it printed and its exit code."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTHONPATH")}
+    environment |= {"CI": "true"} if ci else {}
+    return subprocess.run(
+        [sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+class RunScriptTestCase(unittest.TestCase):
+    """Tests with a temporary folder, which is also where the user is."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def run_script(self, *args: str | Path, ci: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run the project's run.py."""
+        return run(RUN, *args, cwd=self.folder, ci=ci)
+
+    def write_test(self, code: str) -> None:
+        """Write sample_test.py where the user is."""
+        (self.folder / "sample_test.py").write_text(code, "utf-8")
+
+
+class CommandsTest(RunScriptTestCase):
+
+    def test_help_names_every_command(self) -> None:
+        done = self.run_script("--help")
+        self.assertEqual(done.returncode, 0)
+        for command in ("serve", "test", "lint", "typecheck", "coverage"):
+            self.assertRegex(done.stdout, rf"(?m)^  {command} ")
+
+    def test_without_a_command_it_prints_the_help_and_fails(self) -> None:
+        done = self.run_script()
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("usage: run.py", done.stdout)
+
+    def test_unknown_command_is_refused_in_one_line(self) -> None:
+        done = self.run_script("tset")
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"\Arun.py: no command 'tset'; there are serve, test, .*\n\Z")
+
+    def test_unknown_option_is_refused_in_one_line(self) -> None:
+        for args in ["test", "--siute", "unit"], ["test", "--suite", "slow"], ["lint", "--fix"], ["serve", "--config"]:
+            with self.subTest(args):
+                done = self.run_script(*args)
+                self.assertEqual(done.returncode, 2)
+                self.assertRegex(done.stderr, rf"\Arun.py (test|lint|serve): .*{args[1].strip('-')}.*\n\Z")
+
+    def test_an_old_python_is_refused_in_one_line(self) -> None:
+        pretend = f"import runpy, sys; sys.version_info = (3, 6, 15); runpy.run_path({str(RUN)!r})"
+        done = run("-c", pretend, cwd=self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr, "run.py: needs Python 3.11 or newer, and this is 3.6\n")
+
+    def test_an_old_python_can_read_the_script_as_far_as_the_refusal(self) -> None:
+        ast.parse(RUN.read_text("utf-8"), feature_version=(3, 6))
+
+
+class TestCommandTest(RunScriptTestCase):
+
+    def test_passing_file_named_from_where_the_user_is(self) -> None:
+        self.write_test(PASSING)
+        done = self.run_script("test", "-v", "sample_test.py")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"(?m)^test_passes \(sample_test\.PassingTest.*\) \.\.\. ok$")
+
+    def test_failing_test_fails_the_command(self) -> None:
+        self.write_test(FAILING)
+        self.assertEqual(self.run_script("test", self.folder).returncode, 1)
+
+    def test_file_that_cannot_be_imported_fails_the_command(self) -> None:
+        self.write_test("import nothing_of_that_name")
+        self.assertEqual(self.run_script("test", "sample_test.py").returncode, 1)
+
+    def test_no_tests_fails_the_command(self) -> None:
+        done = self.run_script("test", self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no tests found", done.stderr)
+
+    def test_missing_file_is_refused_in_one_line(self) -> None:
+        done = self.run_script("test", "gone_test.py")
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stderr, "run.py test: gone_test.py: no such file or folder\n")
+
+    def test_project_test_can_be_named_in_each_way(self) -> None:
+        """A file, and the dotted names of unittest and of a Python programmer, all are the same test."""
+        case = "e2e.run_script_test.NamingTest"
+        for name in (case, f"tests.{case}", f"{case}.test_has_the_name_that_discovery_gives_it"):
+            with self.subTest(name):
+                done = self.run_script("test", "-v", name)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn(f"({case}", done.stderr)
+
+    def test_count_for_ci_is_printed_alone_on_the_last_line(self) -> None:
+        self.write_test(MIXED)
+        done = self.run_script("test", "sample_test.py", ci=True)
+        self.assertEqual(done.stdout, "1 passed, 1 failed, 2 skipped\n")
+        self.assertEqual(done.returncode, 1)
+
+    def test_no_count_is_printed_outside_of_ci(self) -> None:
+        self.write_test(MIXED)
+        self.assertEqual(self.run_script("test", "sample_test.py").stdout, "")
+
+    def test_coverage_measures_the_tests(self) -> None:
+        """They run in the process that coverage started: never in another interpreter, never in a child."""
+        self.write_test(PASSING + "\nimport taskservice.errors\n")
+        data = f"--data-file={self.folder / 'data'}"
+        measured = run("-m", "coverage", "run", "--branch", f"--source={ROOT / 'taskservice'}", data,
+                       RUN, "test", "sample_test.py", cwd=self.folder)
+        self.assertEqual(measured.returncode, 0, measured.stderr)
+        report = run("-m", "coverage", "report", data, cwd=ROOT)
+        self.assertRegex(report.stdout, r"taskservice/errors\.py .* [1-9]\d*%")
+
+
+class NamingTest(unittest.TestCase):
+
+    def test_has_the_name_that_discovery_gives_it(self) -> None:
+        self.assertIn(__name__, ("e2e.run_script_test", "tests.e2e.run_script_test", "__main__"))
+
+
+class CheckersTest(RunScriptTestCase):
+
+    def test_lint_says_what_is_wrong_and_fails(self) -> None:
+        self.write_test("import os\n")
+        done = self.run_script("lint", "sample_test.py")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("F401", done.stdout)
+
+    def test_lint_passes_a_clean_file(self) -> None:
+        self.write_test("")
+        self.assertEqual(self.run_script("lint", "sample_test.py").returncode, 0)
+
+    def test_typecheck_is_strict_and_fails(self) -> None:
+        self.write_test("def untyped(): pass\n")
+        done = self.run_script("typecheck", "sample_test.py")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("[no-untyped-def]", done.stdout)
+
+
+class FreshMachineTest(unittest.TestCase):
+    """A copy of run.py in a project of its own, whose one package this Python lacks and no network is needed for.
+
+    Making a virtual environment takes seconds, so the tests share the one that the first runs made.
+    """
+
+    folder: Path
+    stamp: Path
+    stamp_after_first_runs: str
+    first_runs: list[tuple[str, str, int]]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = Path(tempfile.mkdtemp()).resolve()
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.stamp = cls.folder / ".venv" / "run.py-stamp"
+        shutil.copy(RUN, cls.folder)
+        write_wheels(cls.folder)
+        cls.require("tiny-package==1.0")
+        server = cls.folder / "taskservice" / "tornado" / "server.py"
+        server.parent.mkdir(parents=True)
+        server.write_text(SERVER, "utf-8")
+        cls.first_runs = cls.run_twice_at_once_over_a_half_made_venv()
+        cls.stamp_after_first_runs = cls.stamp.read_text("utf-8")
+
+    @classmethod
+    def require(cls, *requirements: str) -> None:
+        """Write requirements.txt."""
+        lines = ["--no-index", "--find-links .", *requirements]
+        (cls.folder / "requirements.txt").write_text("\n".join(lines), "utf-8")
+
+    @classmethod
+    def run_twice_at_once_over_a_half_made_venv(cls) -> list[tuple[str, str, int]]:
+        """What both runs printed, and their exit codes, after an install was killed."""
+        (cls.folder / ".venv" / "bin").mkdir(parents=True)
+        (cls.folder / ".venv" / "bin" / "left-over").touch()
+        cls.stamp.write_text("unfinished\n", "utf-8")
+        command = [sys.executable, str(cls.folder / "run.py"), "serve"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one, \
+                subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as other:
+            return [(*process.communicate(timeout=60), process.returncode) for process in (one, other)]
+
+    def setUp(self) -> None:
+        self.require("tiny-package==1.0")
+        self.stamp.write_text(self.stamp_after_first_runs, "utf-8")
+
+    def serve(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run that project's server from another directory."""
+        return run(self.folder / "run.py", "serve", *options, cwd=self.folder / "taskservice")
+
+    def assert_served_in_venv(self, stdout: str, stderr: str, code: int) -> None:
+        """Assert that the server ran, and did so inside the virtual environment."""
+        self.assertEqual(code, 0, stderr)
+        self.assertIn(f"in {self.folder / '.venv'}\n", stdout)
+
+    def test_first_runs_at_once_both_go_on_inside_the_venv(self) -> None:
+        for stdout, stderr, code in self.first_runs:
+            self.assert_served_in_venv(stdout, stderr, code)
+
+    def test_one_of_the_first_runs_installed_and_said_so_in_one_line(self) -> None:
+        stderr = "".join(stderr for _, stderr, _ in self.first_runs)
+        self.assertEqual(stderr.count("run.py: installing"), 1, stderr)
+
+    def test_half_made_venv_was_made_anew(self) -> None:
+        self.assertFalse((self.folder / ".venv" / "bin" / "left-over").exists())
+
+    def test_next_run_installs_nothing(self) -> None:
+        done = self.serve()
+        self.assert_served_in_venv(done.stdout, done.stderr, done.returncode)
+        self.assertNotIn("installing", done.stderr)
+
+    def test_serve_passes_its_options_on_from_the_root_of_the_project(self) -> None:
+        """A config is the one that the user sees under that name; the default is the project's."""
+        root = self.folder
+        for options, passed_on in (
+            (["--port", "1"], f"--config {root / 'configs' / 'todoList-serve.yaml'} --port 1"),
+            (["--debug", "--config", "a.yaml"], f"--config {root / 'taskservice' / 'a.yaml'} --debug"),
+        ):
+            with self.subTest(options):
+                self.assertIn(f"at {root}\nwith {passed_on}\n", self.serve(*options).stdout)
+
+    def test_exit_code_of_the_server_is_that_of_the_command(self) -> None:
+        self.assertEqual(self.serve("--fail").returncode, 3)
+
+    def test_changed_requirements_are_installed(self) -> None:
+        self.require("tiny-package==1.0", "# and no more")
+        done = self.serve()
+        self.assert_served_in_venv(done.stdout, done.stderr, done.returncode)
+        self.assertIn("run.py: installing", done.stderr)
+
+    def test_venv_made_by_hand_is_completed_and_kept(self) -> None:
+        self.stamp.unlink()
+        (self.folder / ".venv" / "kept").touch()
+        done = self.serve()
+        self.assert_served_in_venv(done.stdout, done.stderr, done.returncode)
+        self.assertTrue((self.folder / ".venv" / "kept").exists())
+
+    def test_failing_install_fails_the_command_and_leaves_what_was_there(self) -> None:
+        self.require("tiny-package==1.0", "package-that-is-nowhere==1.0")
+        done = self.serve()
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"(?m)^run\.py: pip could not install requirements\.txt in .*\.venv")
+        self.assertNotIn("Traceback", done.stderr)
+        self.assertNotIn("unfinished", self.stamp.read_text("utf-8"))
+
+    def test_package_that_stays_missing_ends_in_a_message_not_in_a_loop(self) -> None:
+        self.require("tiny-package==1.0", "odd-name==1.0")
+        done = self.serve()
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"(?m)^run\.py: cannot import odd_name, though installed in .*\.venv; remove")
+
+
+def write_wheels(folder: Path) -> None:
+    """Write two packages that pip installs offline; the second has another import name than run.py thinks."""
+    for name, module in ("tiny_package", "tiny_package"), ("odd_name", "quite_another"):
+        info = f"{name}-1.0.dist-info"
+        with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{module}.py", "")
+            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{info}/RECORD", "")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,451 @@
+"""logfmt, the records log() makes, and the lines a configuration gives."""
+
+import asyncio
+import http
+import io
+import logging
+import logging.handlers
+import math
+import re
+import sys
+import tempfile
+import unittest
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from taskservice.utils import logutils, taskcontext
+
+# The tutorial's section, word for word but for the file's folder.
+TUTORIAL = """
+version: 1
+formatters:
+  brief:
+    format: '%(asctime)s %(name)s %(levelname)s : %(message)s'
+  detailed:
+    format: 'time="%(asctime)s" logger="%(name)s" level="%(levelname)s" file="%(filename)s" \
+lineno=%(lineno)d function="%(funcName)s" %(message)s'
+handlers:
+  console:
+    class: logging.StreamHandler
+    level: INFO
+    formatter: brief
+    stream: ext://sys.stdout
+  file:
+    class : logging.handlers.RotatingFileHandler
+    level: DEBUG
+    formatter: detailed
+    filename: FOLDER/taskservice-app.log
+    backupCount: 3
+loggers:
+  taskservice:
+    level: DEBUG
+    handlers:
+      - console
+      - file
+    propagate: no
+  tornado.access:
+    level: DEBUG
+    handlers:
+      - file
+  tornado.application:
+    level: DEBUG
+    handlers:
+      - file
+  tornado.general:
+    level: DEBUG
+    handlers:
+      - file
+root:
+  level: WARNING
+  handlers:
+    - console
+"""
+
+LINE_ENDS = ("\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
+NAMED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
+PAIR = re.compile(r'''(?P<key>[A-Za-z_][A-Za-z0-9_.-]*)=
+    (?: "(?P<text> (?: [^"\\] | \\["\\/bfnrt] | \\u[0-9a-f]{4} )* )"
+      | (?P<word> true | false | null )
+      | (?P<float> -?[0-9]+ (?: \.[0-9]+ (?:e[+-]?[0-9]+)? | e[+-]?[0-9]+ ) )
+      | (?P<int> -?[0-9]+ ) )(?P<end>\ (?!$)|$)''', re.VERBOSE)
+
+
+def unescape(text: str) -> str:
+    return re.sub(r'\\(?:u(....)|(.))',
+                  lambda m: chr(int(m[1], 16)) if m[1] else NAMED[m[2]], text)
+
+
+def parse(line: str) -> dict[str, Any]:
+    """Read one line of logfmt, strictly; written from the format, not from the code."""
+    if len(line.splitlines()) > 1:
+        raise ValueError(f"more than one line: {line!r}")
+    values: dict[str, Any] = {}
+    position = 0
+    while position < len(line):
+        pair = PAIR.match(line, position)
+        if pair is None or pair["key"] in values:
+            raise ValueError(f"no pair at {position}: {line!r}")
+        values[pair["key"]] = _value(pair)
+        position = pair.end()
+    return values
+
+
+def _value(pair: re.Match[str]) -> Any:
+    if pair["text"] is not None:
+        return unescape(pair["text"])
+    if pair["word"]:
+        return {"true": True, "false": False, "null": None}[pair["word"]]
+    return float(pair["float"]) if pair["float"] else int(pair["int"])
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+SCALARS = st.one_of(ANY_TEXT, st.integers(), st.booleans(), st.none(),
+                    st.floats(allow_nan=False, allow_infinity=False))
+KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]*", fullmatch=True)
+
+
+class LogfmtTest(unittest.TestCase):
+
+    @given(st.dictionaries(KEYS, SCALARS))
+    @example({"pair": "\ud83d\ude00", "astral": "\U0001f600\U000e0001", "nel": "\x85"})
+    def test_any_input_parses_back_to_itself_in_one_utf8_line(
+            self, values: dict[str, Any]) -> None:
+        line = logutils.logfmt(values)
+        read = parse(line)
+        self.assertEqual(read, values)
+        self.assertEqual([type(value) for value in read.values()],
+                         [type(value) for value in values.values()])
+        self.assertLessEqual(len(line.encode().splitlines()), 1)
+
+    def test_every_code_point_parses_back_to_itself(self) -> None:
+        text = "".join(map(chr, range(sys.maxunicode + 1)))
+        line = logutils.logfmt({"text": text})
+        self.assertTrue(parse(line)["text"] == text)
+        line.encode()
+
+    def test_no_line_end_forges_a_line(self) -> None:
+        for end in LINE_ENDS:
+            for forged in (f'x{end}time="now" level="INFO"', f'x"{end}a="b', f'\\"{end}a="b'):
+                with self.subTest(forged=forged):
+                    self.assertEqual(parse(logutils.logfmt({"uri": forged})), {"uri": forged})
+
+    def test_no_quote_forges_a_pair(self) -> None:
+        for forged in ('x" status=200 y="', '\\" status=200 y="', "x\\", '\\\\"', "a=b c=d", ""):
+            with self.subTest(forged=forged):
+                self.assertEqual(parse(logutils.logfmt({"uri": forged})), {"uri": forged})
+
+    def test_printable_text_stays_readable(self) -> None:
+        for text in ("é", "日本", "🎉", "a\u00a0b", "क्\u200dष"):
+            self.assertEqual(logutils.logfmt({"title": text}), f'title="{text}"')
+
+    def test_marks_that_mislead_a_reader_are_escaped(self) -> None:
+        self.assertEqual(logutils.logfmt({"uri": "\x1b[2J\x7f\u202e\ufeff"}),
+                         r'uri="\u001b[2J\u007f\u202e\ufeff"')
+        self.assertEqual(logutils.logfmt({"uri": "\x7f"}), r'uri="\u007f"')
+
+    def test_the_canonical_line(self) -> None:
+        self.assertEqual(
+            logutils.logfmt({"req_id": "e6cd", "method": "POST", "uri": "/tasks", "ip": "::1",
+                             "message": "RESPONSE", "status": 201, "time_ms": 1.28, "debug": True,
+                             "quiet": False, "reason": None}),
+            'req_id="e6cd" method="POST" uri="/tasks" ip="::1" message="RESPONSE" status=201 '
+            'time_ms=1.28 debug=true quiet=false reason=null')
+
+    def test_numbers_that_are_none_are_quoted(self) -> None:
+        self.assertEqual(logutils.logfmt({"a": math.nan, "b": math.inf, "c": -math.inf}),
+                         'a="nan" b="inf" c="-inf"')
+
+    def test_other_objects_are_their_quoted_str(self) -> None:
+        self.assertEqual(logutils.logfmt({"a": ['x"\n'], "b": Path("/tmp")}),
+                         r'''a="['x\"\\n']" b="/tmp"''')
+
+    def test_subclasses_are_written_as_their_base(self) -> None:
+        class Text(str):
+            pass
+
+        class Real(float):
+            pass
+
+        self.assertEqual(
+            logutils.logfmt({"a": http.HTTPStatus.OK, "b": Text("x"), "c": Real(0.5)}),
+            'a=200 b="x" c=0.5')
+
+    def test_a_value_that_cannot_be_written_is_named(self) -> None:
+        class Broken:
+            def __str__(self) -> str:
+                raise ZeroDivisionError
+
+        self.assertEqual(logutils.logfmt({"a": Broken()}), 'a="<unprintable Broken>"')
+        self.assertTrue(logutils.logfmt({"a": 10 ** 5000}).startswith('a="0x'))
+
+    def test_a_bad_key_does_not_break_the_line(self) -> None:
+        self.assertEqual(logutils.logfmt({'a b="\n': 1, "": 2, "1st": 3, "é": 4, "a.b-c": 5}),
+                         "a_b___=1 _=2 _1st=3 __=4 a.b-c=5")
+
+    def test_the_parser_is_strict(self) -> None:
+        """The tests above are worth what it refuses."""
+        for line in ('a="x', 'a=x', 'a="x"b="y"', 'a="x"  b="y"', "a=1 ", 'a="\\x"', 'a="x"\nb=1',
+                     "a=1 a=2", "a=nan", "a"):
+            with self.subTest(line=line), self.assertRaises(ValueError):
+                parse(line)
+
+
+class LogTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.logger = logging.Logger("log-test", logging.INFO)
+        self.records: list[logging.LogRecord] = []
+        handler = logging.Handler()
+        handler.emit = self.records.append  # type: ignore[method-assign, assignment]  # a spy
+        self.logger.addHandler(handler)
+
+    def messages(self) -> list[str]:
+        return [record.getMessage() for record in self.records]
+
+    def test_the_record_names_this_function_as_the_tutorial_shows(self) -> None:
+        logutils.log(self.logger, logging.INFO, message="STARTING", port=8080)
+        record, = self.records
+        self.assertEqual((record.filename, record.funcName, record.levelname, record.name),
+                         ("logutils.py", "log", "INFO", "log-test"))
+        self.assertEqual(self.messages(), ['message="STARTING" port=8080'])
+
+    def test_the_context_comes_first_when_asked_for(self) -> None:
+        async def task() -> None:
+            with taskcontext.scope(req_id="1", method="GET"):
+                logutils.log(self.logger, logging.INFO, include_context=True, status=200)
+                logutils.log(self.logger, logging.INFO, include_context=True, method="PUT", a=1)
+                logutils.log(self.logger, logging.INFO, status=200)
+
+        asyncio.run(task())
+        self.assertEqual(self.messages(), ['req_id="1" method="GET" status=200',
+                                           'req_id="1" method="PUT" a=1', "status=200"])
+
+    def test_the_context_is_empty_outside_a_task(self) -> None:
+        logutils.log(self.logger, logging.INFO, include_context=True, status=200)
+        self.assertEqual(self.messages(), ["status=200"])
+
+    def test_a_percent_sign_is_a_character(self) -> None:
+        logutils.log(self.logger, logging.INFO, uri="/%s%d%(x)s%")
+        self.assertEqual(self.messages(), ['uri="/%s%d%(x)s%"'])
+
+    def test_any_key_may_be_logged(self) -> None:
+        logutils.log(self.logger, logging.INFO, logger="x", level="y", msg="z")
+        self.assertEqual(self.messages(), ['logger="x" level="y" msg="z"'])
+
+    def test_a_disabled_level_does_no_work(self) -> None:
+        class Untouchable:
+            def __str__(self) -> str:
+                raise AssertionError("formatted")
+
+        logutils.log(self.logger, logging.DEBUG, include_context=True, value=Untouchable())
+        self.assertEqual(self.records, [])
+
+    def test_a_trace_is_one_value(self) -> None:
+        try:
+            raise ValueError("inner") from KeyError("cause")
+        except ValueError as error:
+            trace = logutils.format_trace(error)
+        logutils.log(self.logger, logging.ERROR, trace=trace)
+        self.assertEqual(parse(self.messages()[0]), {"trace": trace})
+        self.assertIn("KeyError: 'cause'", trace)
+        self.assertTrue(trace.endswith("\nValueError: inner"))
+
+
+class _Saved(NamedTuple):
+    level: int
+    propagate: bool
+    disabled: bool
+    handlers: list[logging.Handler]
+
+
+class ConfigureTestCase(unittest.TestCase):
+    """Puts logging back as it was: its configuration belongs to the process."""
+
+    NAMES = ("", "taskservice", "tornado.access", "tornado.application", "tornado.general",
+             "configure-test")
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        loggers = [logging.getLogger(name) for name in self.NAMES]
+        saved = [_Saved(logger.level, logger.propagate, logger.disabled, logger.handlers[:])
+                 for logger in loggers]
+        self.addCleanup(self.restore, loggers, saved)
+
+    @staticmethod
+    def restore(loggers: list[logging.Logger], saved: list[_Saved]) -> None:
+        for logger, was in zip(loggers, saved):
+            for handler in logger.handlers:
+                if handler not in was.handlers:
+                    handler.close()
+            logger.setLevel(was.level)
+            logger.propagate, logger.disabled = was.propagate, was.disabled
+            logger.handlers[:] = was.handlers
+
+    def configure(self, section: Mapping[str, Any] | None) -> None:
+        self.stdout, self.stderr = io.StringIO(), io.StringIO()
+        with redirect_stdout(self.stdout), redirect_stderr(self.stderr):
+            logutils.configure(section)
+
+
+class TutorialConfigurationTest(ConfigureTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.configure(yaml.safe_load(TUTORIAL.replace("FOLDER", str(self.folder))))
+
+    def file_lines(self) -> list[str]:
+        text = (self.folder / "taskservice-app.log").read_text("utf-8")
+        return text.splitlines()
+
+    def test_the_console_line_is_brief(self) -> None:
+        logutils.log(logging.getLogger("taskservice"), logging.INFO, message="STARTING",
+                     service_name="TodoList", port=8080)
+        self.assertRegex(
+            self.stdout.getvalue(),
+            r'\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} taskservice INFO : '
+            r'message="STARTING" service_name="TodoList" port=8080\n\Z')
+
+    def test_the_file_line_is_detailed(self) -> None:
+        logutils.log(logging.getLogger("taskservice"), logging.DEBUG, req_id="f984", ip="127.0.0.1",
+                     message="REQUEST", service_name="TodoList")
+        line, = self.file_lines()
+        self.assertRegex(
+            line,
+            r'\Atime="\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}" logger="taskservice" level="DEBUG" '
+            r'file="logutils.py" lineno=\d+ function="log" '
+            r'req_id="f984" ip="127.0.0.1" message="REQUEST" service_name="TodoList"\Z')
+        self.assertEqual(parse(line)["message"], "REQUEST")
+        self.assertEqual(self.stdout.getvalue(), "")
+
+    def test_a_foreign_record_is_one_line_that_parses(self) -> None:
+        forged = '404 GET /x\n\u2028time="now" level="INFO" %s "'
+        logging.getLogger("tornado.general").warning("%s", forged)
+        logging.getLogger("taskservice").warning(forged)
+        for line in self.file_lines():
+            self.assertEqual(parse(line)["message"], forged)
+        self.assertEqual(len(self.file_lines()), 2)
+        self.assertEqual(len(self.stdout.getvalue().splitlines()), 2)
+
+    def test_a_foreign_traceback_and_stack_are_on_the_line_of_their_record(self) -> None:
+        try:
+            raise ValueError("wrong\nin two lines")
+        except ValueError:
+            logging.getLogger("tornado.application").exception("Uncaught", stack_info=True)
+        line, = self.file_lines()
+        values = parse(line)
+        self.assertEqual(values["message"], "Uncaught")
+        self.assertTrue(values["trace"].startswith("Traceback (most recent call last):\n"))
+        self.assertTrue(values["trace"].endswith("ValueError: wrong\nin two lines"))
+        self.assertTrue(values["stack"].startswith("Stack (most recent call last):\n"))
+        self.assertIn(' : message="Uncaught" trace="', self.stdout.getvalue())
+        self.assertEqual(len(self.stdout.getvalue().splitlines()), 1)
+
+    def test_the_file_is_utf8_wherever_it_runs(self) -> None:
+        handler = logging.getLogger("tornado.general").handlers[0]
+        assert isinstance(handler, logging.handlers.RotatingFileHandler)
+        self.assertEqual(str(handler.encoding).lower(), "utf-8")
+        self.assertEqual(handler.backupCount, 3)
+
+
+class ConfigureTest(ConfigureTestCase):
+
+    def test_a_missing_section_is_quiet(self) -> None:
+        sections: tuple[Mapping[str, Any] | None, ...] = (None, {})
+        for section in sections:
+            self.configure(section)
+            logging.getLogger("configure-test").info("unseen")
+            logging.getLogger("configure-test").warning("seen\nall")
+            self.assertEqual(self.stderr.getvalue(),
+                             'WARNING:configure-test:message="seen\\nall"\n')
+            self.assertEqual(self.stdout.getvalue(), "")
+
+    def test_a_root_level_alone_shows_the_lines_of_the_tutorials_unit_test(self) -> None:
+        self.configure({"version": 1, "root": {"level": "INFO"}})
+        logutils.log(logging.getLogger("configure-test"), logging.INFO, method="GET", status=200)
+        self.assertEqual(self.stderr.getvalue(), 'INFO:configure-test:method="GET" status=200\n')
+
+    def test_loggers_it_does_not_name_go_on_working(self) -> None:
+        logger = logging.getLogger("configure-test")
+        self.configure({"version": 1})
+        self.assertFalse(logger.disabled)
+        self.configure({"version": 1, "disable_existing_loggers": True})
+        self.assertTrue(logger.disabled)
+
+    def test_a_handler_without_a_formatter_writes_one_line_too(self) -> None:
+        self.configure({"version": 1, "root": {"handlers": ["out"]}, "handlers": {
+            "out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}}})
+        logging.getLogger("configure-test").warning("a\nb")
+        self.assertEqual(self.stdout.getvalue(), 'message="a\\nb"\n')
+        self.assertEqual(self.stderr.getvalue(), "")
+
+    def test_a_formatter_of_its_own_class_stays(self) -> None:
+        for own in ({"class": "logging.Formatter", "format": "%(message)s!"},
+                    {"()": "logging.Formatter", "fmt": "%(message)s!"}):
+            self.configure({
+                "version": 1, "formatters": {"own": own}, "root": {"handlers": ["out"]},
+                "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "own"}}})
+            logging.getLogger("configure-test").warning("plain")
+            self.assertEqual(self.stderr.getvalue(), "plain!\n")
+
+    def test_the_section_is_not_changed(self) -> None:
+        text = TUTORIAL.replace("FOLDER", str(self.folder))
+        section = yaml.safe_load(text)
+        self.configure(section)
+        self.assertEqual(section, yaml.safe_load(text))
+
+    def test_an_unwritable_file_is_named_with_the_reason(self) -> None:
+        text = TUTORIAL.replace("FOLDER", str(self.folder / "missing"))
+        with self.assertRaises(ValueError) as caught:
+            self.configure(yaml.safe_load(text))
+        self.assertRegex(str(caught.exception), r"\AUnable to configure handler 'file': "
+                         r".*No such file or directory: '.*/missing/taskservice-app.log'\Z")
+
+    def test_a_wrong_section_is_one_line(self) -> None:
+        console: dict[str, Any] = {"class": "logging.StreamHandler"}
+        for section, said in (
+                ({"root": {}}, "version"),
+                ({"version": 1, "handlers": {"h": {"class": "logging.Nope"}}}, "logging.Nope"),
+                ({"version": 1, "handlers": {"h": {"class": "no_such_module.X"}}}, "no_such"),
+                ({"version": 1, "handlers": {"h": {}}}, "handlers.h: no class"),
+                ({"version": 1, "handlers": {"h": {**console, "formatter": "f"}}}, "'f'"),
+                ({"version": 1, "handlers": {"h": {**console, "colour": 1}}}, "colour"),
+                ({"version": 1, "handlers": {"h": None}}, "handlers.h"),
+                ({"version": 1, "handlers": 3}, "handlers"),
+                ({"version": 1, "formatters": {"f": 3}}, "formatters.f"),
+                ({"version": 1, "root": {"handlers": ["nope"]}}, "nope"),
+                ({"version": 1, "root": {"level": "LOUD"}}, "LOUD"),
+                ({"version": 1, "loggers": {"x": 3}}, "loggers.x"),
+                ({"version": 1, "root": 3}, "root")):
+            with self.subTest(section=section):
+                with self.assertRaises(ValueError) as caught:
+                    self.configure(section)
+                self.assertIn(said, str(caught.exception))
+                self.assertEqual(len(str(caught.exception).splitlines()), 1)
+
+
+class OneLineFormatterTest(unittest.TestCase):
+
+    def record(self, **kvs: Any) -> logging.LogRecord:
+        return logging.makeLogRecord({"msg": "text", "name": "x", **kvs})
+
+    def test_a_field_or_a_folded_format_cannot_end_the_line(self) -> None:
+        formatter = logutils.OneLineFormatter("%(threadName)s\t%(message)s\n")
+        self.assertEqual(formatter.format(self.record(threadName="a\n\x85b")),
+                         'a\\u000a\\u0085b\tmessage="text"')
+
+    def test_a_traceback_another_formatter_made_is_not_made_again(self) -> None:
+        formatter = logutils.OneLineFormatter("%(message)s")
+        self.assertEqual(formatter.format(self.record(exc_text="made\nbefore")),
+                         'message="text" trace="made\\nbefore"')
+
+
+if __name__ == "__main__":
+    unittest.main()
