@@ -51,6 +51,16 @@ def serve(args: Sequence[str]) -> int:
     return server_main(["--config", str(config), *server_options])
 
 
+def transfer(command: str) -> Callable[[Sequence[str]], int]:
+    """Make the command that exports or imports tasks over the network."""
+    def run(args: Sequence[str]) -> int:
+        need("requirements.txt")
+        sys.path.insert(0, str(ROOT))
+        from taskservice.transfer import main as transfer_main
+        return transfer_main(command, args)
+    return run
+
+
 def test(args: Sequence[str]) -> int:
     """Run tests in this process, so that ``coverage run ./run.py test`` measures them."""
     options = test_options(args)
@@ -97,6 +107,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command(serve, "[server options]", "start the service (serve --help: its options)"),
+    "export": Command(transfer("export"), "FILE [--url URL]", "write all tasks of a running service to a file"),
+    "import": Command(transfer("import"), "FILE [--url URL]", "create the tasks of a file; goes on where it stopped"),
     "test": Command(test, "[-v] [--suite NAME] [tests]", "run all tests, a suite, or the files, folders, names given"),
     "lint": Command(lint, "[paths]", "check the style with flake8"),
     "typecheck": Command(typecheck, "[paths]", "check the types with mypy"),

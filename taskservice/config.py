@@ -14,12 +14,22 @@ from taskservice.errors import ConfigError
 
 
 @dataclass(frozen=True)
+class HttpConfig:
+    """How the service speaks HTTP; the schema says what each is. Sizes are in bytes."""
+
+    require_if_match: bool = False
+    max_body: int = 64 * 1024
+    max_ndjson_body: int = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
 class Config:
-    """What the service is told to be: its name, its engine, its logging."""
+    """What the service is told to be: its name, its engine, its logging, its HTTP."""
 
     service_name: str = "TodoList"
     task_db: Mapping[str, Any] | None = None
     logging: Mapping[str, Any] | None = None
+    http: HttpConfig = HttpConfig()
 
 
 def read_config(path: str | Path) -> Config:
@@ -42,11 +52,12 @@ def parse_config(text: str) -> Config:
     document = {} if document is None else document
     if problems := list(_problems(document)):
         raise ConfigError("; ".join(problems))
-    service = document.get("service") or {}
+    http = {key.replace("-", "_"): value for key, value in document.get("http", {}).items()}
     return Config(
-        service_name=service.get("name", Config.service_name),
+        service_name=document.get("service", {}).get("name", Config.service_name),
         task_db=document.get("task-db"),
-        logging=document.get("logging"))
+        logging=document.get("logging"),
+        http=HttpConfig(**http))
 
 
 def _problems(document: Any) -> Iterator[str]:
@@ -79,6 +90,9 @@ def _expectation(error: jsonschema.ValidationError) -> str:
             return f"expected exactly one of {', '.join(_known_keys(error))}"
         case "minLength":
             return "expected a text that is not empty"
+        case "minimum" | "exclusiveMinimum":
+            least = "at least" if error.validator == "minimum" else "more than"
+            return f"expected {least} {error.validator_value}, got {_shown(error.instance)}"
         case "required":
             return f"expected the key {error.message.split()[0]}"
         case _:

@@ -9,6 +9,13 @@ from typing import Any, Mapping
 NO_DUE_DATE = float(2 ** 53)
 """Where a task without a due date sorts: after all others, whose magnitude is below this."""
 
+TITLE_KEY_LENGTH = 500
+"""How many characters of a title count for sorting.
+
+A cursor, which goes into a URL, and an entry of PostgreSQL's indexes have room for no more; titles
+that are the same for as long go by id.
+"""
+
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
@@ -108,7 +115,7 @@ class TaskSort(Enum):
 
 
 SortKey = int | float | str
-"""The id (created), revision (updated), seconds (due_date), rank (priority) or title."""
+"""The id (created), revision (updated), seconds (due_date), rank (priority), title's beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +177,7 @@ def sort_key(sort: TaskSort, task_id: str, revision: int, entry: TaskEntry) -> S
         case TaskSort.PRIORITY:
             return (entry.priority or TaskPriority.NONE).rank
         case TaskSort.TITLE:
-            return entry.title
+            return entry.title[:TITLE_KEY_LENGTH]
 
 
 def search_text(entry: TaskEntry) -> str:

@@ -5,8 +5,12 @@
     TodoListError                    whatever the service raises on purpose
     ├── ConfigError                  the configuration cannot be used; names the key
     ├── BadInputError                the client sent something that is not acceptable
+    │   ├── UnsupportedMediaTypeError  the body is in a form that is not taken here
     │   ├── MalformedBodyError       the body is not JSON in UTF-8
     │   └── InvalidTaskError         the body is JSON, but not a task; lists every violation
+    ├── UnauthorizedError            the request has no token, or one that is not known
+    ├── ForbiddenError               the token is known, and may not do this
+    ├── MisdirectedError             the request is for a host that this service is not
     ├── TaskNotFoundError            no task has this id
     ├── TaskExistsError              a task has this id already
     ├── StaleRevisionError           the task has changed since the revision that was expected
@@ -36,6 +40,18 @@ class BadInputError(TodoListError):
     """The client sent something that is not acceptable; the message says what."""
 
 
+class UnsupportedMediaTypeError(BadInputError):
+    """The body is in a form that is not taken here; `accepted` has the forms that are.
+
+    `field` tells which is meant: the media types of Content-Type, or codings of Content-Encoding.
+    """
+
+    def __init__(self, message: str, field: str, accepted: Sequence[str]) -> None:
+        super().__init__(message)
+        self.field = field
+        self.accepted = tuple(accepted)
+
+
 class MalformedBodyError(BadInputError):
     """The body is not JSON in UTF-8."""
 
@@ -54,6 +70,18 @@ class InvalidTaskError(BadInputError):
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__("JSON Schema validation failed")
         self.violations = tuple(violations)
+
+
+class UnauthorizedError(TodoListError):
+    """The request has no token, or one that is not known."""
+
+
+class ForbiddenError(TodoListError):
+    """The token is known, and may not do this."""
+
+
+class MisdirectedError(TodoListError):
+    """The request is for a host that this service is not."""
 
 
 class TaskNotFoundError(TodoListError):

@@ -1,13 +1,17 @@
 """The business logic of a to-do list; it knows no HTTP, and no engine by name."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Self
 
 import uuid_utils
 
+from taskservice.changes import ChangeFeed
 from taskservice.database.todolist_db import AbstractTodoListDB
-from taskservice.datamodel import Created, StoredTask, TaskEntry, TaskPage, TaskQuery
+from taskservice.datamodel import (
+    Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
+from taskservice.errors import StaleRevisionError
 
 
 def new_task_id() -> str:
@@ -26,7 +30,8 @@ class TodoListService:
         self, task_db: AbstractTodoListDB, *, new_id: Callable[[], str] = new_task_id
     ) -> None:
         self._db = task_db
-        self._new_id = new_id
+        self._feed = ChangeFeed(task_db)
+        self.new_id = new_id
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -39,17 +44,38 @@ class TodoListService:
         """Open the store."""
         await self._db.start()
 
+    async def stop_following(self) -> None:
+        """Let all who follow the changes end: the service is going away."""
+        await self._feed.stop()
+
     async def stop(self) -> None:
         """Close the store, once its writes in flight have ended."""
+        await self._feed.stop()
         await self._db.stop()
 
     async def revision(self) -> int:
         """Return the revision of the store's last write."""
         return await self._db.revision()
 
-    async def create_task(self, entry: TaskEntry) -> Created:
-        """Create a task under a new id."""
-        return await self._db.create_task(self._new_id(), entry)
+    async def create_task(
+        self, entry: TaskEntry, key: IdempotencyKey | None = None, task_id: str | None = None
+    ) -> Created:
+        """Create a task, under a new id unless one is given.
+
+        Raises TaskExistsError, and IdempotencyKeyReusedError: see `create_tasks`.
+        """
+        return await self.create_tasks([(task_id or self.new_id(), entry)], key)
+
+    async def create_tasks(
+        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+    ) -> Created:
+        """Create all the tasks or none; with a `key` that came before, tell what it created then.
+
+        Raises TaskExistsError, IdempotencyKeyReusedError (the key came with another body).
+        """
+        created = await self._db.create_tasks(tasks, key)
+        self._feed.wake()
+        return created
 
     async def get_task(self, task_id: str) -> StoredTask:
         """Return a task; raises TaskNotFoundError."""
@@ -62,16 +88,40 @@ class TodoListService:
 
         Raises TaskNotFoundError, StaleRevisionError.
         """
-        return await self._db.update_task(task_id, entry, expected)
+        task = await self._db.update_task(task_id, entry, expected)
+        self._feed.wake()
+        return task
+
+    async def modify_task(
+        self, task_id: str, change: Callable[[TaskEntry], TaskEntry],
+        expected: Collection[int] | None = None
+    ) -> StoredTask:
+        """Replace a task by what `change` makes of it, on the same condition; atomic.
+
+        `change` may be called again when others write meanwhile. Raises what it raises,
+        TaskNotFoundError, StaleRevisionError.
+        """
+        while True:
+            task = await self._db.read_task(task_id)
+            if expected is not None and task.revision not in expected:
+                raise StaleRevisionError(task_id, task.revision)
+            with suppress(StaleRevisionError):
+                return await self.update_task(task_id, change(task.entry), {task.revision})
 
     async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
         """Delete a task on the same condition, and return the revision of that.
 
         Raises TaskNotFoundError, StaleRevisionError.
         """
-        return await self._db.delete_task(task_id, expected)
+        revision = await self._db.delete_task(task_id, expected)
+        self._feed.wake()
+        return revision
 
-    async def list_tasks(self, query: TaskQuery) -> AsyncIterator[TaskPage]:
+    async def read_page(self, query: TaskQuery) -> TaskPage:
+        """Return at most as many tasks of `query` as its limit says."""
+        return await self._db.read_page(query)
+
+    async def list_tasks(self, query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
         """Give all the tasks of `query`, in pages of its limit; the last one has no `more`.
 
         No store resource is held between pages, so that a slow reader holds up nobody. A task
@@ -83,3 +133,11 @@ class TodoListService:
             query = replace(query, after=query.sort_key(page.tasks[-1]))
             page = await self._db.read_page(query)
             yield page
+
+    async def read_changes(self, since: int | None, limit: int) -> ChangePage:
+        """Return at most `limit` changes after `since`, in order; raises ChangesExpiredError."""
+        return await self._db.read_changes(since, limit)
+
+    def follow_changes(self, since: int | None) -> AsyncGenerator[Sequence[Change], None]:
+        """Give the changes after `since` as they come: see `ChangeFeed.follow`."""
+        return self._feed.follow(since)

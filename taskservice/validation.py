@@ -15,7 +15,7 @@ from taskservice.errors import InvalidTaskError, MalformedBodyError, Violation
 
 TASK_SCHEMA = read_schema("todoList-v1.0")
 
-DETAIL_LENGTH = 200
+DETAIL_LENGTH = 160
 """How many characters of a violation's text are told: it may quote all of a value."""
 
 _validator = jsonschema_rs.validator_for(TASK_SCHEMA)
@@ -33,7 +33,7 @@ def check_task(document: Any) -> TaskEntry:
     """Make an entry of a decoded document; raises InvalidTaskError with every violation."""
     if not _validator.is_valid(document):
         raise InvalidTaskError([
-            Violation(_pointer(error.instance_path), _shorten(error.message))
+            Violation(_pointer(error.instance_path), shorten(error.message))
             for error in _validator.iter_errors(document)])
     return TaskEntry.from_dict(document)
 
@@ -48,5 +48,6 @@ def _pointer(path: list[str | int]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
+    """Return so much of a text as a message should repeat."""
     return text if len(text) <= DETAIL_LENGTH else f"{text[:DETAIL_LENGTH]}…"

@@ -9,22 +9,20 @@ from importlib.resources import files
 from typing import Any
 
 from taskservice.datamodel import (
-    NO_DUE_DATE, StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort, search_text)
+    NO_DUE_DATE, TITLE_KEY_LENGTH, StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort,
+    search_text)
 from taskservice.errors import StoreVersionError
-
-TITLE_KEY_LENGTH = 200
-"""How many characters of a title its index holds (PostgreSQL's entries have a size limit)."""
 
 SORT_COLUMNS = {
     TaskSort.CREATED: ("id",),
     TaskSort.UPDATED: ("revision", "id"),
     TaskSort.DUE_DATE: ("due_date", "id"),
     TaskSort.PRIORITY: ("priority", "id"),
-    TaskSort.TITLE: ("title_key", "title", "id"),
+    TaskSort.TITLE: ("title_key", "id"),
 }
 
 TASK_COLUMNS = (
-    "id", "revision", "body", "title_key", "title", "completed", "priority", "due_date", "search")
+    "id", "revision", "body", "title_key", "completed", "priority", "due_date", "search")
 
 
 def task_row(task: StoredTask) -> tuple[Any, ...]:
@@ -32,7 +30,7 @@ def task_row(task: StoredTask) -> tuple[Any, ...]:
     entry: TaskEntry = task.entry
     due_date = NO_DUE_DATE if entry.due_date is None else float(entry.due_date)
     return (
-        task.id, task.revision, task.body.decode(), entry.title[:TITLE_KEY_LENGTH], entry.title,
+        task.id, task.revision, task.body.decode(), entry.title[:TITLE_KEY_LENGTH],
         bool(entry.completed), (entry.priority or TaskPriority.NONE).rank, due_date,
         search_text(entry))
 
@@ -88,8 +86,6 @@ def _position(sort: TaskSort, key: Any, task_id: str) -> tuple[Any, ...]:
     match sort:
         case TaskSort.CREATED:
             return (task_id,)
-        case TaskSort.TITLE:
-            return (key[:TITLE_KEY_LENGTH], key, task_id)
         case TaskSort.DUE_DATE:
             return (float(key), task_id)
         case _:

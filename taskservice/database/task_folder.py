@@ -3,7 +3,7 @@
 A file is written beside its place, flushed to disk, and renamed; then the folder is flushed (the
 order that survives a power cut, see LWN 457667 "Ensuring data reaches disk"). Its modification
 time, in whole microseconds, is the task's revision. The modification time of `.lock`, which one
-process holds at a time, is the revision of the last deletion.
+process holds at a time, is the revision of the last deletion or start.
 """
 
 import errno
@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 
 from taskservice import LOGGER_NAME
 from taskservice.datamodel import StoredTask
@@ -84,15 +85,33 @@ class TaskFolder:
             elif match := _TASK_FILE.fullmatch(name):
                 self._read_task(match[1], tasks, damaged)
         tasks.sort(key=lambda task: task.revision)
+        for index in range(1, len(tasks)):
+            tasks[index] = self._told_apart(tasks[index - 1], tasks[index])
         last = os.fstat(self._lock_fd).st_mtime_ns // 1000
         return tasks, damaged, max([last, *(t.revision for t in (*tasks, *damaged.values()))])
+
+    def _told_apart(self, before: StoredTask, task: StoredTask) -> StoredTask:
+        """Give a task a revision of its own: `cp -p` makes a file as old as another."""
+        if task.revision > before.revision:
+            return task
+        revision = before.revision + 1
+        os.utime(self.path(task.id), ns=(revision * 1000, revision * 1000))
+        return StoredTask.of(task.id, revision, task.entry)
+
+    def keep_revision(self, revision: int) -> None:
+        """Keep the revision of what leaves no file: a deletion, a start."""
+        with self._translated():
+            _set_revision(self._lock_fd, revision)
 
     def _read_task(
         self, task_id: str, tasks: list[StoredTask], damaged: dict[str, StoredTask]
     ) -> None:
         path = self.path(task_id)
-        revision = path.stat(follow_symlinks=False).st_mtime_ns // 1000
+        found = path.stat(follow_symlinks=False)
+        revision = found.st_mtime_ns // 1000
         try:
+            if not S_ISREG(found.st_mode):
+                raise BadInputError("not a regular file")  # to open a pipe would be to wait
             tasks.append(StoredTask.of(task_id, revision, parse_task(path.read_bytes())))
         except (OSError, BadInputError) as error:
             logger = logging.getLogger(LOGGER_NAME)
@@ -134,8 +153,8 @@ class TaskFolder:
     def delete(self, task_id: str, revision: int) -> None:
         """Remove the task's file, durably; its revision is kept first."""
         name = self.path(task_id).name
+        self.keep_revision(revision)
         with self._translated():
-            _set_revision(self._lock_fd, revision)
             os.unlink(name, dir_fd=self._folder_fd)
             os.fsync(self._folder_fd)
 

@@ -78,7 +78,10 @@ class AbstractTodoListDB(ABC):
 
     @abstractmethod
     async def revision(self) -> int:
-        """Return the revision of the last write; 0 for a store never written to."""
+        """Return the revision of the last write; 0 for a store never written to.
+
+        An engine that may be written to by others while it is down counts its start as a write.
+        """
 
     async def create_task(
         self, task_id: str, entry: TaskEntry, key: IdempotencyKey | None = None
@@ -190,12 +193,17 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             self._check_open()
             if key is not None and (earlier := self._replay(key)) is not None:
                 return earlier
-            made = self._make(tasks)
+            many = len(tasks) > LONG_READ
+            made = await asyncio.to_thread(self._make, tasks) if many else self._make(tasks)
             await self._persist(made)
-            for task in made:
-                self._put(task)
+            if many:
+                self._ids, self._tasks, self._latest = await asyncio.to_thread(self._with, made)
+                self._revision = made[-1].revision
+            else:
+                self._put(made)
             created = Created(tuple((task.id, task.revision) for task in made))
             if key is not None:
+                self._keys.pop((key.owner, key.key), None)
                 self._keys[key.owner, key.key] = (key, created, self._clock())
             return created
 
@@ -206,7 +214,9 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             del self._keys[oldest[0]]
         if (key.owner, key.key) not in self._keys:
             return None
-        earlier, created, _ = self._keys[key.owner, key.key]
+        earlier, created, kept = self._keys[key.owner, key.key]
+        if kept <= expiry:  # behind one that is not, where the clock went back
+            return None
         if earlier.digest != key.digest:
             raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
         return replace(created, replayed=True)
@@ -247,7 +257,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             self._expect(task_id, expected)
             task = StoredTask.of(task_id, next_revision(self._revision, self._clock), entry)
             await self._persist([task])
-            self._put(task)
+            self._put([task])
             return task
 
     async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
@@ -262,11 +272,21 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             self._record(task_id, revision)
             return revision
 
-    def _put(self, task: StoredTask) -> None:
-        if task.id not in self._tasks:
-            insort(self._ids, task.id)
-        self._tasks[task.id] = task
-        self._record(task.id, task.revision)
+    def _put(self, tasks: Sequence[StoredTask]) -> None:
+        for task in tasks:
+            if task.id not in self._tasks:
+                insort(self._ids, task.id)
+            self._tasks[task.id] = task
+            self._record(task.id, task.revision)
+
+    def _with(
+        self, tasks: Sequence[StoredTask]
+    ) -> tuple[list[str], dict[str, StoredTask], dict[str, int]]:
+        """Return what there is to be with very many new tasks; readers have what there was."""
+        new = {task.id: task for task in tasks}
+        latest = {id_: rev for id_, rev in self._latest.items() if id_ not in new}
+        latest.update({task.id: task.revision for task in tasks})
+        return sorted([*self._ids, *new]), self._tasks | new, latest
 
     def _record(self, task_id: str, revision: int) -> None:
         self._latest.pop(task_id, None)
@@ -307,7 +327,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             raise ChangesExpiredError(
                 f"changes since {since} are not kept, only since {self._kept_since}"
                 f" and up to {self._revision}")
-        after = -1 if since is None else since
+        after = self._kept_since if since is None else since
         newer = takewhile(lambda item: item[1] > after, reversed(self._latest.items()))
         changes = [Change(id_, rev, self._tasks.get(id_)) for id_, rev in list(newer)[::-1]]
         complete = len(changes) <= limit
@@ -338,6 +358,7 @@ class FileTodoListDB(InMemoryTodoListDB):
         super().__init__(clock=clock)
         self._folder = TaskFolder(folder)
         self._damaged: dict[str, StoredTask] = {}
+        self._writes: set[asyncio.Task[Any]] = set()
 
     @classmethod
     def from_config(cls, options: Any) -> Self:
@@ -353,14 +374,17 @@ class FileTodoListDB(InMemoryTodoListDB):
         tasks, self._damaged, last = await asyncio.to_thread(self._folder.open)
         self._tasks = {task.id: task for task in tasks}
         self._ids = sorted(self._tasks)
-        self._latest = {task.id: task.revision for task in tasks}
+        self._latest = {}
         # What was deleted before is not known: a start is a revision of its own, so that no list
         # gets the tag that another one had.
         self._revision = self._kept_since = next_revision(last, self._clock)
+        await asyncio.to_thread(self._folder.keep_revision, self._revision)
         await super().start()
 
     async def stop(self) -> None:
-        """Let the write in flight end, and leave the folder to others."""
+        """Let the writes in flight end, and leave the folder to others."""
+        if self._writes:
+            await asyncio.wait(self._writes)
         await super().stop()
         await asyncio.to_thread(self._folder.close)
 
@@ -377,17 +401,17 @@ class FileTodoListDB(InMemoryTodoListDB):
         self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
         """Create all the tasks or none."""
-        return await _whole(super().create_tasks(tasks, key))
+        return await self._whole(super().create_tasks(tasks, key))
 
     async def update_task(
         self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
     ) -> StoredTask:
         """Replace a task, also a damaged one."""
-        return await _whole(super().update_task(task_id, entry, expected))
+        return await self._whole(super().update_task(task_id, entry, expected))
 
     async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
         """Delete a task, also a damaged one."""
-        return await _whole(super().delete_task(task_id, expected))
+        return await self._whole(super().delete_task(task_id, expected))
 
     async def _persist(self, tasks: Sequence[StoredTask]) -> None:
         await asyncio.to_thread(self._folder.write, tasks)
@@ -398,7 +422,9 @@ class FileTodoListDB(InMemoryTodoListDB):
         await asyncio.to_thread(self._folder.delete, task_id, revision)
         self._damaged.pop(task_id, None)
 
-
-async def _whole(write: Coroutine[Any, Any, Result]) -> Result:
-    """Carry a write through also when its caller is cancelled: a thread cannot be called back."""
-    return await asyncio.shield(asyncio.ensure_future(write))
+    async def _whole(self, write: Coroutine[Any, Any, Result]) -> Result:
+        """Carry a write through if its caller is cancelled: a thread cannot be called back."""
+        task = asyncio.create_task(write)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)

@@ -1,6 +1,7 @@
 """The Tornado Application: its routes, and the two lines it logs for a request."""
 
 import logging
+import re
 import time
 
 import tornado.httputil
@@ -10,15 +11,30 @@ from taskservice import LOGGER_NAME
 from taskservice.config import Config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.service import TodoListService
-from taskservice.tornado.representation import accepts_gzip
+from taskservice.tornado.base_handler import BaseRequestHandler, DefaultRequestHandler
 from taskservice.tornado.handlers import (
-    BaseRequestHandler, DefaultRequestHandler, TodoListEntryRequestHandler,
+    ChangesRequestHandler, DocumentRequestHandler, TodoListEntryRequestHandler,
     TodoListRequestHandler)
+from taskservice.tornado.negotiation import EVENT_STREAM, NDJSON, accepts_gzip
+from taskservice.tornado.openapi import DOCS_FILES
 from taskservice.utils import logutils
+
+
+ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
+    (r"/tasks/?", TodoListRequestHandler),
+    (r"/tasks/([a-zA-Z0-9-]+)/?", TodoListEntryRequestHandler),
+    (r"/changes/?", ChangesRequestHandler),
+    (r"/openapi\.json", DocumentRequestHandler),
+    (r"/docs/?", DocumentRequestHandler),
+    (rf"/docs/({'|'.join(map(re.escape, sorted(DOCS_FILES)))})", DocumentRequestHandler),
+]
+"""Path and handler; `/openapi.json` describes each of them."""
 
 
 class CompressWeaklyTagged(tornado.web.GZipContentEncoding):
     """Compresses what has no strong tag: that one names the bytes (RFC 9110 §8.8.3)."""
+
+    CONTENT_TYPES = tornado.web.GZipContentEncoding.CONTENT_TYPES | {NDJSON}
 
     def __init__(self, request: tornado.httputil.HTTPServerRequest) -> None:
         super().__init__(request)
@@ -29,7 +45,8 @@ class CompressWeaklyTagged(tornado.web.GZipContentEncoding):
         finishing: bool
     ) -> tuple[int, tornado.httputil.HTTPHeaders, bytes]:
         """Take part only where the tag allows it; `Vary` is the same on every answer."""
-        if headers.get("ETag", "").startswith('"'):
+        if (headers.get("ETag", "").startswith('"')
+                or headers.get("Content-Type") == EVENT_STREAM):
             self._gzipping = False
         return super().transform_first_chunk(status_code, headers, chunk, finishing)
 
@@ -44,16 +61,14 @@ def make_taskservice_app(
     service = TodoListService(create_todolist_db(config.task_db))
     arguments = {"service": service}
     application = tornado.web.Application(
-        [
-            (r"/tasks/?", TodoListRequestHandler, arguments),
-            (r"/tasks/([a-zA-Z0-9-]+)/?", TodoListEntryRequestHandler, arguments),
-        ],
+        [(path, handler, arguments) for path, handler in ROUTES],
         default_handler_class=DefaultRequestHandler,
         default_handler_args=arguments,
         transforms=[CompressWeaklyTagged],
         log_function=log_response,
         service_name=config.service_name,
         debug_errors=debug,
+        http=config.http,
         in_flight=set(),
     )
     return service, application

@@ -1,216 +1,270 @@
 """The request handlers: the happy path. What goes wrong is raised, and told by `write_error`."""
 
 import asyncio
-import logging
-import re
-import time
-import uuid
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any
 
-import tornado.web
-
-from taskservice import LOGGER_NAME
-from taskservice.datamodel import TaskQuery
-from taskservice.service import TodoListService
-from taskservice.tornado import representation
+from taskservice.datamodel import (
+    Change, Created, IdempotencyKey, StoredTask, TaskPage, TaskQuery)
+from taskservice.errors import BadInputError, TaskExistsError
+from taskservice.tornado import openapi, sse
+from taskservice.tornado.base_handler import BaseRequestHandler
 from taskservice.tornado.etag import ETags, list_etag, task_etag
-from taskservice.tornado.problems import Problem, problem_of
-from taskservice.utils import logutils, taskcontext
-from taskservice.validation import parse_task
+from taskservice.tornado.listing import parse_changes_query, parse_list_query
+from taskservice.tornado.merge_patch import merge_patch
+from taskservice.ndjson import created_lines, parse_batch, task_lines
+from taskservice.tornado.negotiation import (
+    EVENT_STREAM, MERGE_PATCH, NDJSON, accepts_gzip, preferred_type)
+from taskservice.tornado.representation import JSON, last_modified, members
+from taskservice.tornado.request_fields import idempotency_key, preferred_return
+from taskservice.validation import check_task, parse_json, parse_task
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+MAX_ID_LENGTH = 128
+"""How long an id may be that a client chooses."""
 
-
-class BaseRequestHandler(tornado.web.RequestHandler):
-    """What all handlers share: the request's context, its headers, and how errors are told."""
-
-    error: BaseException | None = None
-    """What went wrong, for the canonical log line."""
-
-    def initialize(self, service: TodoListService) -> None:
-        """Take the service, and keep the body from Tornado's form parser.
-
-        curl's `-d` declares a form; Tornado would parse it before `prepare`, and refuse JSON that
-        has many `&` or looks like a broken multipart.
-        """
-        self.service = service
-        self.started = time.perf_counter()
-        self.content_type: str = self.request.headers.get("Content-Type", "")
-        if "Content-Type" in self.request.headers:
-            del self.request.headers["Content-Type"]
-
-    def set_default_headers(self) -> None:
-        """Set what every answer has, also an error."""
-        self.set_header("Server", "taskservice")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "private, no-cache")
-        if (request_id := taskcontext.get("req_id")) is not None:
-            self.set_header("X-Request-Id", request_id)
-
-    def prepare(self) -> None:
-        """Bind the request to the task context, and log that it came."""
-        self._bind()
-        self.set_header("X-Request-Id", taskcontext.get("req_id"))
-        self._count()
-        logutils.log(
-            logging.getLogger(LOGGER_NAME), logging.DEBUG, include_context=True,
-            message="REQUEST", service_name=self.settings["service_name"])
-
-    def _count(self) -> None:
-        """Be among the requests in flight until the task that runs this one is done."""
-        in_flight: set[asyncio.Task[Any]] = self.settings["in_flight"]
-        task = asyncio.current_task()
-        assert task is not None
-        in_flight.add(task)
-        task.add_done_callback(in_flight.discard)
-
-    def _bind(self) -> None:
-        request = self.request
-        request_id = request.headers.get("X-Request-Id", "")
-        known = _REQUEST_ID.fullmatch(request_id) is not None
-        taskcontext.set("req_id", request_id if known else uuid.uuid4().hex)
-        taskcontext.set("method", request.method)
-        taskcontext.set("uri", request.uri)
-        taskcontext.set("ip", request.remote_ip)
-
-    def options(self, *args: str) -> None:
-        """Tell which methods there are."""
-        self.set_status(HTTPStatus.NO_CONTENT)
-        self.set_header("Allow", self._allow())
-
-    def _allow(self) -> str:
-        base = tornado.web.RequestHandler
-        implemented = [
-            method for method in self.SUPPORTED_METHODS
-            if getattr(type(self), method.lower()) is not getattr(base, method.lower())]
-        return ", ".join(implemented)
-
-    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """Answer with an error; cut an answer that has begun, so that nobody takes it for whole."""
-        if not self._headers_written:
-            super().send_error(status_code, **kwargs)
-            return
-        assert self.error is not None
-        taskcontext.set("reason", f"cut: {self.error or type(self.error).__name__}")
-        self.detach().close()
-        self.application.log_request(self)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Tell what went wrong, as JSON in the one shape that all errors have."""
-        self.error = kwargs["exc_info"][1] if "exc_info" in kwargs else (
-            tornado.web.HTTPError(status_code))
-        if taskcontext.get("req_id") is None:  # it was refused before `prepare`
-            self._bind()
-            self.set_default_headers()
-        problem = self._problem(self.error)
-        taskcontext.set("reason", problem.message)
-        self.set_status(problem.status, problem.reason)
-        for name, value in problem.headers.items():
-            self.set_header(name, value)
-        self.set_header("Content-Type", representation.JSON)
-        trace = logutils.format_trace(self.error) if self.settings["debug_errors"] else None
-        self.finish(problem.to_json(taskcontext.current(), trace))
-
-    def _problem(self, error: BaseException) -> Problem:
-        if not isinstance(error, tornado.web.HTTPError):
-            return problem_of(error)
-        reason = error.reason or HTTPStatus(error.status_code).phrase
-        headers = {"Allow": self._allow()} if error.status_code == 405 else {}
-        return Problem(error.status_code, reason, reason, headers=headers)
-
-    def log_exception(
-        self, typ: type[BaseException] | None, value: BaseException | None,
-        tb: TracebackType | None
-    ) -> None:
-        """Keep the error for the canonical line, which tells all of it."""
-        self.error = value
+RETRY_MS = 1_000
+"""Milliseconds after which a client comes back to an event stream that was cut off."""
 
 
-class TodoListRequestHandler(BaseRequestHandler):
+class TaskWriter(BaseRequestHandler):
+    """What the answers to writes have in common."""
+
+    def answer(self, created: bool, revision: int, body: bytes) -> None:
+        """Answer a write: by its status and tag, and where it is preferred by the task."""
+        preference = preferred_return(self.header("Prefer"))
+        self.set_header("ETag", task_etag(revision))
+        if preference is not None:
+            self.set_header("Preference-Applied", f"return={preference}")
+        if preference == "representation":
+            self.set_status(HTTPStatus.CREATED if created else HTTPStatus.OK)
+            self.set_header("Content-Type", JSON)
+            self.write(body)
+        else:
+            self.set_status(HTTPStatus.CREATED if created else HTTPStatus.NO_CONTENT)
+
+
+class TodoListRequestHandler(TaskWriter):
     """`/tasks`: the list."""
 
+    bodies = {"POST": (NDJSON,)}
+
     async def get(self) -> None:
-        """Give all tasks, oldest first, in one piece when they are few, else as they are read."""
-        self.set_header("Content-Type", representation.JSON)
-        conditions = ETags.from_header(self.request.headers.get("If-None-Match"))
-        if conditions is not None:
-            etag = list_etag(await self.service.revision())
-            if conditions.contains_weak(etag):
-                self.set_header("ETag", etag)
-                self.set_status(HTTPStatus.NOT_MODIFIED)
-                return
-        await self._write_list(TaskQuery())
+        """Give the tasks: a page where there is a limit, else all as they are read."""
+        request = parse_list_query(self.request.query)
+        self.set_header("Vary", "Accept")
+        if await self._unchanged():
+            return
+        ndjson = preferred_type(self.header("Accept"), NDJSON) == NDJSON
+        self.set_header("Content-Type", NDJSON if ndjson else JSON)
+        if request.limited:
+            page = await self.service.read_page(request.query)
+            if page.more:
+                self.set_header("Link", request.next_link(self.request.path, page.tasks[-1]))
+            self._write_page(page, ndjson)
+        else:
+            await self._write_all(request.query, ndjson)
+        self.write(b"" if ndjson else b"}")
 
     head = get
 
-    async def _write_list(self, query: TaskQuery) -> None:
-        opening = b"{"
-        async for page in self.service.list_tasks(query):
-            if opening == b"{":
-                self.set_header("ETag", list_etag(page.revision))
-            self.write(opening + representation.members(page.tasks))
-            opening = b", "
-            if page.more:
-                await self.flush()
-                if self.request.method == "HEAD":
-                    return
-        self.write(b"}")
+    async def _unchanged(self) -> bool:
+        """Answer 304 where the client has the list as it is (RFC 9110 §13.1.2)."""
+        tags = ETags.from_header(self.header("If-None-Match"))
+        if tags is None:
+            return False
+        etag = list_etag(await self.service.revision())
+        if not tags.contains_weak(etag):
+            return False
+        self.set_header("ETag", etag)
+        self.set_status(HTTPStatus.NOT_MODIFIED)
+        return True
+
+    async def _write_all(self, query: TaskQuery, ndjson: bool) -> None:
+        async with aclosing(self.service.list_tasks(query)) as pages:
+            async for page in pages:
+                self._write_page(page, ndjson)
+                if page.more:
+                    await self.send()
+                    if self.request.method == "HEAD":  # the headers are all it wants
+                        return
+
+    def _write_page(self, page: TaskPage, ndjson: bool) -> None:
+        if ndjson:
+            encoded = task_lines(page.tasks)
+        else:
+            encoded = (b", " if self._headers_written else b"{") + members(page.tasks)
+        if not self._headers_written:
+            self.set_header("ETag", list_etag(page.revision))
+        self.write(encoded)
 
     async def post(self) -> None:
-        """Create a task."""
-        created = await self.service.create_task(parse_task(self.request.body))
+        """Create a task, or all the tasks of the lines of an NDJSON body."""
+        key = idempotency_key(self.header("Idempotency-Key"), "", self.request.body)
+        await (self._create_batch(key) if self.media_type == NDJSON else self._create_task(key))
+
+    async def _create_task(self, key: IdempotencyKey | None) -> None:
+        entry = parse_task(self.request.body)
+        created = await self.service.create_task(entry, key)
+        self._note_replay(created)
         [(task_id, revision)] = created.tasks
-        self.set_status(HTTPStatus.CREATED)
         self.set_header("Location", f"/tasks/{task_id}")
-        self.set_header("ETag", task_etag(revision))
+        self.answer(True, revision, entry.to_json())
+
+    async def _create_batch(self, key: IdempotencyKey | None) -> None:
+        # There may be very many lines, and the event loop has other things to do.
+        batch = await asyncio.to_thread(parse_batch, self.request.body, self.service.new_id)
+        try:
+            created = await self.service.create_tasks(batch.tasks, key)
+        except TaskExistsError as error:
+            raise batch.id_taken(error.task_id) from error
+        self._note_replay(created)
+        self.set_status(HTTPStatus.CREATED)
+        self.set_header("Content-Type", NDJSON)
+        self.write(await asyncio.to_thread(created_lines, created.tasks))
+
+    def _note_replay(self, created: Created) -> None:
+        if created.replayed:
+            self.set_header("Idempotent-Replayed", "true")
 
 
-class TodoListEntryRequestHandler(BaseRequestHandler):
+class TodoListEntryRequestHandler(TaskWriter):
     """`/tasks/{id}`: one task."""
+
+    bodies = {"PUT": (), "PATCH": (MERGE_PATCH,)}
+    conditional = ("PUT", "PATCH", "DELETE")
 
     async def get(self, task_id: str) -> None:
         """Give the task."""
         task = await self.service.get_task(task_id)
         etag = task_etag(task.revision)
         self.set_header("ETag", etag)
-        self.set_header("Last-Modified", representation.last_modified(task.revision))
-        conditions = ETags.from_header(self.request.headers.get("If-None-Match"))
-        if conditions is not None and conditions.contains_weak(etag):
+        self.set_header("Last-Modified", last_modified(task.revision))
+        tags = ETags.from_header(self.header("If-None-Match"))
+        if tags is not None and tags.contains_weak(etag):
             self.set_status(HTTPStatus.NOT_MODIFIED)
             return
-        self.set_header("Content-Type", representation.JSON)
+        self.set_header("Content-Type", JSON)
         self.write(task.body)
 
     head = get
 
     async def put(self, task_id: str) -> None:
-        """Replace the task."""
+        """Replace the task; with `If-None-Match: *` create it."""
         entry = parse_task(self.request.body)
-        task = await self.service.update_task(task_id, entry, self._expected())
-        self.set_status(HTTPStatus.NO_CONTENT)
-        self.set_header("ETag", task_etag(task.revision))
+        if self.creates():
+            self._check_creatable(task_id)
+            created = await self.service.create_task(entry, task_id=task_id)
+            [(_, revision)] = created.tasks
+            self.set_header("Location", f"/tasks/{task_id}")
+            self.answer(True, revision, entry.to_json())
+        else:
+            self._answer_task(await self.service.update_task(task_id, entry, self._expected()))
+
+    def _check_creatable(self, task_id: str) -> None:
+        if len(task_id) > MAX_ID_LENGTH:
+            raise BadInputError(f"id: expected at most {MAX_ID_LENGTH} characters")
+        if self.header("If-Match") is not None:
+            raise BadInputError("If-Match: expected none beside If-None-Match: *")
+
+    async def patch(self, task_id: str) -> None:
+        """Change some members of the task."""
+        patch = parse_json(self.request.body)
+        self._answer_task(await self.service.modify_task(
+            task_id, lambda entry: check_task(merge_patch(entry.to_dict(), patch)),
+            self._expected()))
+
+    def _answer_task(self, task: StoredTask) -> None:
+        self.answer(False, task.revision, task.body)
 
     async def delete(self, task_id: str) -> None:
         """Delete the task."""
         await self.service.delete_task(task_id, self._expected())
         self.set_status(HTTPStatus.NO_CONTENT)
 
-    def _expected(self) -> Any:
-        conditions = ETags.from_header(self.request.headers.get("If-Match"))
-        return None if conditions is None else conditions.revisions()
+    def _expected(self) -> Collection[int] | None:
+        tags = ETags.from_header(self.header("If-Match"))
+        return None if tags is None else tags.revisions()
 
 
-class DefaultRequestHandler(BaseRequestHandler):
-    """Every other path."""
+class ChangesRequestHandler(BaseRequestHandler):
+    """`/changes`: what was written, in order; as it happens where an event stream is asked for."""
 
-    def initialize(self, service: TodoListService) -> None:
-        """Know every method: a path that is not there has none that is not allowed."""
-        super().initialize(service)
-        self.SUPPORTED_METHODS = (self.request.method or "",)
+    async def get(self) -> None:
+        """Give the changes after `since`."""
+        request = parse_changes_query(self.request.query)
+        self.set_header("Vary", "Accept")
+        if preferred_type(self.header("Accept"), EVENT_STREAM) == EVENT_STREAM:
+            last_id = sse.last_event_id(self.header("Last-Event-ID"))
+            await self._stream(request.since if last_id is None else last_id)
+            return
+        page = await self.service.read_changes(request.since, request.limit)
+        self.set_header("Content-Type", JSON)
+        changes = b", ".join(map(sse.change_json, page.changes))
+        self.write(b'{"changes": [%b], "revision": %d}' % (changes, page.revision))
 
-    def prepare(self) -> None:
-        """Log the request as any other; raises 404."""
-        super().prepare()
-        raise tornado.web.HTTPError(HTTPStatus.NOT_FOUND, reason="Unknown Endpoint")
+    head = get
+
+    async def _stream(self, since: int | None) -> None:
+        if since is None:
+            since = await self.service.revision()
+        async with aclosing(self.service.follow_changes(since)) as batches:
+            first = await anext(batches)
+            self.set_header("Content-Type", EVENT_STREAM)
+            self.write(sse.opening(since, RETRY_MS))
+            if self.request.method == "HEAD":
+                return
+            await self._send_batch(first)
+            with self._until_client_goes():
+                async for batch in batches:
+                    await self._send_batch(batch)
+
+    async def _send_batch(self, batch: Sequence[Change]) -> None:
+        self.write(b"".join(map(sse.event, batch)) or sse.COMMENT)
+        await self.send()
+
+    @contextmanager
+    def _until_client_goes(self) -> Iterator[None]:
+        """Be cancelled when the client closes the connection, which may be long before a write."""
+        self._streaming = asyncio.current_task()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._streaming is not None:  # it was not the client
+                raise
+            current = asyncio.current_task()
+            assert current is not None
+            current.uncancel()
+            self.give_up()
+
+    def on_connection_close(self) -> None:
+        """Wake up a stream that waits for changes."""
+        if self._streaming is not None:
+            streaming, self._streaming = self._streaming, None
+            streaming.cancel()
+
+    _streaming: asyncio.Task[Any] | None = None
+
+
+class DocumentRequestHandler(BaseRequestHandler):
+    """A document about the service: `/openapi.json`, `/docs` and what that page loads."""
+
+    def get(self, name: str | None = None) -> None:
+        """Give the document, compressed beforehand."""
+        is_docs = self.request.path != "/openapi.json"
+        file = openapi.docs_file(*([name] if name else [])) if is_docs else openapi.openapi_file()
+        self.set_header("ETag", file.etag)
+        tags = ETags.from_header(self.header("If-None-Match"))
+        if is_docs:
+            self.set_header("Content-Security-Policy", openapi.CONTENT_SECURITY_POLICY)
+        if tags is not None and tags.contains_weak(file.etag):
+            self.set_status(HTTPStatus.NOT_MODIFIED)
+            return
+        self.set_header("Content-Type", file.media_type)
+        gzipped = accepts_gzip(self.header("Accept-Encoding"))
+        if gzipped:
+            self.set_header("Content-Encoding", "gzip")
+        self.write(file.gzipped if gzipped else file.body)
+
+    head = get

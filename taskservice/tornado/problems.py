@@ -11,6 +11,10 @@ from taskservice.tornado.etag import task_etag
 
 STATUS: Mapping[type[BaseException], HTTPStatus] = {
     errors.BadInputError: HTTPStatus.BAD_REQUEST,
+    errors.UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    errors.ForbiddenError: HTTPStatus.FORBIDDEN,
+    errors.MisdirectedError: HTTPStatus.MISDIRECTED_REQUEST,
     errors.TaskNotFoundError: HTTPStatus.NOT_FOUND,
     errors.TaskExistsError: HTTPStatus.PRECONDITION_FAILED,
     errors.StaleRevisionError: HTTPStatus.PRECONDITION_FAILED,
@@ -39,16 +43,28 @@ class Problem:
     violations: tuple[errors.Violation, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def to_json(self, about: Mapping[str, Any], trace: str | None) -> bytes:
-        """Return the body: what it is `about` (method, uri), the facts, and in debug a trace."""
+    def to_json(
+        self, about: Mapping[str, Any], trace: str | None, rfc_9457: bool = False
+    ) -> bytes:
+        """Return the body: what it is `about` (method, uri), the facts, and in debug a trace.
+
+        As RFC 9457 has it, the members that it names come first, and ours are extensions (§3.2).
+        """
         facts = {"method": about.get("method"), "uri": about.get("uri")}
         body = {**facts, "code": self.status, "message": self.message}
+        if rfc_9457:
+            body = {**self._standard_members(about), **body}
         if self.violations:
             body["errors"] = [{"pointer": v.pointer, "detail": v.detail} for v in self.violations]
         body["req_id"] = about.get("req_id")
         if trace is not None:
             body["trace"] = trace
         return json.dumps(body).encode()
+
+    def _standard_members(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "about:blank", "title": HTTPStatus(self.status).phrase,
+            "status": self.status, "detail": self.message, "instance": about.get("uri")}
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -68,6 +84,13 @@ def _status_of(error: BaseException) -> HTTPStatus:
 def _headers(error: BaseException) -> dict[str, str]:
     if isinstance(error, (errors.StaleRevisionError, errors.TaskExistsError)):
         return {"ETag": task_etag(error.revision)}
+    if isinstance(error, errors.UnauthorizedError):
+        return {"WWW-Authenticate": 'Bearer realm="taskservice"'}
+    if isinstance(error, errors.ForbiddenError):
+        return {"WWW-Authenticate": 'Bearer realm="taskservice", error="insufficient_scope"'}
+    if isinstance(error, errors.UnsupportedMediaTypeError):
+        name = "Accept" if error.field == "Content-Type" else "Accept-Encoding"
+        return {name: ", ".join(error.accepted)}
     if isinstance(error, errors.StoreUnavailableError):
         return {"Retry-After": str(RETRY_AFTER)}
     return {}

@@ -126,12 +126,14 @@ async def serve(
         on_parent_exit(loop, stopping.set)
     service, application = make_taskservice_app(config, debug)
     async with service:
-        server = tornado.httpserver.HTTPServer(application)
+        server = tornado.httpserver.HTTPServer(
+            application, max_body_size=config.http.max_ndjson_body)
         server.add_sockets(sockets)
         _log("STARTING", config, port=sockets[0].getsockname()[1])
         await stopping.wait()
         _log("SHUTTING DOWN", config)
         server.stop()
+        await service.stop_following()
         if in_flight := application.settings["in_flight"]:
             await asyncio.wait(in_flight, timeout=DRAIN_SECONDS)
         await server.close_all_connections()

@@ -1,0 +1,143 @@
+"""Following a store's changes as they happen: one reader a process for any number of followers."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from taskservice import LOGGER_NAME
+from taskservice.database.todolist_db import AbstractTodoListDB
+from taskservice.datamodel import Change
+from taskservice.errors import ChangesExpiredError, StoreError
+from taskservice.utils import logutils
+
+POLL_INTERVAL = 0.25
+"""Seconds between looks at the store, whose other processes do not tell of their writes."""
+
+HEARTBEAT = 15.0
+"""Seconds without a change after which a follower is given an empty batch."""
+
+PAGE = 1_000
+"""How many changes are read at once."""
+
+
+class ChangeFeed:
+    """Reads a store's changes while anybody follows, and keeps the latest of them for all.
+
+    A follower that falls more than `backlog` changes behind the others is dropped.
+    """
+
+    def __init__(self, task_db: AbstractTodoListDB, *, backlog: int = 1_000) -> None:
+        self._db = task_db
+        self._backlog = backlog
+        # The changes after the revision `_floor` and up to `_position`.
+        self._recent: deque[Change] = deque()
+        self._floor = self._position = 0
+        self._followers = 0
+        self._joining = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._news = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    async def stop(self) -> None:
+        """Let the followers end."""
+        self._stopped = True
+        self._tell()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+
+    def wake(self) -> None:
+        """Look at the store now: this process has written to it."""
+        self._wake.set()
+
+    async def follow(self, since: int | None) -> AsyncGenerator[Sequence[Change], None]:
+        """Give the changes after `since` (None: after now), in batches, as they come.
+
+        Each id's latest change is given, none twice. An empty batch comes once what was before is
+        told, and after each HEARTBEAT without a change. Ends when the feed stops, and when the
+        follower falls too far behind: it can go on from the last revision that it was given.
+        Raises ChangesExpiredError, as `read_changes` does, and StoreError.
+        """
+        last = await self._db.revision() if since is None else since
+        async with self._following():
+            while True:  # what was before
+                page = await self._db.read_changes(last, PAGE)
+                last = page.revision
+                yield page.changes
+                if not page.changes and last >= self._floor:
+                    break
+            while not self._stopped and last >= self._floor:
+                batch = self._after(last)
+                if not batch and await _set_within(self._news, HEARTBEAT):
+                    continue
+                yield batch
+                last = batch[-1].revision if batch else last
+
+    def _after(self, revision: int) -> Sequence[Change]:
+        """Return the recent changes after a revision, which is mostly the last or nearly so."""
+        batch: list[Change] = []
+        for change in reversed(self._recent):
+            if change.revision <= revision:
+                break
+            batch.append(change)
+        return batch[::-1]
+
+    @asynccontextmanager
+    async def _following(self) -> AsyncIterator[None]:
+        """Keep the reader running as long as anybody follows."""
+        async with self._joining:
+            if self._reader is None or self._reader.done():
+                self._recent.clear()
+                self._floor = self._position = await self._db.revision()
+                self._reader = asyncio.create_task(self._read())
+            self._followers += 1
+        try:
+            yield
+        finally:
+            self._followers -= 1
+            self._wake.set()
+
+    async def _read(self) -> None:
+        while self._followers:
+            self._wake.clear()
+            try:
+                await self._advance()
+            except StoreError as error:
+                logutils.log(
+                    logging.getLogger(LOGGER_NAME), logging.WARNING,
+                    message="CHANGES UNAVAILABLE", reason=str(error))
+            await _set_within(self._wake, POLL_INTERVAL)
+
+    async def _advance(self) -> None:
+        """Read what is new, and tell the followers."""
+        if await self._db.revision() == self._position:
+            return
+        try:
+            page = await self._db.read_changes(self._position, self._backlog)
+        except ChangesExpiredError:  # the store was away for longer than it keeps deletions
+            self._recent.clear()
+            self._floor = self._position = await self._db.revision()
+        else:
+            self._recent.extend(page.changes)
+            self._position = page.revision
+            while len(self._recent) > self._backlog:
+                self._floor = self._recent.popleft().revision
+            if len(page.changes) == self._backlog:
+                self._wake.set()  # there may be more
+        self._tell()
+        await asyncio.sleep(0)  # a store in memory answers at once, and the followers take turns
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

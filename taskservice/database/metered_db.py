@@ -1,0 +1,76 @@
+"""An engine that tells how long the operations of another take."""
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Self, TypeVar
+
+from taskservice.database.todolist_db import AbstractTodoListDB
+from taskservice.datamodel import (
+    ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
+
+Result = TypeVar("Result")
+
+Observer = Callable[[str, float], None]
+"""Told an operation's name and how many seconds it took, also when it failed."""
+
+
+class MeteredTodoListDB(AbstractTodoListDB):
+    """Does what the engine under it does."""
+
+    def __init__(self, engine: AbstractTodoListDB, observe: Observer) -> None:
+        self._engine = engine
+        self._observe = observe
+        self.name = engine.name
+        self.shared = engine.shared
+
+    @classmethod
+    def from_config(cls, options: Any) -> Self:
+        """Raise: no config names it."""
+        raise NotImplementedError
+
+    async def start(self) -> None:
+        """Open the store."""
+        await self._engine.start()
+
+    async def stop(self) -> None:
+        """Close the store."""
+        await self._engine.stop()
+
+    async def _timed(self, operation: str, work: Awaitable[Result]) -> Result:
+        started = time.perf_counter()
+        try:
+            return await work
+        finally:
+            self._observe(operation, time.perf_counter() - started)
+
+    async def revision(self) -> int:
+        """Return the revision of the last write."""
+        return await self._timed("revision", self._engine.revision())
+
+    async def create_tasks(
+        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+    ) -> Created:
+        """Create all the tasks or none."""
+        return await self._timed("create", self._engine.create_tasks(tasks, key))
+
+    async def read_task(self, task_id: str) -> StoredTask:
+        """Return a task."""
+        return await self._timed("read", self._engine.read_task(task_id))
+
+    async def update_task(
+        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+    ) -> StoredTask:
+        """Replace a task."""
+        return await self._timed("update", self._engine.update_task(task_id, entry, expected))
+
+    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+        """Delete a task."""
+        return await self._timed("delete", self._engine.delete_task(task_id, expected))
+
+    async def read_page(self, query: TaskQuery) -> TaskPage:
+        """Return a page."""
+        return await self._timed("page", self._engine.read_page(query))
+
+    async def read_changes(self, since: int | None, limit: int) -> ChangePage:
+        """Return changes."""
+        return await self._timed("changes", self._engine.read_changes(since, limit))

@@ -1,0 +1,184 @@
+"""The engine for many service processes on many machines: PostgreSQL, by asyncpg."""
+
+import math
+from typing import Any, Collection, Mapping, Self, Sequence
+
+from taskservice.database.batch import Create, Delete, Update
+from taskservice.database.postgres_connections import Connection, Connections, Watch, translated
+from taskservice.database.postgres_writer import Writer
+from taskservice.database.sql import migrations, page_sql
+from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock
+from taskservice.datamodel import (
+    Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
+from taskservice.errors import ChangesExpiredError, ConfigError, TaskNotFoundError
+
+OPTIONS = ("dsn", "pool-size", "acquire-timeout", "statement-timeout", "pgbouncer")
+
+_MIGRATION_LOCK = 0x7461736B73  # "tasks": any number that others on the database do not use
+
+_CHANGES = """
+SELECT store.revision AS store, store.forgotten, changes.* FROM store LEFT JOIN (
+  (SELECT id, revision, body FROM tasks WHERE revision > $1 ORDER BY revision LIMIT {limit})
+  UNION ALL
+  (SELECT id, revision, NULL FROM tombstones WHERE revision > $1 ORDER BY revision LIMIT {limit})
+  ORDER BY revision LIMIT {limit}) AS changes ON true"""
+
+
+# An outer join keeps the order of its inner side here: with no condition on it, PostgreSQL has
+# no other way than to go through the page for the one row of the store.
+_PAGE = "SELECT store.revision AS store, page.* FROM store LEFT JOIN ({page}) AS page ON true"
+
+
+class PostgresTodoListDB(AbstractTodoListDB):
+    """Tasks in a PostgreSQL database, which other processes may use at the same time.
+
+    Durations are in seconds. While the server is away, methods raise StoreUnavailableError within
+    3 s; when it is back they work again. `pool_size` connections read, one more writes.
+    """
+
+    name = "postgres"
+
+    def __init__(
+        self, dsn: str, *, clock: Clock = system_clock, pool_size: int = 10,
+        acquire_timeout: float = 2.0, statement_timeout: float = 5.0, pgbouncer: bool = False,
+    ) -> None:
+        self._connections = Connections(
+            dsn, size=pool_size, acquire_timeout=acquire_timeout,
+            statement_timeout=statement_timeout, pgbouncer=pgbouncer)
+        self._writer = Writer(self._connections, clock)
+
+    @classmethod
+    def from_config(cls, options: Any) -> Self:
+        """Take a DSN, or a mapping with `dsn` and other OPTIONS; raises ConfigError."""
+        if isinstance(options, str):
+            options = {"dsn": options}
+        if not isinstance(options, Mapping) or not isinstance(options.get("dsn"), str):
+            raise ConfigError(
+                "task-db.postgres: expected postgresql://user@host/database, or a mapping with dsn")
+        for name in options:
+            if name not in OPTIONS:
+                raise ConfigError(
+                    f"task-db.postgres.{name}: unknown, expected one of {', '.join(OPTIONS)}")
+        return cls(**{name.replace("-", "_"): value for name, value in options.items()})
+
+    async def start(self) -> None:
+        """Make or migrate the tables; StoreUnavailableError, StoreVersionError, ConfigError."""
+        with translated(self._connections.where):
+            connection = await self._connections.connect()
+            try:
+                with Watch(self._connections, connection, math.inf):  # an index takes its time
+                    await _check_encoding(connection)
+                    await _migrate(connection)
+            finally:
+                connection.terminate()
+        self._connections.open()
+
+    async def stop(self) -> None:
+        """Commit what is queued, within the statement timeout, and close the connections."""
+        self._connections.close()
+        await self._writer.stop()
+
+    async def revision(self) -> int:
+        """Return the revision of the last write of any process."""
+        [row] = await self._connections.fetch("SELECT revision FROM store")
+        return int(row[0])
+
+    async def create_tasks(
+        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+    ) -> Created:
+        """Create all the tasks or none."""
+        created: Created = await self._writer.write(await Create.prepare(tasks, key))
+        return created
+
+    async def read_task(self, task_id: str) -> StoredTask:
+        """Return a task."""
+        rows = await self._connections.fetch(
+            "SELECT id, revision, body FROM tasks WHERE id = $1", task_id)
+        if not rows:
+            raise TaskNotFoundError(task_id)
+        return _task(*rows[0])
+
+    async def update_task(
+        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+    ) -> StoredTask:
+        """Replace a task."""
+        task = StoredTask.of(task_id, 0, entry)
+        revision = await self._writer.write(Update(task, expected))
+        return StoredTask(task_id, revision, task.body)
+
+    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+        """Delete a task."""
+        revision: int = await self._writer.write(Delete(task_id, expected))
+        return revision
+
+    async def read_page(self, query: TaskQuery) -> TaskPage:
+        """Return a page, in one statement."""
+        if any("\0" in word for word in query.words):  # PostgreSQL has no such text to compare
+            return TaskPage(await self.revision(), (), False)
+        statement, arguments = _page_sql(query)
+        rows = await self._connections.fetch(statement, *arguments)
+        tasks = tuple(
+            _task(task_id, revision, body) for _, task_id, revision, body in rows
+            if task_id is not None)
+        return TaskPage(rows[0]["store"], tasks[:query.limit], len(tasks) > query.limit)
+
+    async def read_changes(self, since: int | None, limit: int) -> ChangePage:
+        """Return changes; deletions are kept for TOMBSTONE_LIFETIME."""
+        after = -1 if since is None else min(max(since, -1), 2 ** 63 - 1)
+        rows = await self._connections.fetch(_CHANGES.format(limit=limit + 1), after)
+        store, forgotten = rows[0]["store"], rows[0]["forgotten"]
+        if since is not None and not forgotten <= since <= store:
+            raise ChangesExpiredError(
+                f"changes since {since} are not kept, only since {forgotten} and up to {store}")
+        changes = tuple(
+            Change(row["id"], row["revision"], _changed(row)) for row in rows if row["id"])
+        if len(changes) <= limit:
+            return ChangePage(store, changes)
+        return ChangePage(changes[limit - 1].revision, changes[:limit])
+
+
+def _page_sql(query: TaskQuery) -> tuple[str, list[Any]]:
+    """Return the statement of a page, with the limit in its text.
+
+    As an argument it would be unknown to a plan for all arguments ("generic"), so PostgreSQL
+    would have to plan each execution anew: twice the time of a page.
+    """
+    page, (*arguments, limit) = page_sql(query, contains="strpos")
+    page = page.removesuffix(f"${len(arguments) + 1}") + str(limit)
+    return _PAGE.format(page=page), arguments
+
+
+def _task(task_id: str, revision: int, body: str) -> StoredTask:
+    return StoredTask(task_id, revision, body.encode())
+
+
+def _changed(row: Any) -> StoredTask | None:
+    if row["body"] is None:
+        return None
+    return _task(row["id"], row["revision"], row["body"])
+
+
+async def _check_encoding(connection: Connection) -> None:
+    encoding = await connection.fetchval("SELECT current_setting('server_encoding')")
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"task-db.postgres: the database has the encoding {encoding}, expected UTF8: make one "
+            "with CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'")
+
+
+async def _migrate(connection: Connection) -> None:
+    """Bring the tables up to date, in one transaction; others who start meanwhile wait for it."""
+    await connection.execute(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0;"
+        f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+    version = 0
+    if await connection.fetchval("SELECT to_regclass('store_version')") is not None:
+        version = await connection.fetchval("SELECT version FROM store_version")
+    else:
+        await connection.execute(
+            "CREATE TABLE store_version (version integer NOT NULL);"
+            "INSERT INTO store_version (version) VALUES (0)")
+    for number, statements in migrations("postgres", version):
+        await connection.execute(statements)
+        await connection.execute(f"UPDATE store_version SET version = {number}")
+    await connection.execute("COMMIT")

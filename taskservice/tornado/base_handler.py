@@ -1,0 +1,211 @@
+"""What all request handlers share: context, checks before the body is looked at, errors."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, NoReturn
+
+import tornado.web
+from tornado.iostream import StreamClosedError
+
+from taskservice import LOGGER_NAME
+from taskservice.config import HttpConfig
+from taskservice.service import TodoListService
+from taskservice.tornado import representation
+from taskservice.tornado.etag import ETags
+from taskservice.tornado.negotiation import (
+    MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
+from taskservice.tornado.problems import Problem, problem_of
+from taskservice.utils import logutils, taskcontext
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class BaseRequestHandler(tornado.web.RequestHandler):
+    """A handler's happy path raises what goes wrong; here it is told, and logged."""
+
+    bodies: Mapping[str, tuple[str, ...]] = {}
+    """The methods that take a body, and the media types that each takes beside JSON."""
+
+    conditional: Collection[str] = ()
+    """The methods that need a condition where the config requires one."""
+
+    error: BaseException | None = None
+    """What went wrong, for the canonical log line."""
+
+    media_type: str
+    """The type of the body, for the methods that take one."""
+
+    def initialize(self, service: TodoListService) -> None:
+        """Take the service, and keep the body from Tornado's form parser.
+
+        curl's `-d` declares a form; Tornado would parse it before `prepare`, and refuse JSON that
+        has many `&` or looks like a broken multipart.
+        """
+        self.service = service
+        self.started = time.perf_counter()
+        self.content_type: str | None = self.request.headers.pop("Content-Type", None)
+
+    @property
+    def http(self) -> HttpConfig:
+        """How the service is told to speak HTTP."""
+        config: HttpConfig = self.settings["http"]
+        return config
+
+    def header(self, name: str) -> str | None:
+        """Return a field of the request; several of one name come joined by commas."""
+        value: str | None = self.request.headers.get(name)
+        return value
+
+    def set_default_headers(self) -> None:
+        """Set what every answer has, also an error."""
+        self.set_header("Server", "taskservice")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "private, no-cache")
+        if (request_id := taskcontext.get("req_id")) is not None:
+            self.set_header("X-Request-Id", request_id)
+
+    def compute_etag(self) -> None:
+        """Have no tags but those that are set: Tornado would digest every other answer."""
+
+    def prepare(self) -> None:
+        """Bind the request to the task context, log that it came, and check what it may send.
+
+        Raises what is answered by 415, 413 and 428, in this order.
+        """
+        self._bind()
+        self.set_header("X-Request-Id", taskcontext.get("req_id"))
+        self._count()
+        logutils.log(
+            logging.getLogger(LOGGER_NAME), logging.DEBUG, include_context=True,
+            message="REQUEST", service_name=self.settings["service_name"])
+        method = self.request.method or ""
+        if method in self.bodies:
+            self._check_body(self.bodies[method])
+        if self.http.require_if_match and method in self.conditional:
+            self._check_condition()
+
+    def _bind(self) -> None:
+        request = self.request
+        request_id = self.header("X-Request-Id") or ""
+        known = _REQUEST_ID.fullmatch(request_id) is not None
+        taskcontext.set("req_id", request_id if known else uuid.uuid4().hex)
+        taskcontext.set("method", request.method)
+        taskcontext.set("uri", request.uri)
+        taskcontext.set("ip", request.remote_ip)
+
+    def _count(self) -> None:
+        """Be among the requests in flight until the task that runs this one is done."""
+        in_flight: set[asyncio.Task[Any]] = self.settings["in_flight"]
+        task = asyncio.current_task()
+        assert task is not None
+        in_flight.add(task)
+        task.add_done_callback(in_flight.discard)
+
+    def _check_body(self, others: tuple[str, ...]) -> None:
+        self.media_type = media_type(self.content_type, *others)
+        check_content_encoding(self.header("Content-Encoding"))
+        most = self.http.max_ndjson_body if self.media_type == NDJSON else self.http.max_body
+        if len(self.request.body) > most:
+            raise tornado.web.HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    def _check_condition(self) -> None:
+        if self.header("If-Match") is None and not self.creates():
+            raise tornado.web.HTTPError(HTTPStatus.PRECONDITION_REQUIRED)
+
+    def creates(self) -> bool:
+        """Tell whether the request is only for what does not exist yet (RFC 9110 §13.1.2)."""
+        tags = ETags.from_header(self.header("If-None-Match"))
+        return self.request.method == "PUT" and tags is not None and tags.any
+
+    def options(self, *args: str) -> None:
+        """Tell which methods there are, and what PATCH takes (RFC 5789 §3.1)."""
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.set_header("Allow", self._allow())
+        self._set_accept_patch()
+
+    def _allow(self) -> str:
+        base = tornado.web.RequestHandler
+        implemented = [
+            method for method in base.SUPPORTED_METHODS
+            if getattr(type(self), method.lower()) is not getattr(base, method.lower())]
+        return ", ".join(implemented)
+
+    def _set_accept_patch(self) -> None:
+        if "PATCH" in self.bodies:
+            self.set_header("Accept-Patch", f"{MERGE_PATCH}, application/json")
+
+    async def send(self) -> None:
+        """Send what is written so far, and wait until the client has taken most of it."""
+        try:
+            await self.flush()
+        except StreamClosedError:
+            self.give_up()
+
+    def give_up(self) -> NoReturn:
+        """End a request whose client has gone."""
+        taskcontext.set("reason", "the client went away")
+        raise tornado.web.Finish
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer with an error; cut an answer that has begun, so that nobody takes it for whole."""
+        if not self._headers_written:
+            super().send_error(status_code, **kwargs)
+            return
+        taskcontext.set("reason", f"cut: {self.error or type(self.error).__name__}")
+        self.detach().close()
+        self.application.log_request(self)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Tell what went wrong in the one shape that all errors have."""
+        self.error = kwargs["exc_info"][1] if "exc_info" in kwargs else (
+            tornado.web.HTTPError(status_code))
+        if taskcontext.get("req_id") is None:  # it was refused before `prepare`
+            self._bind()
+            self.set_default_headers()
+        problem = self._problem(self.error)
+        taskcontext.set("reason", problem.message)
+        self.set_status(problem.status, problem.reason)
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        self.set_header("Vary", "Accept")
+        trace = logutils.format_trace(self.error) if self.settings["debug_errors"] else None
+        as_problem = wants_problem(self.header("Accept"))
+        self.set_header("Content-Type", PROBLEM if as_problem else representation.JSON)
+        self.finish(problem.to_json(taskcontext.current(), trace, rfc_9457=as_problem))
+
+    def _problem(self, error: BaseException) -> Problem:
+        if not isinstance(error, tornado.web.HTTPError):
+            problem = problem_of(error)
+            if problem.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+                self._set_accept_patch()
+            return problem
+        reason = error.reason or HTTPStatus(error.status_code).phrase
+        headers = {"Allow": self._allow()} if error.status_code == 405 else {}
+        return Problem(error.status_code, reason, reason, headers=headers)
+
+    def log_exception(
+        self, typ: type[BaseException] | None, value: BaseException | None,
+        tb: TracebackType | None
+    ) -> None:
+        """Keep the error for the canonical line, which tells all of it."""
+        self.error = value
+
+
+class DefaultRequestHandler(BaseRequestHandler):
+    """Every path that is not another's."""
+
+    def initialize(self, service: TodoListService) -> None:
+        """Know every method: a path that is not there has none that is not allowed."""
+        super().initialize(service)
+        self.SUPPORTED_METHODS = (self.request.method or "",)
+
+    def prepare(self) -> None:
+        """Log the request as any other; raises 404."""
+        super().prepare()
+        raise tornado.web.HTTPError(HTTPStatus.NOT_FOUND, reason="Unknown Endpoint")

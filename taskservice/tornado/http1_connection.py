@@ -1,0 +1,304 @@
+"""A connection: from the bytes that come to requests in order, and their answers back.
+
+One request is with the application at a time. What follows it stays unread, in the connection's
+buffer (no more than one read of it) and in the kernel's, until it is answered (RFC 9112 §9.3.2).
+"""
+
+import math
+from asyncio import Future
+from asyncio.transports import BaseTransport
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tornado.gen import convert_yielded
+from tornado.httputil import HTTPInputError
+from tornado.log import app_log
+
+from taskservice.tornado.http1_answer import Refusal, refusal_bytes
+from taskservice.tornado.http1_exchange import Exchange
+from taskservice.tornado.http1_parser import BadRequest, Head, HeadCheck, guess_line, parse_head
+from taskservice.tornado.http1_wire import Wire
+
+if TYPE_CHECKING:
+    from taskservice.tornado.http1 import HTTP1Server
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_END = b"\r\n\r\n"
+
+
+class Connection(Wire):
+    """Serves one client, from a request to the next."""
+
+    __slots__ = ("_buffer", "_exchange", "_check", "_reading", "_blocked", "_eof")
+
+    def __init__(self, server: "HTTP1Server") -> None:
+        super().__init__(server)
+        self._buffer = b""
+        self._exchange: Exchange | None = None
+        self._check: HeadCheck | None = None  # where a head comes in pieces
+        self._reading = True
+        self._blocked = False  # the application takes its time with a piece of the request
+        self._eof = False
+
+    # What the event loop and the server call.
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._server.opened(self)
+        self.allow(self._server.idle_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, and go on; what comes after the last answer is thrown away."""
+        if self._open:
+            self._buffer = self._buffer + data if self._buffer else data
+            self._advance()
+
+    def eof_received(self) -> bool:
+        """Go on answering a client that sends no more; tell the application that it has left.
+
+        To leave and to send no more look the same from here, until something is sent.
+        """
+        self._eof = True
+        if self._exchange is not None and self._exchange.delegate is None:
+            self._tell(self._exchange.tell_gone)
+        self._advance()
+        return self._open and self.context.protocol != "https"  # TLS has no half-closed
+
+    def resume_writing(self) -> None:
+        """Let writers go on, and the next request begin."""
+        super().resume_writing()
+        self._advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application that the client has left."""
+        super().connection_lost(exc)
+        self._server.lost(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            self._tell(exchange.lose)
+
+    def expired(self) -> None:
+        """End what takes too long: a wait for a request, the request, or the answer to it."""
+        if self._exchange is None and not self._buffer:
+            self.close()
+        elif self._exchange is None:
+            self.refuse(408, "The head took too long to come")
+        elif self._exchange.delegate is not None and not self._blocked:
+            self.refuse(408, "The body took too long to come")
+        else:
+            self.refuse(503, "The answer took too long")
+
+    def drain(self, grace: float) -> None:
+        """Close an idle connection, once idle for `grace` seconds; another after its answer."""
+        if self._exchange is None and not self._buffer and self._open:
+            self.deadline += grace - self._server.limits.header_timeout
+
+    # What an exchange calls.
+
+    def may_stay(self, exchange: Exchange) -> bool:
+        """Tell whether there can be another request after this one."""
+        return (exchange.head.keep_alive and exchange.delegate is None and not self._eof
+                and not self._server.draining)
+
+    def send_first(self, data: bytes) -> "Future[None]":
+        """Send the first of an answer: from now on it takes the time that it takes."""
+        if self._exchange is not None and self._exchange.delegate is None:
+            self.deadline = math.inf
+        return self.send(data)
+
+    def answered(self, exchange: Exchange) -> None:
+        """Go on to the next request, or close, after the end of an answer."""
+        self._exchange = None
+        if exchange.delegate is not None:  # it has not seen, and did not want, all of the request
+            self._server.loop.call_soon(self._tell, exchange.tell_gone)
+            self.close(linger=True)
+        elif not exchange.keep_alive:
+            self.close(linger=bool(self._buffer))
+        else:
+            self.allow(self._server.idle_timeout)
+            if self._buffer or self._eof or not self._reading:
+                self._server.loop.call_soon(self._advance)
+
+    def refuse(self, status: int, message: str, head: Head | None = None) -> None:
+        """Answer for the application, which has not seen the request or takes too long; close."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            head = exchange.head
+            self._tell(exchange.lose)
+        if exchange is not None and exchange.started:
+            self.cut()
+            return
+        self._open = False
+        method, uri = head.start_line[:2] if head else guess_line(self._buffer)
+        headers = head.headers if head else None
+        refusal = Refusal(status, message, method, uri, self.context.remote_ip, headers)
+        fields, body = self._server.refusal(refusal)
+        self.send(refusal_bytes(refusal, fields, body))
+        self.close(linger=not self._eof)
+
+    # Reading.
+
+    def _advance(self) -> None:
+        """Go as far as the input, the application and the client let it."""
+        while self._open and self._step():
+            pass
+        if self._open and self._eof:
+            self._end()
+        if self._open:
+            self._regulate()
+
+    def _step(self) -> bool:
+        """Take a head or a piece of a body; False when there is something to wait for."""
+        exchange = self._exchange
+        if exchange is None:
+            return bool(self._buffer) and not self._paused and self._begin()
+        if exchange.delegate is None or self._blocked:
+            return False
+        if exchange.body is None or exchange.body.complete:
+            self._received(exchange)
+            return True
+        return bool(self._buffer) and self._read_body(exchange)
+
+    def _regulate(self) -> None:
+        """Read no further than into the buffer; else do read, so that a client's end is seen."""
+        reading = not self._blocked and not (
+            self._buffer and (self._paused or self._exchange is not None))
+        if reading != self._reading:
+            self._reading = reading
+            if reading:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def _end(self) -> None:
+        """Close, now that the client has ended its input, unless there is something to do."""
+        exchange = self._exchange
+        if self._blocked or self._paused or (exchange is not None and exchange.delegate is None):
+            return
+        if exchange is not None or self._buffer:
+            self.refuse(400, "The request ended before it was complete")
+        else:
+            self.close()
+
+    def _begin(self) -> bool:
+        """Start on the next request when its head is there."""
+        while self._buffer.startswith(b"\r\n"):  # RFC 9112 §2.2
+            self._buffer = self._buffer[2:]
+        end = self._buffer.find(_END)
+        size = len(self._buffer) if end < 0 else end + len(_END)
+        limits = self._server.limits
+        try:
+            if size > limits.header_bytes:
+                raise BadRequest(f"The head is larger than {limits.header_bytes} bytes", 431)
+            if end < 0:
+                self._await_head()
+                return False
+            self._open_exchange(parse_head(self._buffer[:size]), size)
+        except BadRequest as error:
+            self.refuse(error.status, error.message)
+        return True
+
+    def _await_head(self) -> None:
+        """Wait for the rest of a head, unless what is there is wrong; raises BadRequest."""
+        if self._check is None:
+            if self._buffer in (b"", b"\r"):
+                return
+            self._check = HeadCheck()
+            self.allow(self._server.limits.header_timeout)
+        self._check.look(self._buffer)
+
+    def _open_exchange(self, head: Head, size: int) -> None:
+        """Hand a head to the application."""
+        server = self._server
+        self._check = None
+        self._buffer = self._buffer[size:]
+        self._exchange = exchange = Exchange(self, head, server.body_limit(head))
+        exchange.delegate = self._tell(server.delegate.start_request, self, exchange)
+        if exchange.delegate is None:
+            return
+        if head.length:
+            self.allow(server.limits.body_timeout)
+        self._ask(exchange.delegate.headers_received, head.start_line, head.headers)
+        if head.length and not self._blocked:
+            self._expect_body()
+
+    def _expect_body(self) -> None:
+        """Refuse a body that is too large; ask for one that is held back (RFC 9110 §10.1.1)."""
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.head.length > exchange.max_body:
+            self.refuse(413, f"The body is larger than {exchange.max_body} bytes")
+            return
+        expected = exchange.head.headers.get("expect", "").lower() == "100-continue"
+        if expected and not self._buffer and not exchange.started:
+            if exchange.head.start_line.version == "HTTP/1.1":
+                self.send(_CONTINUE)
+
+    def _read_body(self, exchange: Exchange) -> bool:
+        """Hand a piece of the body to the application."""
+        assert exchange.body is not None and exchange.delegate is not None
+        try:
+            data, self._buffer = exchange.body.take(self._buffer)
+        except BadRequest as error:
+            self.refuse(error.status, error.message)
+            return False
+        portion = self._server.limits.body_bytes  # what may take body_timeout
+        before, exchange.size = exchange.size, exchange.size + len(data)
+        if exchange.size > exchange.max_body:
+            self.refuse(413, f"The body is larger than {exchange.max_body} bytes")
+            return False
+        if before // portion != exchange.size // portion:
+            self.allow(self._server.limits.body_timeout)
+        if data:
+            self._ask(exchange.delegate.data_received, data)
+        return True
+
+    def _received(self, exchange: Exchange) -> None:
+        """Tell the application that it has the whole request."""
+        delegate, exchange.delegate = exchange.delegate, None
+        assert delegate is not None
+        if exchange.started:
+            self.deadline = math.inf
+        else:
+            self.allow(self._server.limits.answer_timeout)
+        self._tell(delegate.finish)
+
+    # The application, whose errors must not break the connection's.
+
+    def _tell(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Call the application; what it raises is answered, if anybody still waits."""
+        try:
+            return call(*args)
+        except Exception as error:
+            self._failed(error)
+            return None
+
+    def _ask(self, call: Callable[..., Any], *args: Any) -> None:
+        """Call it with a piece of a request; read no further before it is done with that."""
+        answer = self._tell(call, *args)
+        if answer is not None:
+            self._blocked = True
+            self.allow(self._server.limits.answer_timeout)
+            convert_yielded(answer).add_done_callback(self._unblocked)
+
+    def _unblocked(self, future: "Future[Any]") -> None:
+        self._blocked = False
+        error = None if future.cancelled() else future.exception()
+        if self._exchange is None:
+            return
+        self.allow(self._server.limits.body_timeout)
+        if error is not None:
+            self._failed(error)
+        elif self._exchange.size == 0:
+            self._expect_body()
+        self._advance()
+
+    def _failed(self, error: BaseException) -> None:
+        status, message = 400, str(error)
+        if not isinstance(error, HTTPInputError):
+            app_log.error("Uncaught exception", exc_info=error)
+            status, message = 500, "Internal Server Error"
+        if self._exchange is not None:
+            self.refuse(status, message)

@@ -1,0 +1,74 @@
+"""The header fields of a request, held as they are looked up: by lower-case name."""
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tornado.httputil import HTTPHeaders
+
+
+class RequestHeaders(HTTPHeaders):
+    """Tornado's `HTTPHeaders`, for fields that a parser has already judged.
+
+    Tornado matches each name and value against the grammar and normalises the name before it
+    stores or finds anything, which costs as much as all the rest of reading a request. Here a
+    field is found by its lower-case name, and the `Http-Header-Case` is made only for those who
+    list the names. Every public method answers as the base's does.
+    """
+
+    def __init__(self) -> None:
+        # Not the base's, which would fill what it keeps; every method that reads it is below.
+        self._values: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}  # only of fields that came more than once
+
+    def append(self, name: str, value: str) -> None:
+        """Add a field line, its `name` in lower case and both within the grammar (unchecked)."""
+        if (before := self._values.get(name)) is not None:
+            self._lines.setdefault(name, [before]).append(value)
+            value = f"{before},{value}"  # RFC 9110 §5.3
+        self._values[name] = value
+
+    def add(self, name: str, value: str, *, _chars_are_bytes: bool = True) -> None:
+        """Add a value; raises HTTPInputError where name or value break the grammar."""
+        HTTPHeaders().add(name, value, _chars_are_bytes=_chars_are_bytes)
+        self.append(name.lower(), value)
+
+    def get_list(self, name: str) -> list[str]:
+        """Return all values of a field, one for each line that it came in."""
+        key = name.lower()
+        return self._lines.get(key) or [self._values[key]] if key in self._values else []
+
+    def get_all(self) -> Iterable[tuple[str, str]]:
+        """Give all pairs of name and value, a name as often as it has values."""
+        for key in self._values:
+            for value in self.get_list(key):
+                yield _in_header_case(key), value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the combined value; without the exception that a Mapping makes of a miss."""
+        return self._values.get(name.lower(), default)
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self._lines.pop(name.lower(), None)
+        self._values[name.lower()] = value
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __delitem__(self, name: str) -> None:
+        self._lines.pop(name.lower(), None)
+        del self._values[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(_in_header_case, self._values)
+
+
+@functools.lru_cache(maxsize=256)
+def _in_header_case(name: str) -> str:
+    return "-".join(word.capitalize() for word in name.split("-"))

@@ -1,0 +1,156 @@
+"""A client's socket: what is sent waits for room, what is closed first arrives, what hangs is cut.
+"""
+
+import math
+import socket
+import struct
+from asyncio import Future, Protocol, Transport
+from asyncio.transports import BaseTransport
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, cast
+
+from tornado.iostream import StreamClosedError
+
+if TYPE_CHECKING:
+    from taskservice.tornado.http1 import HTTP1Server
+
+LINGER = 2.0
+"""Seconds for which input is thrown away before a close: to close with input unread resets the
+connection, and the client may lose the answer that says why (RFC 9112 §9.6)."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass(slots=True)
+class Context:
+    """Who is at the other end, as Tornado's requests want to know it."""
+
+    remote_ip: str
+    protocol: str
+
+    @classmethod
+    def of(cls, transport: BaseTransport) -> Self:
+        """Return it for a transport; what has no address has that of nobody, as in Tornado."""
+        address = transport.get_extra_info("peername")
+        secure = transport.get_extra_info("ssl_object") is not None
+        has_ip = isinstance(address, tuple)
+        return cls(address[0] if has_ip else "0.0.0.0", "https" if secure else "http")
+
+    def __str__(self) -> str:
+        return self.remote_ip
+
+
+class Wire(Protocol):
+    """What a connection does below HTTP. `deadline` is when `expired` is called, unless moved."""
+
+    __slots__ = (
+        "context", "deadline", "_server", "_transport", "_waiters", "_open", "_paused",
+        "_written", "_sent", "_progress")
+
+    def __init__(self, server: "HTTP1Server") -> None:
+        self.deadline = math.inf
+        self._server = server
+        self._waiters: list[Future[None]] = []
+        self._open = True     # takes input
+        self._paused = False  # the client is slower to read than the application to write
+        self._written = self._sent = 0
+        self._progress = 0.0  # when the client last took something, or there was nothing to take
+
+    def expired(self) -> None:
+        """Do what the deadline was for."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(Transport, transport)
+        self.context = Context.of(transport)
+        self._progress = self._server.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell writers that nobody reads any more."""
+        self._open = False
+        for waiter in self._waiters:
+            _fail(waiter)
+
+    def pause_writing(self) -> None:
+        """Let writers wait."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Let writers go on."""
+        self._paused = False
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def send(self, data: bytes) -> "Future[None]":
+        """Send; the future is done, mostly from the start, when there is room for more."""
+        if self._transport.is_closing():
+            return self.failed_write()
+        self._written += len(data)
+        self._transport.write(data)
+        if not self._paused:
+            return self._server.done
+        waiter: Future[None] = self._server.loop.create_future()
+        self._waiters.append(waiter)
+        return waiter
+
+    def failed_write(self) -> "Future[None]":
+        """Return what a write to nobody returns."""
+        waiter: Future[None] = self._server.loop.create_future()
+        _fail(waiter)
+        return waiter
+
+    def allow(self, seconds: float) -> None:
+        """Set the deadline."""
+        self.deadline = self._server.time() + seconds
+
+    def close(self, linger: bool = False) -> None:
+        """Close when all has been sent; `linger` where there may be input that nobody reads."""
+        self._open = False
+        if not linger or self._transport.is_closing():
+            self.deadline = math.inf
+            self._transport.close()
+            return
+        self.allow(LINGER)
+        self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def cut(self) -> None:
+        """Break off, by a reset: an end could pass for that of an answer without a length."""
+        self._open = False
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def abort(self) -> None:
+        """Close without sending what waits to be sent."""
+        self._open = False
+        self._transport.abort()
+
+    def look(self, now: float) -> None:
+        """Act on what has not happened in time. The server calls it from time to time."""
+        waiting = self._transport.get_write_buffer_size()
+        closing = self._transport.is_closing()
+        sent = self._written - waiting
+        if sent != self._sent or not (waiting or closing):
+            self._sent, self._progress = sent, now
+        elif now - self._progress >= self._server.limits.reader_timeout:
+            self.cut()
+            return
+        if now >= self.deadline:
+            self.deadline = math.inf
+            if self._open:
+                self.expired()
+            else:
+                self._transport.close()
+
+
+def _fail(waiter: "Future[None]") -> None:
+    """Fail a write; who does not await it need not hear of it."""
+    if not waiter.done():
+        waiter.set_exception(StreamClosedError())
+        waiter.exception()

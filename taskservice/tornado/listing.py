@@ -1,0 +1,192 @@
+"""What a client asks of a list, by its query, and the cursor to its next page."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from taskservice.datamodel import (
+    NO_DUE_DATE, SortKey, StoredTask, TaskPriority, TaskQuery, TaskSort)
+from taskservice.errors import BadInputError
+from taskservice.tornado.parameters import (
+    LARGEST_REVISION, ascii_query, bad_value, epoch_seconds, parse_query, revision_number,
+    whole_number)
+from taskservice.tornado.request_fields import remembered
+
+MOST_TASKS = 1000
+"""The largest `limit`."""
+
+MOST_WORDS = 32
+"""How many words a search takes: each is a condition of its own for an engine."""
+
+LONGEST_CURSOR = 5_000
+"""How many characters a cursor may have: one of the longest title key fits, all of it escaped."""
+
+PARAMETERS = ("completed", "priority", "due_before", "due_after", "q", "sort", "limit", "cursor")
+
+_BOOLEANS = {"true": True, "false": False}
+_PRIORITIES = {priority.value: priority for priority in TaskPriority}
+_SORTS = {sort.value: sort for sort in TaskSort}
+_CURSOR = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_CURSOR}}}")
+_ID = re.compile(r"[a-zA-Z0-9-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """A list that is asked for: which tasks, and whether just a page of them.
+
+    `parameters` are all but the cursor, as they were sent; `fingerprint` tells lists apart.
+    """
+
+    query: TaskQuery
+    limited: bool
+    parameters: str
+    fingerprint: str
+
+    def next_link(self, path: str, last: StoredTask) -> str:
+        """Return the Link to the tasks after the `last` of this page (RFC 8288 §3)."""
+        cursor = encode_cursor(self.fingerprint, *self.query.sort_key(last))
+        return f'<{path}?{self.parameters}&cursor={cursor}>; rel="next"'
+
+
+@remembered
+def parse_list_query(raw: str | None) -> ListRequest:
+    """Read what a list is asked for; raises BadInputError, naming the parameter."""
+    values = parse_query(raw or "", PARAMETERS, ("priority",))
+    query = _read_query(values)
+    fingerprint = _fingerprint(query)
+    if "cursor" in values:
+        after = decode_cursor(fingerprint, query.sort, values["cursor"][0])
+        query = replace(query, after=after)
+    parts = ascii_query(raw or "").split("&")
+    parameters = "&".join(part for part in parts if part and not _is_cursor(part))
+    return ListRequest(query, "limit" in values, parameters, fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesRequest:
+    """Changes that are asked for: after which revision, and at most how many."""
+
+    since: int | None
+    limit: int
+
+
+@remembered
+def parse_changes_query(raw: str | None) -> ChangesRequest:
+    """Read which changes are asked for; raises BadInputError, naming the parameter."""
+    values = parse_query(raw or "", ("since", "limit"))
+    since, limit = values.get("since"), values.get("limit")
+    return ChangesRequest(
+        since=None if since is None else revision_number("since", since[0]),
+        limit=MOST_TASKS if limit is None else whole_number("limit", limit[0], 1, MOST_TASKS))
+
+
+def _is_cursor(part: str) -> bool:
+    """Tell whether a part of a query is the cursor, however its name is encoded."""
+    return bool(parse_query(part, PARAMETERS).get("cursor"))
+
+
+def _read_query(values: Mapping[str, list[str]]) -> TaskQuery:
+    """Read everything but the cursor."""
+    members: dict[str, Any] = {}
+    for name, (value, *_) in values.items():
+        match name:
+            case "completed":
+                members[name] = _choose(name, value, _BOOLEANS)
+            case "priority":
+                members["priorities"] = frozenset(
+                    _choose(name, each, _PRIORITIES) for each in values[name])
+            case "due_before" | "due_after":
+                members[name] = epoch_seconds(name, value)
+            case "q":
+                members["words"] = _words(value)
+            case "sort":
+                members |= _read_sort(value)
+            case "limit":
+                members[name] = whole_number(name, value, 1, MOST_TASKS)
+    return TaskQuery(**members)
+
+
+def _choose(name: str, value: str, choices: Mapping[str, Any]) -> Any:
+    if value not in choices:
+        raise bad_value(name, f"one of {', '.join(choices)}", value)
+    return choices[value]
+
+
+def _words(value: str) -> tuple[str, ...]:
+    """Return the words of a search, case-folded, each once."""
+    words = tuple(dict.fromkeys(value.casefold().split()))
+    if len(words) > MOST_WORDS or "\0" in value:
+        raise bad_value("q", f"at most {MOST_WORDS} words, and no U+0000", value)
+    return words
+
+
+def _read_sort(value: str) -> dict[str, Any]:
+    name = value.removeprefix("-")
+    if name not in _SORTS:
+        raise bad_value("sort", f"one of {', '.join(_SORTS)}, with or without - before it", value)
+    return {"sort": _SORTS[name], "descending": name != value}
+
+
+def encode_cursor(fingerprint: str, key: SortKey, task_id: str) -> str:
+    """Return a position as a client passes it on: unreadable, and good for one list only."""
+    position = orjson.dumps([fingerprint, key, task_id])
+    return base64.urlsafe_b64encode(position).rstrip(b"=").decode()
+
+
+def decode_cursor(fingerprint: str, sort: TaskSort, cursor: str) -> tuple[SortKey, str]:
+    """Return the position that a cursor has, sort key and id; raises BadInputError."""
+    made_for, key, task_id = _unpack(cursor)
+    if made_for != fingerprint:
+        raise bad_value("cursor", "one of a list with the same filters and sort", cursor)
+    if not (_is_id(task_id) and _is_key(sort, key, task_id)):
+        raise _damaged(cursor)
+    return key, task_id
+
+
+def _unpack(cursor: str) -> Sequence[Any]:
+    if not _CURSOR.fullmatch(cursor):
+        raise _damaged(cursor)
+    try:
+        position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, orjson.JSONDecodeError) as error:
+        raise _damaged(cursor) from error
+    if not (isinstance(position, list) and len(position) == 3):
+        raise _damaged(cursor)
+    return position
+
+
+def _damaged(cursor: str) -> BadInputError:
+    return bad_value("cursor", "the one in the Link to a next page, unchanged", cursor)
+
+
+def _fingerprint(query: TaskQuery) -> str:
+    """Return what tells lists apart: a digest of filters and sort, the same in every process."""
+    facts = (
+        query.completed, sorted(priority.rank for priority in query.priorities),
+        query.due_after, query.due_before, query.words, query.sort.value, query.descending)
+    return blake2b(repr(facts).encode(), digest_size=8).hexdigest()
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _is_key(sort: TaskSort, key: Any, task_id: str) -> bool:
+    """Tell whether a value is one that tasks are sorted by."""
+    match sort:
+        case TaskSort.CREATED:
+            return bool(key == task_id)
+        case TaskSort.UPDATED:
+            return type(key) is int and 0 <= key <= LARGEST_REVISION
+        case TaskSort.DUE_DATE:
+            return type(key) in (int, float) and abs(key) <= NO_DUE_DATE
+        case TaskSort.PRIORITY:
+            return type(key) is int and 0 <= key < len(TaskPriority)
+        case TaskSort.TITLE:
+            return isinstance(key, str) and "\0" not in key

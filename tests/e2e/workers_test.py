@@ -1,0 +1,164 @@
+"""`--workers 2`: both serve, one that dies is replaced, none is left behind."""
+
+import http.client
+import json
+import os
+import signal
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests import postgres
+from tests.api import serving, wait_until
+from tests.contract import quick_folder
+from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess, run
+from tests.support import ENGINES
+
+ROTATING = """
+logging:
+  version: 1
+  handlers:
+    file: {class: %s, filename: %s}
+  root: {handlers: [file]}
+"""
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that a process has started and that have not ended."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+    return {child for child in map(int, text.split()) if alive(child)}
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process has not ended; one that nobody has asked about yet has."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+class WorkersCase(unittest.TestCase):
+
+    engine: str
+
+    def setUp(self) -> None:
+        folder = Path(self.enterContext(quick_folder()))
+        self.service: ServiceProcess = self.enterContext(
+            serving(ENGINES[self.engine](folder), folder, "--workers", "2"))
+        self.parent = self.service.process.pid
+        self.addCleanup(self.kill_all)
+        self.wait_for_workers(3)
+        self.workers = children(self.parent)
+        self.assertEqual(len(self.workers), 2)
+
+    def kill_all(self) -> None:
+        """Leave no worker behind, should the service do so."""
+        for worker in self.workers:
+            if alive(worker):
+                os.kill(worker, signal.SIGKILL)
+
+    def wait_for_workers(self, lines: int) -> None:
+        """Wait until so many lines say that something has started, the parent included."""
+        wait_until(lambda: self.said("STARTING") >= lines, f"{lines} lines in {self.service.stdout}")
+
+    def said(self, word: str) -> int:
+        """Return how many lines of the log have a word in them."""
+        return sum(f'"{word}"' in line for line in list(self.service.stdout))
+
+    def ask(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        """Send a request on a connection of its own."""
+        connection = http.client.HTTPConnection("localhost", self.service.port, timeout=PATIENCE)
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        result = answer.status, answer.read()
+        connection.close()
+        return result
+
+
+class WorkersTests(WorkersCase):
+
+    def test_each_of_them_serves_and_they_share_the_store(self) -> None:
+        for number, halted in enumerate(self.workers):
+            os.kill(halted, signal.SIGSTOP)  # the other one has to
+            for _ in range(5):
+                self.assertEqual(self.ask("POST", "/tasks", '{"title": "a"}')[0], 201)
+            self.assertEqual(len(json.loads(self.ask("GET", "/tasks")[1])), 5 * (number + 1))
+            os.kill(halted, signal.SIGCONT)
+
+    def test_one_that_dies_is_replaced_and_the_others_go_on(self) -> None:
+        killed = min(self.workers)
+        os.kill(killed, signal.SIGKILL)
+        self.assertEqual(self.ask("GET", "/tasks"), (200, b"{}"))
+        self.wait_for_workers(4)
+        self.assertEqual(self.said("WORKER DIED"), 1)
+        now = children(self.parent)
+        self.assertEqual((len(now), killed in now), (2, False))
+        [old] = self.workers & now
+        self.workers |= now
+        os.kill(old, signal.SIGSTOP)
+        self.assertEqual(self.ask("GET", "/tasks"), (200, b"{}"), "the new one serves")
+        os.kill(old, signal.SIGCONT)
+
+    def test_all_end_with_the_service(self) -> None:
+        for number in (signal.SIGTERM,):
+            self.assertEqual(self.service.stop(number), 0)
+            self.assertFalse([worker for worker in self.workers if alive(worker)])
+            self.assertEqual((self.said("STOPPED"), self.said("WORKER DIED")), (3, 0))
+            self.assertEqual(self.service.stderr, [])
+
+    def test_none_outlives_a_service_that_was_killed(self) -> None:
+        os.kill(self.parent, signal.SIGKILL)
+        wait_until(
+            lambda: not any(map(alive, self.workers)), f"the end of the workers {self.workers}", 30)
+
+
+class WorkersOnSqliteTest(WorkersTests):
+
+    engine = "sqlite"
+
+
+@unittest.skipIf(postgres.available() is not None, postgres.available() or "")
+class WorkersOnPostgresTest(WorkersTests):
+
+    engine = "postgres"
+
+
+class RefusedWorkersTest(unittest.TestCase):
+    """What several processes cannot share is refused, with what to use instead."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def start(self, config: str) -> tuple[int, str]:
+        """Start workers; return the exit code and the one line on standard error."""
+        file = self.folder / "config.yaml"
+        file.write_text(config, "utf-8")
+        done = run(*SERVER, "--config", str(file), "--port", "0", "--workers", "2")
+        self.assertEqual(done.stdout, "")
+        [line] = done.stderr.splitlines()
+        return done.returncode, line
+
+    def test_an_engine_of_one_process(self) -> None:
+        for engine, config in (("memory", "{}"), ("fs", "task-db: {fs: %s}" % self.folder)):
+            code, line = self.start(config)
+            self.assertEqual(code, 2)
+            self.assertRegex(line, f"task-db: {engine} belongs to one process, .* sqlite or postgres$")
+
+    def test_a_log_file_that_each_would_rotate(self) -> None:
+        name = "logging.handlers.RotatingFileHandler"
+        code, line = self.start("task-db: {sqlite: %s}\n" % (self.folder / "db") + ROTATING % (
+            name, self.folder / "log"))
+        self.assertEqual(code, 2)
+        self.assertRegex(line, r"logging\.handlers\.file: .*RotatingFileHandler .*WatchedFileHandler")
+
+    def test_a_store_that_cannot_be_opened_is_told_once(self) -> None:
+        code, line = self.start("task-db: {sqlite: %s}" % self.folder)
+        self.assertEqual(code, 1)
+        self.assertIn(str(self.folder), line)
+
+
+del WorkersCase, WorkersTests  # they are tests only with an engine
+
+if __name__ == "__main__":
+    unittest.main()

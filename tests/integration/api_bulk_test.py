@@ -1,0 +1,113 @@
+"""Many tasks at once, as lines of JSON: all of them are created, or none."""
+
+import json
+import unittest
+
+from tornado.httpclient import HTTPResponse
+
+from tests.api import NDJSON, json_lines, ndjson
+from tests.support import AppTestCase, on_every_engine
+
+
+@on_every_engine
+class BulkTest(AppTestCase):
+
+    def post(self, body: bytes, **headers: str) -> HTTPResponse:
+        """Send lines."""
+        return self.ask("POST", "/tasks", body, Content_Type=NDJSON, **headers)
+
+    def titles(self) -> list[str]:
+        """Return the titles of all tasks, oldest first."""
+        tasks = json.loads(self.ask("GET", "/tasks").body)
+        return [task["title"] for task in tasks.values()]
+
+    def assert_refused(self, body: bytes, pointers: list[str]) -> list[str]:
+        """A body creates nothing and is told what is wrong with it; return the details."""
+        before = self.etag("/tasks")
+        answer = self.post(body)
+        self.assertEqual((answer.code, answer.reason), (400, "JSON Schema validation failed"))
+        errors = json.loads(answer.body)["errors"]
+        self.assertEqual([error["pointer"] for error in errors], pointers)
+        self.assertEqual(self.etag("/tasks"), before)
+        return [error["detail"] for error in errors]
+
+    def test_tasks_and_triples_are_created_in_order(self) -> None:
+        """Empty lines mean nothing, a revision neither, and the last line need not end."""
+        answer = self.post(
+            b'{"title": "a"}\r\n'
+            b'\n'
+            b'{"id": "My-1", "revision": 7, "task": {"title": "b", "due_date": 1.5}}\n'
+            b' \t\n'
+            b'{"task": {"title": "c"}, "id": "My-2"}\n'
+            b'{"title": "d"}')
+        self.assertEqual((answer.code, answer.headers["Content-Type"]), (201, NDJSON))
+        created = json_lines(answer.body)
+        self.assertEqual([line["id"] for line in created][1:3], ["My-1", "My-2"])
+        revisions = [line["revision"] for line in created]
+        self.assertEqual(revisions, sorted(set(revisions)))
+        for line, title in zip(created, "abcd", strict=True):
+            read = self.ask("GET", f"/tasks/{line['id']}")
+            self.assertEqual(json.loads(read.body)["title"], title)
+            self.assertEqual(read.headers["ETag"], f'"{line["revision"]}"')
+        self.assertEqual(self.etag("/tasks"), f'W/"{revisions[-1]}"')
+
+    def test_what_goes_out_comes_in_again(self) -> None:
+        """The ids and the tasks are as they were; the revisions are new ones."""
+        for body in ('{"title": "a", "due_date": 1}', '{"title": "\\u2028é", "description": ""}',
+                     '{"title": "c", "priority": "none", "completed": false, "due_date": 1.0}'):
+            self.create(body)
+        before = self.ask("GET", "/tasks").body
+        lines = self.ask("GET", "/tasks", Accept=NDJSON).body
+        for line in json_lines(lines):
+            self.ask("DELETE", f"/tasks/{line['id']}")
+        self.assertEqual(self.post(lines).code, 201)
+        self.assertEqual(self.ask("GET", "/tasks").body, before)
+
+    def test_a_line_that_is_no_task_is_told_by_its_number(self) -> None:
+        self.assert_refused(
+            b'{"title": "a"}\n\n{"title": ""}\n{"id": "b", "task": {"priority": 1}}\n',
+            ["/3/title", "/4/task/priority", "/4/task"])
+        [detail] = self.assert_refused(b'{"title": "a"}\n{"title"\n', ["/2"])
+        self.assertEqual(detail, "Invalid JSON body")
+        self.assert_refused(b'{"id": "a_b", "task": {"title": "a"}}\n', ["/1/id"])
+        self.assert_refused(b'{"task": {"title": "a"}, "x": 1}\n', ["/1/x", "/1/id"])
+        self.assert_refused(b'[{"title": "a"}]\n', ["/1"])
+        self.assert_refused(b'{"title": "\xff"}\n', ["/1"])
+        self.assertEqual(self.titles(), [])
+
+    def test_a_body_without_a_task_is_refused(self) -> None:
+        for body in (b"", b"\n", b" \r\n\t\n"):
+            self.assert_refused(body, [""])
+
+    def test_an_id_comes_once(self) -> None:
+        line = b'{"id": "a", "task": {"title": "a"}}\n'
+        self.assert_refused(b'{"title": "b"}\n' + line + line, ["/3/id"])
+
+    def test_an_id_that_exists_creates_nothing(self) -> None:
+        self.ask("PUT", "/tasks/taken", '{"title": "mine"}', If_None_Match="*")
+        [detail] = self.assert_refused(
+            b'{"title": "a"}\n\n{"id": "free", "task": {"title": "b"}}\n'
+            b'{"id": "taken", "task": {"title": "c"}}\n', ["/4/id"])
+        self.assertEqual(detail, "'taken' exists already")
+        self.assertEqual(self.titles(), ["mine"])
+        self.assertEqual(self.ask("GET", "/tasks/free").code, 404)
+
+    def test_very_many_are_created_at_once(self) -> None:
+        """So many that they are read, made and written beside the event loop."""
+        body = ndjson({"title": str(number)} for number in range(3_000))
+        answer = self.post(body)
+        self.assertEqual(answer.code, 201)
+        self.assertEqual(len({line["id"] for line in json_lines(answer.body)}), 3_000)
+        self.assertEqual(self.titles(), [str(number) for number in range(3_000)])
+        self.assert_refused(body + b"{}\n", ["/3001"])
+
+    def test_the_changes_have_each_of_them(self) -> None:
+        created = json_lines(self.post(ndjson({"title": title} for title in "abc")).body)
+        changes = json.loads(self.ask("GET", "/changes").body)["changes"]
+        self.assertEqual(
+            [(change["id"], change["revision"], change["task"]["title"]) for change in changes],
+            [(line["id"], line["revision"], title) for line, title in zip(created, "abc")])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,238 @@
+"""What clients and handlers may take of the HTTP/1.1 server: sizes, times, memory."""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+from taskservice.tornado.http1 import HTTP1Server, Limits
+from tests.integration.http1_harness import (
+    Client, ServerTestCase, answers, echoed, on_uvloop_too)
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+WAIT = b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@on_uvloop_too
+class SizeTest(ServerTestCase):
+    """Sizes, at the byte."""
+
+    limits = Limits(header_bytes=1000, body_bytes=1000)
+
+    def make_server(self) -> HTTP1Server:
+        return HTTP1Server(
+            self.app, self.limits,
+            max_body=lambda line, headers: 5000 if headers.get("X-Large") else None)
+
+    def padded(self, size: int) -> bytes:
+        """Return a request whose head has `size` bytes."""
+        head = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX: "
+        return head + b"x" * (size - len(head) - 4) + b"\r\n\r\n"
+
+    async def test_a_head(self) -> None:
+        for request, status in (
+                (self.padded(1000), 200), (self.padded(1001), 431), (self.padded(100_000), 431),
+                (self.padded(100_000)[:-4], 431), (b"GET /" + b"x" * 1000, 431)):
+            [answer] = answers(await self.talk(request), ["GET"])
+            self.assertEqual(answer.status, status)
+
+    async def test_a_body(self) -> None:
+        for size, fields, status in (
+                (1000, b"", 200), (1001, b"", 413), (10 ** 12, b"", 413),
+                (5000, b"X-Large: 1\r\n", 200), (5001, b"X-Large: 1\r\n", 413)):
+            with self.subTest(size=size):
+                head = POST.replace(b"\r\n\r\n", b"\r\n" + fields + b"\r\n") % (b"/", size)
+                client = await self.connect()
+                await client.send(head + b"x" * min(size, 100_000))
+                answer = await client.answer()
+                self.assertEqual(answer.status, status)
+                if status == 413:
+                    self.assertEqual(await client.rest(), b"")
+
+    async def test_a_chunked_body(self) -> None:
+        for size, status in ((1000, 200), (1001, 413)):
+            for chunk in (1, 300, size):
+                with self.subTest(size=size, chunk=chunk):
+                    sizes = [chunk] * (size // chunk) + [size % chunk] * (size % chunk > 0)
+                    body = b"".join(b"%x\r\n%b\r\n" % (n, b"x" * n) for n in sizes)
+                    client = await self.connect()
+                    await client.send(CHUNKED + body + b"0\r\n\r\n")
+                    self.assertEqual((await client.answer()).status, status)
+
+    async def test_what_comes_with_chunks(self) -> None:
+        for junk in (b"1;" + b"x" * 300_000, b"0\r\n" + b"X: y\r\n" * 100_000):
+            client = await self.connect()
+            await client.send(CHUNKED)
+            for at in range(0, len(junk), 8192):
+                client.writer.write(junk[at:at + 8192])
+                await asyncio.sleep(0)
+            self.assertEqual((await client.answer()).status, 400)
+
+    async def test_the_answer_is_not_lost_by_a_client_that_sends_on(self) -> None:
+        client = await self.connect()
+        client.writer.write(POST % (b"/", 50_000_000) + b"x" * 5_000_000)
+        self.assertEqual((await client.answer()).status, 413)
+        self.assertEqual(await client.rest(), b"")
+
+    async def test_a_handler_may_change_it(self) -> None:
+        self.app.may_answer.set()
+        client = await self.connect()
+        await client.send(POST % (b"/upload?limit=2000", 2000) + b"x" * 2000)
+        self.assertEqual((await client.answer()).body, b"2000")
+        await client.send(POST % (b"/upload?limit=2000", 2001) + b"x" * 2001)
+        self.assertEqual((await client.answer()).status, 413)
+        await asyncio.wait_for(self.app.gone.wait(), 5)
+
+
+@on_uvloop_too
+class TimeTest(ServerTestCase):
+    """Times, with limits short enough to wait for."""
+
+    limits = Limits(
+        header_timeout=0.2, body_timeout=0.25, answer_timeout=0.3, reader_timeout=0.4,
+        body_bytes=1000)
+
+    def make_server(self) -> HTTP1Server:
+        return HTTP1Server(self.app, self.limits, max_body=lambda line, headers: 10_000)
+
+    async def timed(self, client: Client, least: float) -> bytes:
+        """Return what comes until the connection closes, which must not be before `least` s."""
+        started = time.perf_counter()
+        data = await client.rest()
+        self.assertGreaterEqual(time.perf_counter() - started, least - 0.01)
+        return data
+
+    async def test_an_idle_connection_is_closed(self) -> None:
+        for before in (b"", GET, b"\r\n"):
+            client = await self.connect()
+            if before:
+                await client.send(before)
+            if before == GET:
+                await client.answer()
+            self.assertEqual(await self.timed(client, 0.2), b"")
+
+    async def test_a_slow_head(self) -> None:
+        client = await self.connect()
+        await asyncio.sleep(0.15)
+        writing = asyncio.create_task(self.drip(client, GET[:-2]))
+        [answer] = answers(await self.timed(client, 0.2), ["GET"])
+        self.assertEqual(answer.status, 408)
+        writing.cancel()
+
+    async def drip(self, client: Client, data: bytes) -> None:
+        """Send bytes one by one, slowly."""
+        for byte in data:
+            await client.send(bytes([byte]))
+            await asyncio.sleep(0.05)
+
+    async def test_a_slow_body(self) -> None:
+        for head in (POST % (b"/", 100), CHUNKED + b"20\r\n"):
+            client = await self.connect()
+            await client.send(head)
+            writing = asyncio.create_task(self.drip(client, b"x" * 30))
+            [answer] = answers(await self.timed(client, 0.25), ["POST"])
+            self.assertEqual(answer.status, 408)
+            self.assertEqual(self.app.asked, [])
+            writing.cancel()
+
+    async def test_a_large_body_has_its_time_for_each_part(self) -> None:
+        client = await self.connect()
+        await client.send(POST % (b"/", 6000))
+        for _ in range(6):
+            await asyncio.sleep(0.1)
+            await client.send(b"x" * 1000)
+        self.assertEqual(len(echoed(await client.answer())["body"]), 6000)
+
+    async def test_a_slow_handler(self) -> None:
+        client = await self.connect()
+        await client.send(WAIT)
+        [answer] = answers(await self.timed(client, 0.3), ["GET"])
+        self.assertEqual(answer.status, 503)
+        self.assertTrue(self.app.gone.is_set())
+        self.app.may_answer.set()
+        await asyncio.sleep(0.02)
+        self.assertEqual(self.records, [])
+
+    async def test_a_handler_that_is_slow_to_take_the_body(self) -> None:
+        client = await self.connect()
+        await client.send(POST % (b"/upload", 3) + b"abc")
+        [answer] = answers(await self.timed(client, 0.3), ["POST"])
+        self.assertEqual(answer.status, 503)
+
+    async def test_an_answer_that_has_begun_takes_the_time_that_it_takes(self) -> None:
+        client = await self.connect()
+        await client.send(b"GET /stream/1/3/wait HTTP/1.1\r\nHost: h\r\n\r\n")
+        await asyncio.sleep(0.7)
+        self.app.may_answer.set()
+        self.assertEqual((await client.answer()).body, b"xxx")
+
+    async def test_a_slow_reader(self) -> None:
+        sock = socket.create_connection(("127.0.0.1", self.port))
+        with sock:
+            sock.sendall(b"GET /stream/1000/100000 HTTP/1.1\r\nHost: h\r\n\r\n")
+            await asyncio.wait_for(self.app.write_failed.wait(), 5)
+            self.assertLess(self.app.flushed, 20_000_000)
+            self.assertTrue(self.app.gone.is_set())
+
+    async def test_a_slow_reader_of_an_answer_in_one_piece(self) -> None:
+        for last in (b"", b"Connection: close\r\n"):
+            sock = socket.create_connection(("127.0.0.1", self.port))
+            with sock:
+                sock.sendall(b"GET /stream/1/50000000 HTTP/1.1\r\nHost: h\r\n" + last + b"\r\n")
+                await self.until(lambda: bool(self.server.connections))
+                await self.until(lambda: not self.server.connections)
+
+    async def test_a_reader_that_makes_progress_is_not_cut(self) -> None:
+        client = await self.connect()
+        await client.send(b"GET /stream/100/100000 HTTP/1.0\r\n\r\n")
+        read = 0
+        while piece := await client.within(client.reader.read(200_000)):
+            read += len(piece)
+            await asyncio.sleep(0.02)
+        self.assertGreater(read, 100 * 100_000)
+
+
+@on_uvloop_too
+class BackpressureTest(ServerTestCase):
+    """A client that does not read, or sends ahead, does not grow memory."""
+
+    async def test_a_handler_waits_for_its_reader(self) -> None:
+        client = await self.connect()
+        await client.send(b"GET /stream/1000/100000 HTTP/1.1\r\nHost: h\r\n\r\n")
+        await self.steady(lambda: self.app.flushed)
+        self.assertLess(self.app.flushed, 20_000_000)
+        self.assertEqual(len((await client.answer()).body), 100_000_000)
+
+    async def test_requests_wait_for_the_reader_of_their_answers(self) -> None:
+        client = await self.connect()
+        request = b"GET /stream/1/100000 HTTP/1.1\r\nHost: h\r\n\r\n"
+        client.writer.write(request * 1000)
+        await self.steady(lambda: len(self.app.asked))
+        self.assertLess(len(self.app.asked), 200)
+        for _ in range(1000):
+            await client.answer()
+
+    async def test_input_waits_for_the_answer_to_what_came_before(self) -> None:
+        client = await self.connect()
+        client.writer.write(WAIT + GET * 500_000)
+        await self.steady(lambda: client.writer.transport.get_write_buffer_size())
+        [connection] = self.server.connections
+        self.assertLessEqual(len(connection._buffer), 512 * 1024)
+        self.assertGreater(client.writer.transport.get_write_buffer_size(), 0)
+
+    async def test_a_body_waits_for_the_handler(self) -> None:
+        client = await self.connect()
+        await client.send(POST % (b"/upload?limit=50000000", 50_000_000))
+        client.writer.write(b"x" * 50_000_000)
+        await self.steady(lambda: client.writer.transport.get_write_buffer_size())
+        self.assertEqual(self.app.asked, ["/upload"])
+        self.app.may_answer.set()
+        self.assertEqual((await client.answer()).body, b"50000000")
+
+    async def steady(self, value: Any) -> None:
+        """Wait until a value stays the same."""
+        before = None
+        while before != (before := value()) or not before:
+            await asyncio.sleep(0.1)

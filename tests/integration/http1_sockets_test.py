@@ -1,0 +1,211 @@
+"""The HTTP/1.1 server and its sockets: listening, accepting, TLS, and going away."""
+
+import asyncio
+import resource
+import socket
+import ssl
+import time
+from pathlib import Path
+
+import tornado.netutil
+import tornado.test
+import tornado.testing
+import tornado.web
+
+from taskservice.tornado.http1 import HTTP1Server, Limits
+from tests.integration.http1_app import EchoHandler
+from tests.integration.http1_harness import ServerTestCase, answers, echoed, on_uvloop_too
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+WAIT = b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@on_uvloop_too
+class ListenTest(ServerTestCase):
+    """Sockets."""
+
+    async def test_several_sockets_of_both_families(self) -> None:
+        for host in ("127.0.0.1", "::1"):
+            try:
+                sockets = tornado.netutil.bind_sockets(0, host)
+            except OSError:
+                continue  # no IPv6 here
+            self.server.add_socket(sockets[0])
+            reader, writer = await asyncio.open_connection(host, sockets[0].getsockname()[1])
+            writer.write(LAST)
+            [answer] = answers(await reader.read(), ["GET"])
+            self.assertEqual(echoed(answer)["ip"], host)
+            writer.close()
+            await writer.wait_closed()
+
+    async def test_a_unix_socket(self) -> None:
+        ours, theirs = socket.socketpair()
+        await self.server._open(theirs)
+        ours.sendall(LAST)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        [answer] = answers(await reader.read(), ["GET"])
+        self.assertEqual(echoed(answer)["ip"], "0.0.0.0")
+        writer.close()
+        await writer.wait_closed()
+
+    async def test_a_stopped_server_accepts_nobody_and_serves_on(self) -> None:
+        client = await self.connect()
+        await client.send(GET)
+        await client.answer()
+        self.server.stop()
+        with self.assertRaises(OSError):
+            await self.connect()
+        await client.send(LAST)
+        self.assertEqual((await client.answer()).status, 200)
+
+
+class TornadoTestingTest(tornado.testing.AsyncHTTPTestCase):
+    """Tornado's own test case drives this server as it does Tornado's."""
+
+    def get_app(self) -> tornado.web.Application:
+        return tornado.web.Application([("/.*", EchoHandler)], log_function=lambda handler: None)
+
+    def get_http_server(self) -> HTTP1Server:  # type: ignore[override]  # not Tornado's, but alike
+        return HTTP1Server(self._app)
+
+    def test_fetch(self) -> None:
+        self._app.asked = []  # type: ignore[attr-defined]  # what EchoHandler notes
+        answer = self.fetch("/x", method="POST", body=b"abc")
+        self.assertEqual((answer.code, b'"abc"' in answer.body), (200, True))
+
+
+@on_uvloop_too
+class TLSTest(ServerTestCase):
+    """TLS, with the certificate that Tornado brings for its own tests."""
+
+    FOLDER = Path(tornado.test.__file__).parent
+
+    def make_server(self) -> HTTP1Server:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.FOLDER / "test.crt", self.FOLDER / "test.key")
+        limits = Limits(header_timeout=0.3)
+        return HTTP1Server(self.app, limits, ssl_context=context)
+
+    async def connect_tls(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return a connection whose certificate nobody looks at."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
+
+    async def test_requests_are_served(self) -> None:
+        reader, writer = await self.connect_tls()
+        writer.write(GET + b"GET /stream/50/100000 HTTP/1.1\r\nHost: h\r\n\r\n" + LAST)
+        first, second, _ = answers(await reader.read(), ["GET"] * 3)
+        self.assertEqual((echoed(first)["protocol"], len(second.body)), ("https", 5_000_000))
+        writer.close()
+
+    async def test_the_answer_to_a_body_that_is_too_large_arrives(self) -> None:
+        reader, writer = await self.connect_tls()
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n"
+        writer.write(head + b"x" * 200_000)
+        self.assertIn(b"HTTP/1.1 413 ", await reader.readuntil(b"\r\n\r\n"))
+        writer.transport.abort()
+
+    async def test_a_handler_hears_that_its_client_left(self) -> None:
+        _, writer = await self.connect_tls()
+        writer.write(WAIT)
+        await self.until(lambda: bool(self.app.asked))
+        writer.close()
+        await asyncio.wait_for(self.app.gone.wait(), 5)
+
+    async def test_what_is_no_handshake_leaves_in_time(self) -> None:
+        for said in (b"", GET):
+            client = await self.connect()
+            await client.send(said)
+            self.assertNotIn(b"HTTP", await client.rest())
+        self.assertEqual(self.records, [])
+
+
+@on_uvloop_too
+class DrainTest(ServerTestCase):
+    """Going away."""
+
+    async def test_idle_connections_go_at_once_and_others_after_their_answer(self) -> None:
+        idle, busy, streaming = [await self.connect() for _ in range(3)]
+        await idle.send(GET)
+        await idle.answer()
+        await busy.send(WAIT)
+        await streaming.send(b"GET /stream/2/3/wait HTTP/1.1\r\nHost: h\r\n\r\n")
+        await self.until(lambda: len(self.app.asked) == 3 and self.app.flushed == 6)
+        draining = asyncio.create_task(self.server.drain(5, grace=0))
+        self.assertEqual(await idle.rest(), b"")
+        self.assertFalse(draining.done())
+        self.app.may_answer.set()
+        answer = await busy.answer()
+        self.assertEqual((answer.status, answer.headers["Connection"]), (200, "close"))
+        self.assertEqual((await streaming.answer()).body, b"xxxxxx")
+        self.assertTrue(await draining)
+        self.assertEqual(await busy.rest() + await streaming.rest(), b"")
+
+    async def test_the_next_request_of_a_busy_connection_is_not_lost(self) -> None:
+        client = await self.connect()
+        await client.send(GET)
+        await client.answer()
+        draining = asyncio.create_task(self.server.drain(5, grace=1))
+        await asyncio.sleep(0.1)
+        await client.send(GET)
+        self.assertEqual((await client.answer()).headers["Connection"], "close")
+        self.assertTrue(await draining)
+
+    async def test_it_ends_in_time(self) -> None:
+        client = await self.connect()
+        await client.send(WAIT)
+        await self.until(lambda: bool(self.app.asked))
+        self.assertFalse(await self.server.drain(0.1))
+        await self.server.close_all_connections()
+        self.assertEqual(self.server.connections, set())
+
+    async def test_a_server_that_nobody_uses_is_gone_at_once(self) -> None:
+        self.assertTrue(await self.server.drain(1))
+
+
+@on_uvloop_too
+class ConnectionsTest(ServerTestCase):
+    """How many there may be."""
+
+    limits = Limits(connections=3)
+
+    async def test_more_wait_until_one_leaves(self) -> None:
+        clients = [await self.connect() for _ in range(4)]
+        for client in clients:
+            await client.send(GET)
+        for client in clients[:3]:
+            await client.answer()
+        waiting = asyncio.create_task(clients[3].answer())
+        await asyncio.sleep(0.05)
+        self.assertFalse(waiting.done())
+        await clients[0].close()
+        self.assertEqual((await waiting).status, 200)
+
+    async def test_it_recovers_when_file_descriptors_run_out(self) -> None:
+        client = await self.connect()
+        await client.send(GET)
+        await client.answer()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        taken = socket.socket()
+        probe = taken.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (probe + 1, hard))
+        try:
+            taken.setblocking(False)
+            taken.connect_ex(("127.0.0.1", self.port))  # it waits to be accepted, and cannot be
+            used = time.process_time()
+            await self.until(lambda: len(self.records) == 3)
+            self.assertLess(time.process_time() - used, 0.25)
+            await client.send(GET)
+            self.assertEqual((await client.answer()).status, 200)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with taken:
+            reader, writer = await asyncio.open_connection(sock=taken)
+            started = time.perf_counter()
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            self.assertIn(b"200 OK", await reader.read())
+            self.assertLess(time.perf_counter() - started, 1)
+            writer.close()
+            await writer.wait_closed()

@@ -1,0 +1,269 @@
+"""What is particular to PostgreSQL; `tests/contract` has what it shares with the other engines."""
+
+import asyncio
+import sys
+
+from importlib import import_module
+from itertools import product
+from typing import Any, Awaitable, Callable
+from unittest import IsolatedAsyncioTestCase, SkipTest, TestCase, mock
+
+from taskservice.database.db_engines import create_todolist_db
+from taskservice.datamodel import (
+    Change, IdempotencyKey, SortKey, TaskEntry, TaskPriority, TaskQuery, TaskSort)
+from taskservice.errors import (
+    BadInputError, ChangesExpiredError, ConfigError, StaleRevisionError, StoreUnavailableError,
+    StoreVersionError, TaskExistsError, TaskNotFoundError)
+from tests import postgres
+
+ENTRY = TaskEntry("a title")
+DAY = 24 * 3600 * 1_000_000
+
+
+def setUpModule() -> None:
+    if (reason := postgres.available()) is not None:
+        raise SkipTest(reason)
+    import_module("taskservice.database.postgres_db")  # not while a loop runs: it takes its time
+
+
+class PostgresTestCase(IsolatedAsyncioTestCase):
+    """A test with a place for tables, of which it can make engines."""
+
+    def setUp(self) -> None:
+        self.dsn = postgres.fresh_database()
+
+    async def start(self, **options: Any) -> Any:
+        """Start an engine, and stop it in the end."""
+        from taskservice.database.postgres_db import PostgresTodoListDB
+        engine = PostgresTodoListDB(self.dsn, **options)
+        await engine.start()
+        self.addAsyncCleanup(engine.stop)
+        return engine
+
+    async def query(self, statement: str, *arguments: Any) -> list[Any]:
+        """Run a statement on a connection of the test's own."""
+        import asyncpg
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement, *arguments)]
+        finally:
+            await connection.close()
+
+
+class GroupCommitTest(PostgresTestCase):
+    async def asyncSetUp(self) -> None:
+        self.engine = await self.start()
+
+    async def transactions(self) -> int:
+        """Count the transactions that wrote the tasks there are."""
+        [(count,)] = await self.query("SELECT count(DISTINCT xmin::text) FROM tasks")
+        return int(count)
+
+    async def test_writes_that_come_together_are_one_transaction(self) -> None:
+        await asyncio.gather(*(self.engine.create_task(f"{n}", ENTRY) for n in range(64)))
+        self.assertEqual(await self.transactions(), 1)
+
+    async def test_what_comes_during_a_transaction_is_the_next_one(self) -> None:
+        async def late() -> None:
+            await asyncio.sleep(0)  # the drain has begun then
+            await asyncio.gather(*(self.engine.create_task(f"late-{n}", ENTRY) for n in range(9)))
+        await asyncio.gather(self.engine.create_task("first", ENTRY), late())
+        self.assertEqual(await self.transactions(), 2)
+
+    async def test_a_bad_item_fails_alone(self) -> None:
+        await self.engine.create_task("there", ENTRY)
+        outcomes = await asyncio.gather(
+            self.engine.create_task("good", ENTRY),
+            self.engine.create_task("there", ENTRY),
+            self.engine.update_task("there", ENTRY, [1]),
+            self.engine.delete_task("missing"),
+            self.engine.create_task("nul", TaskEntry("a\0b")),
+            self.engine.create_task("surrogate", TaskEntry("\ud800")),
+            self.engine.create_task("i" * 5000, ENTRY),
+            self.engine.update_task("there", ENTRY),
+            return_exceptions=True)
+        self.assertEqual(
+            [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)],
+            [TaskExistsError, StaleRevisionError, TaskNotFoundError, BadInputError,
+             UnicodeEncodeError, BadInputError])
+        self.assertEqual(await self.transactions(), 1)
+        last = await self.engine.read_task("there")
+        self.assertEqual((await self.engine.revision(), outcomes[-1]), (last.revision, last))
+
+    async def test_what_is_done_to_one_task_in_one_transaction_is_done_in_order(self) -> None:
+        outcomes = await asyncio.gather(
+            self.engine.create_task("a", ENTRY), self.engine.delete_task("a"),
+            self.engine.create_task("a", TaskEntry("again")), self.engine.delete_task("a"),
+            self.engine.create_task("b", ENTRY), self.engine.update_task("b", TaskEntry("new")))
+        page = await self.engine.read_changes(None, 10)
+        self.assertEqual(page.changes, (
+            Change("a", outcomes[3], None), Change("b", outcomes[5].revision, outcomes[5])))
+
+    async def test_a_cancelled_caller_does_not_disturb_the_others(self) -> None:
+        writes = [
+            asyncio.create_task(self.engine.create_task(f"{n}", ENTRY)) for n in range(8)]
+        await asyncio.sleep(0)
+        writes[0].cancel()
+        writes[3].cancel()
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        self.assertEqual(
+            [n for n, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)], [0, 3])
+        self.assertEqual((await self.engine.read_task("7")).entry, ENTRY)
+
+
+class RevisionOrderTest(PostgresTestCase):
+    async def test_a_reader_of_changes_misses_nothing_of_two_processes(self) -> None:
+        engines = [await self.start(), await self.start()]
+        reader = await self.start()
+
+        async def write(number: int) -> None:
+            for step in range(20):
+                await engines[number % 2].create_task(f"{number}-{step}", ENTRY)
+
+        seen: list[Change] = []
+
+        async def follow() -> None:
+            since = 0
+            while len(seen) < 16 * 20:
+                page = await reader.read_changes(since, 7)
+                seen.extend(page.changes)
+                since = page.revision
+
+        async with asyncio.timeout(30):
+            await asyncio.gather(follow(), *(write(number) for number in range(16)))
+        self.assertEqual(len({change.id for change in seen}), 16 * 20)
+        revisions = [change.revision for change in seen]
+        self.assertEqual(revisions, sorted(set(revisions)))
+
+    async def test_one_idempotency_key_at_two_processes_makes_one_task(self) -> None:
+        engines = [await self.start(), await self.start()]
+        key = IdempotencyKey("owner", "key", b"digest")
+        outcomes = await asyncio.gather(
+            *(engines[n % 2].create_task(f"{n}", ENTRY, key) for n in range(10)))
+        self.assertEqual(len({outcome.tasks for outcome in outcomes}), 1)
+        self.assertEqual([outcome.replayed for outcome in outcomes].count(False), 1)
+
+    async def test_what_is_past_its_lifetime_is_forgotten(self) -> None:
+        now = 1_700_000_000_000_000
+        engine = await self.start(clock=lambda: now)
+        await engine.create_task("a", ENTRY, IdempotencyKey("owner", "key", b"digest"))
+        deleted = await engine.delete_task("a")
+        now += 8 * DAY
+        await engine.create_task("b", ENTRY)
+        self.assertEqual(await self.query("SELECT FROM tombstones, idempotency_keys"), [])
+        with self.assertRaises(ChangesExpiredError):
+            await engine.read_changes(deleted - 1, 10)
+        self.assertEqual(len((await engine.read_changes(deleted, 10)).changes), 1)
+
+
+class TablesTest(PostgresTestCase):
+    async def test_processes_that_start_at_once_make_the_tables_once(self) -> None:
+        engines = await asyncio.gather(*(self.start() for _ in range(6)))
+        for number, engine in enumerate(engines):
+            await engine.create_task(f"{number}", ENTRY)
+        self.assertEqual(len((await engines[0].read_page(TaskQuery())).tasks), 6)
+
+    async def test_a_newer_database_is_refused(self) -> None:
+        await self.start()
+        await self.query("UPDATE store_version SET version = 9999")
+        with self.assertRaisesRegex(StoreVersionError, "9999"):
+            await self.start()
+
+    async def test_a_database_that_is_not_utf8_is_refused(self) -> None:
+        self.dsn = await asyncio.to_thread(
+            postgres.shared_server().create_database, "SQL_ASCII")
+        with self.assertRaisesRegex(ConfigError, "SQL_ASCII, expected UTF8"):
+            await self.start()
+
+
+class PageTest(PostgresTestCase):
+    async def test_every_page_is_read_along_an_index(self) -> None:
+        engine = await self.start()
+        await self.query("""
+            INSERT INTO tasks
+            SELECT md5(n::text), n, '{"title": "t"}', md5(n::text), n % 3 = 0, n % 5, n % 1000,
+                   't' FROM generate_series(1, 30000) AS n""")
+        await self.query("ANALYZE tasks")
+        fetch: Callable[..., Awaitable[Any]] = engine._connections.fetch
+        plans: list[str] = []
+
+        async def explain(statement: str, *arguments: Any) -> Any:
+            rows = await fetch(f"EXPLAIN {statement}", *arguments)
+            plans.append("\n".join(row[0] for row in rows))
+            return await fetch(statement, *arguments)
+
+        engine._connections.fetch = explain
+        key: dict[TaskSort, SortKey] = {
+            TaskSort.CREATED: "8", TaskSort.UPDATED: 15000, TaskSort.DUE_DATE: 500,
+            TaskSort.PRIORITY: 2, TaskSort.TITLE: "8"}
+        for sort, down, done, start in product(
+                TaskSort, (False, True), (None, False, True), (False, True)):
+            after = (key[sort], "8") if start else None
+            with self.subTest(sort=sort, descending=down, completed=done, after=after):
+                page = await engine.read_page(TaskQuery(
+                    sort=sort, descending=down, completed=done, after=after, limit=50))
+                self.assertEqual((len(page.tasks), page.more), (50, True))
+                self.assertNotIn("Seq Scan on tasks", plans[-1])
+                self.assertNotIn("Sort", plans[-1])
+                self.assertRegex(plans[-1], r"^Nested Loop Left Join")
+        self.assertEqual(len(plans), 60)
+
+    async def test_a_forged_cursor_is_bad_input(self) -> None:
+        engine = await self.start()
+        forged: list[tuple[TaskSort, SortKey]] = [
+            (TaskSort.UPDATED, 2 ** 70), (TaskSort.PRIORITY, 2 ** 40), (TaskSort.UPDATED, "x"),
+            (TaskSort.TITLE, "a\0")]
+        for sort, key in forged:
+            with self.subTest(key=key), self.assertRaises(BadInputError):
+                await engine.read_page(TaskQuery(sort=sort, after=(key, "a")))
+
+    async def test_changes_beyond_any_number_are_expired(self) -> None:
+        engine = await self.start()
+        for since in (-1, 2 ** 63, 2 ** 70, -2 ** 70):
+            with self.subTest(since=since), self.assertRaises(ChangesExpiredError):
+                await engine.read_changes(since, 10)
+
+    async def test_a_word_that_cannot_be_stored_is_not_found(self) -> None:
+        engine = await self.start()
+        await engine.create_task("a", TaskEntry("t", priority=TaskPriority.LOW))
+        self.assertEqual((await engine.read_page(TaskQuery(words=("\0",)))).tasks, ())
+
+
+class ConfigTest(TestCase):
+    def test_a_mapping_gives_all_options(self) -> None:
+        engine = create_todolist_db({"postgres": {
+            "dsn": "postgresql://localhost/tasks", "pool-size": 3, "acquire-timeout": 1,
+            "statement-timeout": 2.5, "pgbouncer": True}})
+        self.assertEqual(engine.name, "postgres")
+
+    def test_an_unknown_option_is_named(self) -> None:
+        with self.assertRaisesRegex(ConfigError, "task-db.postgres.pool: unknown"):
+            create_todolist_db({"postgres": {"dsn": "postgresql://localhost", "pool": 3}})
+
+    def test_a_missing_dsn_is_refused(self) -> None:
+        for options in (None, {}, {"dsn": None}, 3):
+            with self.subTest(options=options), self.assertRaises(ConfigError):
+                create_todolist_db({"postgres": options})
+
+    def test_a_dsn_that_is_none_is_refused_without_showing_it(self) -> None:
+        for dsn in ("postgresql://me:se/cret@host/db", "postgresql://me:se?cret@host/db",
+                    "postgresql://me:se#cret@host/db", "postgresql://me:se@cret@host/db",
+                    "postgresql://me:cret", "postgres//me:cret@host", "cret"):
+            with self.subTest(dsn=dsn), self.assertRaises(ConfigError) as caught:
+                create_todolist_db({"postgres": dsn})
+            self.assertNotIn("cret", str(caught.exception))
+
+    def test_a_missing_package_is_named(self) -> None:
+        ours = [name for name in sys.modules if name.startswith("taskservice.database.postgres")]
+        with mock.patch.dict(sys.modules, {"asyncpg": None}):
+            for name in ours:
+                del sys.modules[name]
+            with self.assertRaisesRegex(ConfigError, "postgres needs the package 'asyncpg'"):
+                create_todolist_db({"postgres": "postgresql://localhost"})
+
+    def test_the_password_is_in_no_error(self) -> None:
+        engine = create_todolist_db(
+            {"postgres": f"postgresql://me:s%40cret@127.0.0.1:{postgres.free_port()}/tasks"})
+        with self.assertRaisesRegex(StoreUnavailableError, r"at 127\.0\.0\.1:\d+ ") as caught:
+            asyncio.run(engine.start())
+        self.assertNotRegex(repr(caught.exception) + repr(caught.exception.__cause__), "cret")

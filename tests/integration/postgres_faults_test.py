@@ -1,0 +1,285 @@
+"""PostgreSQL goes away and comes back, or is behind PgBouncer (RELIABILITY.md, 1 and 6)."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Awaitable
+from unittest import IsolatedAsyncioTestCase, SkipTest, mock, skipIf
+
+from taskservice.datamodel import TaskEntry, TaskQuery
+from taskservice.errors import StoreFullError, StoreUnavailableError, TaskNotFoundError
+from tests import postgres
+
+ENTRY = TaskEntry("a title")
+AWAY = 3.0
+"""How many seconds a call may take while the server is away."""
+
+BACK = 5.0
+"""How many seconds after its return everything has to work."""
+
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def setUpModule() -> None:
+    if (reason := postgres.available()) is not None:
+        raise SkipTest(reason)
+    import_module("taskservice.database.postgres_db")  # not while a loop runs: it takes its time
+
+
+class FaultTestCase(IsolatedAsyncioTestCase):
+    """A test with an engine on a server that it may stop."""
+
+    server: postgres.PostgresServer
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.server = postgres.PostgresServer(fsync=False)
+        cls.addClassCleanup(cls.server.close)
+        cls.server.start()
+
+    def setUp(self) -> None:
+        self.dsn = self.server.create_database()
+
+    async def asyncSetUp(self) -> None:
+        self.engine = await self.start()
+
+    async def start(self, **options: Any) -> Any:
+        """Start an engine, and stop it in the end."""
+        from taskservice.database.postgres_db import PostgresTodoListDB
+        engine = PostgresTodoListDB(self.dsn, **options)
+        await engine.start()
+        self.addAsyncCleanup(engine.stop)
+        return engine
+
+    async def query(self, statement: str) -> None:
+        """Run a statement on a connection of the test's own."""
+        import asyncpg
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def assert_away(self, call: Awaitable[object]) -> None:
+        """Await a call that has to fail, in time, because the store is away."""
+        started = time.monotonic()
+        with self.assertRaises(StoreUnavailableError):
+            await call
+        self.assertLess(time.monotonic() - started, AWAY)
+
+    async def assert_back(self) -> None:
+        """Wait until reads and writes work again; they have to in time."""
+        async with asyncio.timeout(BACK):
+            while True:
+                try:
+                    await self.engine.update_task("a", ENTRY)
+                    break
+                except StoreUnavailableError:
+                    await asyncio.sleep(0.01)
+            await asyncio.gather(*(self.engine.read_task("a") for _ in range(30)))
+
+
+class AwayTest(FaultTestCase):
+    async def asyncSetUp(self) -> None:
+        await super().asyncSetUp()
+        await self.engine.create_task("a", ENTRY)
+        await asyncio.gather(*(self.engine.read_task("a") for _ in range(30)))
+
+    async def test_a_crash_under_load_loses_nothing_acknowledged(self) -> None:
+        acknowledged: list[str] = []
+        failed: list[str] = []
+        over = asyncio.Event()
+
+        async def write(number: int) -> None:
+            step = 0
+            while not over.is_set():
+                task_id = f"{number}-{(step := step + 1)}"
+                started = time.monotonic()
+                try:
+                    await self.engine.create_task(task_id, ENTRY)
+                    acknowledged.append(task_id)
+                    await self.engine.read_task(task_id)
+                except StoreUnavailableError:
+                    self.assertLess(time.monotonic() - started, AWAY)
+                    failed.append(task_id)
+                    await asyncio.sleep(0.01)
+
+        async def crash() -> None:
+            while len(acknowledged) < 100:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(self.server.restart, "immediate")
+            before = len(acknowledged)
+            async with asyncio.timeout(BACK):
+                while len(acknowledged) < before + 100:
+                    await asyncio.sleep(0.01)
+            over.set()
+
+        await asyncio.gather(crash(), *(write(number) for number in range(16)))
+        for task_id in acknowledged:
+            await self.engine.read_task(task_id)
+        self.assertTrue(failed)
+
+    async def test_a_halted_server_is_away_until_it_goes_on(self) -> None:
+        self.server.pause()
+        try:
+            async def late(delay: float, call: Any) -> None:
+                await asyncio.sleep(delay)
+                await self.assert_away(call())
+            await asyncio.gather(*(
+                late(delay, call) for delay in (0, 0.1, 1.9, 2.3, 2.6) for call in (
+                    lambda: self.engine.create_task("b", ENTRY),
+                    lambda: self.engine.read_task("a"),
+                    lambda: self.engine.read_page(TaskQuery()),
+                    self.engine.revision) * 4))
+        finally:
+            self.server.resume()
+        await self.assert_back()
+
+    async def test_a_stopped_server_is_away_at_once(self) -> None:
+        await asyncio.to_thread(self.server.stop)
+        try:
+            for call in (self.engine.create_task("b", ENTRY), self.engine.read_task("a")):
+                await self.assert_away(call)
+        finally:
+            await asyncio.to_thread(self.server.start)
+        await self.assert_back()
+
+    async def test_cut_connections_fail_nobody(self) -> None:
+        for _ in range(3):
+            await self.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            await asyncio.gather(
+                self.engine.update_task("a", ENTRY),
+                *(self.engine.read_task("a") for _ in range(30)))
+
+    async def test_the_start_of_a_service_without_a_server_says_where_it_was_looked_for(
+        self
+    ) -> None:
+        self.dsn = f"postgresql://127.0.0.1:{postgres.free_port()}/tasks"
+        with self.assertRaisesRegex(StoreUnavailableError, r"127\.0\.0\.1:\d+"):
+            await self.start()
+
+    async def test_calls_after_stop_raise(self) -> None:
+        write = asyncio.create_task(self.engine.create_task("b", ENTRY))
+        await asyncio.sleep(0)
+        await self.engine.stop()
+        self.assertFalse((await write).replayed)
+        await self.assert_away(self.engine.read_task("a"))
+        await self.assert_away(self.engine.create_task("c", ENTRY))
+
+
+class TroubleTest(FaultTestCase):
+    async def test_a_failed_commit_fails_all_in_it(self) -> None:
+        await self.query("""
+            CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'no room' USING ERRCODE = 'disk_full'; END $$;
+            CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON tasks DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION fail()""")
+        outcomes = await asyncio.gather(
+            *(self.engine.create_task(f"{n}", ENTRY) for n in range(5)), return_exceptions=True)
+        self.assertEqual([type(outcome) for outcome in outcomes], [StoreFullError] * 5)
+        self.assertEqual(len({id(outcome) for outcome in outcomes}), 5)
+        with self.assertRaises(TaskNotFoundError):
+            await self.engine.read_task("0")
+        await self.query("DROP TRIGGER fail ON tasks")
+        await self.engine.create_task("0", ENTRY)
+
+    async def test_a_slow_server_that_lives_is_waited_for(self) -> None:
+        module = "taskservice.database.postgres_connections"
+        with mock.patch(f"{module}.PATIENCE", 0.05):
+            lock = asyncio.create_task(self.query(
+                "BEGIN; SELECT FROM store FOR UPDATE; SELECT pg_sleep(0.5); COMMIT"))
+            await self.locked()
+            await self.engine.create_task("a", ENTRY)
+            self.assertTrue(lock.done())
+            await lock
+
+    async def test_a_lock_is_not_waited_for_beyond_the_statement_timeout(self) -> None:
+        engine = await self.start(statement_timeout=0.2)
+        lock = asyncio.create_task(self.query(
+            "BEGIN; SELECT FROM store FOR UPDATE; SELECT pg_sleep(1); COMMIT"))
+        await self.locked()
+        await self.assert_away(engine.create_task("a", ENTRY))
+        self.assertFalse(lock.done())
+        await lock
+        await engine.create_task("a", ENTRY)
+
+    async def locked(self) -> None:
+        """Wait until another session has the lock on the store."""
+        import asyncpg
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            while await connection.fetch("SELECT FROM store FOR UPDATE SKIP LOCKED"):
+                await asyncio.sleep(0.005)
+        finally:
+            await connection.close()
+
+
+@skipIf(PGBOUNCER is None, "needs the program pgbouncer (Debian: apt-get install pgbouncer)")
+class PgBouncerTest(FaultTestCase):
+    """With fewer server connections than clients, so that these change them all the time."""
+
+    async def asyncSetUp(self) -> None:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        port = postgres.free_port()
+        self.run_pgbouncer(folder, port)
+        self.dsn = self.dsn.replace(f":{self.server.port}/", f":{port}/")
+        await self.wait_for(port)
+
+    def run_pgbouncer(self, folder: Path, port: int) -> None:
+        """Run PgBouncer in transaction mode until the test ends."""
+        config = folder / "pgbouncer.ini"
+        config.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={self.server.port} user=postgres\n[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+            "pool_mode = transaction\ndefault_pool_size = 2\n")
+        folder.chmod(0o755)
+        user = {"user": "nobody"} if os.geteuid() == 0 else {}
+        assert PGBOUNCER is not None
+        process = subprocess.Popen(
+            [PGBOUNCER, "-q", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, **user)  # type: ignore[call-overload]  # user is no name
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+
+    async def wait_for(self, port: int) -> None:
+        """Wait until something listens on `port`."""
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    return writer.close()
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.01)
+
+    async def test_reads_and_writes_change_the_server_connection_freely(self) -> None:
+        engines = [await self.start(pgbouncer=True), await self.start(pgbouncer=True)]
+
+        async def use(number: int) -> None:
+            engine = engines[number % 2]
+            for step in range(10):
+                await engine.create_task(f"{number}-{step}", ENTRY)
+                await engine.read_task(f"{number}-{step}")
+                await engine.read_page(TaskQuery(limit=2))
+                await engine.update_task(f"{number}-{step}", ENTRY)
+
+        await asyncio.gather(*(use(number) for number in range(12)))
+        self.assertEqual(len((await engines[0].read_page(TaskQuery())).tasks), 120)
+
+    async def test_a_server_that_is_away_behind_it_comes_back(self) -> None:
+        self.engine = await self.start(pgbouncer=True)
+        await self.engine.create_task("a", ENTRY)
+        self.server.pause()
+        try:
+            await asyncio.gather(*(
+                self.assert_away(self.engine.read_task("a")) for _ in range(4)),
+                self.assert_away(self.engine.create_task("b", ENTRY)))
+        finally:
+            self.server.resume()
+        await self.assert_back()

@@ -1,0 +1,188 @@
+"""Holds the service to its OpenAPI document: `check` an answer, compare the routes.
+
+What an Application has and the document has not is found, and the other way round.
+"""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema_rs
+import tornado.web
+from tornado.routing import PathMatches
+
+from taskservice.tornado.openapi import description
+
+NOT_DESCRIBED = frozenset({
+    "connection", "content-encoding", "content-length", "content-type", "date", "server", "transfer-encoding"})
+"""The headers that are HTTP's own business (RFC 9110, 9112), or said by `content`."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def check(method: str, url: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Raise AssertionError, with the reason, if the document does not have this answer to `method url`."""
+    asked = f"{method} {url}: {status}"
+    try:
+        _check(method, urlsplit(url).path, status, {name.lower(): value for name, value in headers.items()}, body)
+    except AssertionError as error:
+        raise AssertionError(f"{asked}: {error}") from None
+
+
+def _check(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    response = _response(method, path, status)
+    _check_headers(response.get("headers", {}), headers)
+    if (item := _path_item(path)) is not None and "allow" in headers:
+        _expect(set(headers["allow"].split(", ")) == _methods(item), f"Allow: {headers['allow']}")
+    if method == "HEAD" or status in (204, 304):
+        _expect(not body, "has a body")
+    else:
+        _check_body(response.get("content", {}), headers, body)
+
+
+def _response(method: str, path: str, status: int) -> dict[str, Any]:
+    """Return what the document says of this answer."""
+    item = _path_item(path)
+    responses: dict[str, Any] = description()["components"]["responses"]
+    if item is None:
+        declared = {"404": responses["UnknownEndpoint"]}
+    elif method not in _methods(item):
+        declared = {"405": responses["MethodNotAllowed"]}
+    else:
+        declared = item[method.lower()]["responses"]
+    _expect(str(status) in declared, f"undeclared status, there are {', '.join(sorted(declared))}")
+    return _resolve(declared[str(status)])
+
+
+def _path_item(path: str) -> dict[str, Any] | None:
+    """Return what the document says of a path, to which a slash may be added if it has no file's name."""
+    path = path if "." in path else path.removesuffix("/")
+    found = [item for pattern, item in _templates() if pattern.fullmatch(path)]
+    return found[0] if found else None
+
+
+@cache
+def _templates() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
+    return [(re.compile(_pattern(template, item)), item) for template, item in description()["paths"].items()]
+
+
+def _pattern(template: str, item: dict[str, Any]) -> str:
+    """Return the regular expression of a path, with those of its parameters in it."""
+    pattern = re.escape(template)
+    for name, schema in _path_parameters(item):
+        value = schema["pattern"].strip("^$") if "pattern" in schema else "|".join(map(re.escape, schema["enum"]))
+        pattern = pattern.replace(rf"\{{{name}\}}", f"({value})")
+    return pattern
+
+
+def _path_parameters(item: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give name and schema of what varies in a path."""
+    for parameter in map(_resolve, item["parameters"]):
+        if parameter["in"] == "path":
+            yield parameter["name"], _resolve(parameter["schema"])
+
+
+def _methods(item: dict[str, Any]) -> set[str]:
+    return {name.upper() for name in item} & METHODS
+
+
+def _check_headers(declared: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    known = {name.lower(): _resolve(header) for name, header in declared.items()}
+    undeclared = headers.keys() - known.keys() - NOT_DESCRIBED
+    _expect(not undeclared, f"undeclared headers: {', '.join(sorted(undeclared))}")
+    for name, header in known.items():
+        if name in headers:
+            _check_value(f"header {name}", header["schema"], headers[name])
+        else:
+            _expect(not header.get("required"), f"header {name} is missing")
+
+
+def _check_body(content: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -> None:
+    if not content:
+        _expect(not body, "undeclared body")
+        return
+    media_type = headers.get("content-type", "none").split(";")[0]
+    _expect(media_type in content, f"undeclared type {media_type}, there are {', '.join(content)}")
+    if headers.get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
+    _check_value("body", content[media_type]["schema"], decode(media_type, body))
+
+
+def decode(media_type: str, body: bytes) -> Any:
+    """Return what a body says, in the terms of the document's schemas; AssertionError if nothing."""
+    try:
+        if media_type == "application/x-ndjson":
+            return [json.loads(line) for line in body.splitlines()]
+        return json.loads(body) if media_type.endswith("json") else body.decode()
+    except ValueError as error:
+        raise AssertionError(f"body is not {media_type}: {error}") from None
+
+
+def violations(schema: dict[str, Any], value: Any) -> list[str]:
+    """Return every way in which a value breaks a schema of the document."""
+    return [f"{error.message[:500]} at {error.instance_path}" for error in _validator(_key(schema)).iter_errors(value)]
+
+
+def _check_value(what: str, schema: dict[str, Any], value: Any) -> None:
+    _expect(not (found := violations(schema, value)), f"{what}: {'; '.join(found)}")
+
+
+def _key(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, sort_keys=True)
+
+
+@cache
+def _validator(key: str) -> jsonschema_rs.Draft202012Validator:
+    """Make the validator of a schema, whose references are into the document's components."""
+    return jsonschema_rs.Draft202012Validator({**json.loads(key), "components": description()["components"]})
+
+
+def _resolve(node: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference, if it is one."""
+    while "$ref" in node:
+        node = _at(node["$ref"])
+    return node
+
+
+def _at(reference: str) -> dict[str, Any]:
+    node = description()
+    for name in reference.removeprefix("#/").split("/"):
+        node = node[name]
+    return node
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(otherwise)
+
+
+# --- Routes ----------------------------------------------------------------------------------------------------------
+
+def route_differences(application: tornado.web.Application) -> list[str]:
+    """Return what the routes of an application and those of the document do not have in common."""
+    rules = [(rule.matcher, rule.target) for rule in application.wildcard_router.rules]
+    served = {one for matcher, handler in rules if isinstance(matcher, PathMatches)
+              for one in _served(matcher.regex, handler)}
+    declared = {f"{method} {path}" for path, item in description()["paths"].items() for method in _methods(item)}
+    undeclared = [f"undeclared: {one}" for one in served - declared]
+    return sorted(undeclared + [f"not served: {one}" for one in declared - served])
+
+
+def _served(route: re.Pattern[str], handler: type[tornado.web.RequestHandler]) -> Iterator[str]:
+    """Give method and path, in the document's words where it has it, of what a route serves."""
+    paths = [path for path, item in description()["paths"].items() if route.match(_sample(path, item))]
+    base = tornado.web.RequestHandler
+    for method in METHODS:
+        if getattr(handler, method.lower()) is not getattr(base, method.lower()):
+            yield from (f"{method} {path}" for path in paths or [route.pattern])
+
+
+def _sample(path: str, item: dict[str, Any]) -> str:
+    """Return a path like this, with values for its parameters."""
+    for name, schema in _path_parameters(item):
+        path = path.replace(f"{{{name}}}", (schema.get("examples") or schema["enum"])[0])
+    return path

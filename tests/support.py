@@ -1,0 +1,163 @@
+"""What the tests of the application share: engines, a journal of what is logged, an app to ask."""
+
+import asyncio
+import logging
+import sys
+import unittest
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import tornado.testing
+import tornado.web
+from tornado.httpclient import HTTPResponse
+
+from taskservice import LOGGER_NAME
+from taskservice.config import Config
+from taskservice.tornado.app import make_taskservice_app
+from taskservice.utils import taskcontext
+from tests import postgres
+from tests.contract import quick_folder
+from tests.unit.logutils_test import ConfigureTestCase, parse
+
+ROOT = Path(__file__).resolve().parents[1]
+
+ENGINES: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
+    "memory": lambda folder: {"memory": None},
+    "fs": lambda folder: {"fs": str(folder / "tasks")},
+    "sqlite": lambda folder: {"sqlite": str(folder / "tasks.sqlite")},
+    "postgres": lambda folder: {"postgres": postgres.fresh_database()},
+}
+"""Engine -> what the config's `task-db` is, given a folder to store in. A new engine goes here."""
+
+Case = TypeVar("Case", bound=unittest.TestCase)
+
+
+def on_every_engine(case: type[Case]) -> type[Case]:
+    """Run a case, which by itself runs on memory, on each other engine too: as `NAMEOnENGINE`."""
+    for engine in ENGINES.keys() - {"memory"}:
+        name = f"{case.__name__}On{engine.capitalize()}"
+        members = {"engine": engine, "__module__": case.__module__, "__doc__": case.__doc__}
+        on_engine: type[unittest.TestCase] = type(name, (case,), members)
+        if engine == "postgres" and (missing := postgres.available()) is not None:
+            on_engine = unittest.skip(missing)(on_engine)
+        setattr(sys.modules[case.__module__], name, on_engine)
+    return case
+
+
+@contextmanager
+def logging_put_back() -> Iterator[None]:
+    """Put logging back as it was at the end: its configuration belongs to the process."""
+    keeper = ConfigureTestCase()
+    keeper.setUp()
+    try:
+        yield
+    finally:
+        keeper.doCleanups()
+
+
+class Line(NamedTuple):
+    """A line of the service's log."""
+
+    level: str
+    text: str
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the line says; fails when it is not one line of logfmt."""
+        return parse(self.text)
+
+
+class Journal(logging.Handler):
+    """Keeps everything that is logged, so that nothing of it is printed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        self.records.append(record)
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines of the service's own logger."""
+        return [Line(record.levelname, record.getMessage())
+                for record in self.records if record.name == LOGGER_NAME]
+
+    def responses(self) -> list[Line]:
+        """The canonical lines: one a request."""
+        return [line for line in self.lines if line.values["message"] == "RESPONSE"]
+
+
+@contextmanager
+def journal() -> Iterator[Journal]:
+    """Keep what is logged in the block, at every level, instead of printing it."""
+    with logging_put_back():
+        kept, root = Journal(), logging.getLogger()
+        root.handlers[:] = [kept]
+        root.setLevel(logging.DEBUG)
+        yield kept
+
+
+class AppTestCase(tornado.testing.AsyncHTTPTestCase):
+    """The application on a free port, with a store and a journal of its own."""
+
+    engine = "memory"
+    debug_mode = False
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(quick_folder()))
+        self.set_up_logging()
+        super().setUp()
+
+    def set_up_logging(self) -> None:
+        """Keep what is logged."""
+        self.journal = self.enterContext(journal())
+
+    def config(self) -> Config:
+        """Return what the application is told to be."""
+        return Config(service_name="Todo List Test", task_db=ENGINES[self.engine](self.folder))
+
+    def get_app(self) -> tornado.web.Application:
+        self.service, application = make_taskservice_app(self.config(), self.debug_mode)
+        taskcontext.install(self.io_loop.asyncio_loop)  # type: ignore[attr-defined]  # asyncio's
+        self.io_loop.run_sync(self.service.start)
+        return application
+
+    def tearDown(self) -> None:
+        self.io_loop.run_sync(self.service.stop)
+        super().tearDown()
+
+    def ask(
+        self, method: str, path: str, body: bytes | str | None = None, /, **headers: str
+    ) -> HTTPResponse:
+        """Send a request as it is, and return the answer as it came; `A_b` is the header A-b."""
+        return self.fetch(
+            path, method=method, body=body, allow_nonstandard_methods=True,
+            decompress_response=False, follow_redirects=False,
+            headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    def create(self, body: bytes | str = '{"title": "Task1"}') -> str:
+        """Create a task, and return its path."""
+        answer = self.ask("POST", "/tasks", body)
+        self.assertEqual((answer.code, answer.body), (201, b""))
+        return answer.headers["Location"]
+
+    def etag(self, path: str) -> str:
+        """Return the tag of a task or a list."""
+        return self.ask("HEAD", path).headers["ETag"]
+
+    def send(self, data: bytes) -> bytes:
+        """Send bytes on a connection of their own, and return all that comes back."""
+        async def talk() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.get_http_port())
+            writer.write(data)
+            answer = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return answer
+
+        answer: bytes = self.io_loop.run_sync(talk, timeout=30)
+        return answer

@@ -1,0 +1,106 @@
+"""The config: what it gives, and how it names the key that is wrong."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import jsonschema
+
+from taskservice import read_schema
+from taskservice.config import Config, parse_config, read_config
+from taskservice.database.db_engines import create_todolist_db
+from taskservice.errors import ConfigError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+class ReadConfigTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def read(self, content: bytes) -> Config:
+        """Read a file of this content."""
+        file = self.folder / "config.yaml"
+        file.write_bytes(content)
+        return read_config(file)
+
+    def test_the_configs_of_the_project_can_be_used(self) -> None:
+        for file in CONFIGS.iterdir():
+            with self.subTest(file.name):
+                config = read_config(file)
+                self.assertEqual(config.service_name, "TodoList")
+                create_todolist_db(config.task_db)
+
+    def test_the_two_names_of_the_tutorials_config_are_one_file(self) -> None:
+        name = CONFIGS / "taskservice-local.yaml"
+        self.assertTrue(name.is_symlink())
+        self.assertEqual(name.resolve(), CONFIGS / "todoList-local.yaml")
+
+    def test_an_error_names_the_file(self) -> None:
+        for content, said in ((b"task-db: {fs: 3}", "task-db.fs"), (b"\xff", "UTF-8"),
+                              (b"a: [", "YAML")):
+            with self.subTest(said), self.assertRaises(ConfigError) as caught:
+                self.read(content)
+            self.assertTrue(str(caught.exception).startswith(f"{self.folder / 'config.yaml'}: "))
+            self.assertIn(said, str(caught.exception))
+
+    def test_a_file_that_cannot_be_read_is_named(self) -> None:
+        for path, reason in ((self.folder / "none.yaml", "No such file"), (self.folder, "directory")):
+            with self.assertRaisesRegex(ConfigError, f"^{path}: .*{reason}"):
+                read_config(path)
+
+
+class ParseConfigTest(unittest.TestCase):
+
+    def test_what_is_not_there_has_a_default(self) -> None:
+        for text in ("", "{}", "service: {}"):
+            config = parse_config(text)
+            self.assertEqual(config, Config())
+            self.assertEqual((config.service_name, config.task_db), ("TodoList", None))
+
+    def test_what_is_there_is_taken(self) -> None:
+        config = parse_config(
+            "service: {name: Mine}\ntask-db: {fs: /tmp/x}\nlogging: {version: 1, root: {level: INFO}}")
+        self.assertEqual((config.service_name, config.task_db), ("Mine", {"fs": "/tmp/x"}))
+        self.assertEqual(config.logging, {"version": 1, "root": {"level": "INFO"}})
+
+    def test_an_error_is_one_line_that_names_the_key(self) -> None:
+        for text, said in (
+                ("[]", "the config: expected object, got []"),
+                ("3", "the config: expected object, got 3"),
+                ("servcie: {name: x}", "servcie: unknown key, did you mean service?"),
+                ("service: {nam: x}", "service.nam: unknown key, did you mean name?"),
+                ("1: 2", "1: unknown key"),
+                ("service: null", "service: expected object, got None"),
+                ("service: {name: 3}", "service.name: expected string, got 3"),
+                ("service: {name: {}}", "service.name: expected string, got a mapping"),
+                ("service: {name: ''}", "service.name: expected a text that is not empty"),
+                ("task-db: memory", "task-db: expected object, got 'memory'"),
+                ("task-db: {}", "task-db: expected exactly one of memory"),
+                ("task-db: {fs: /tmp, memory: null}", "task-db: expected exactly one of memory"),
+                ("task-db: {mysql: x}", "task-db.mysql: unknown key, "),
+                ("task-db: {memory: 1}", "task-db.memory: expected null, got 1"),
+                ("task-db: {fs: ''}", "task-db.fs: expected a text that is not empty"),
+                ("http: {max-body: 0}", "http.max-body: expected at least 1, got 0"),
+                ("logging: {}", "logging: expected the key 'version'"),
+                ("logging: {version: 2}", "logging.version: expected 1, got 2"),
+                ("a: [\n", "not YAML: "),
+                ("a: b: c\n- d", "not YAML: "),
+                ("!!python/object/apply:os.system [exit]", "not YAML: ")):
+            with self.subTest(text), self.assertRaises(ConfigError) as caught:
+                parse_config(text)
+            self.assertIn(said, str(caught.exception))
+            self.assertEqual(len(str(caught.exception).splitlines()), 1)
+
+    def test_every_error_is_told(self) -> None:
+        with self.assertRaises(ConfigError) as caught:
+            parse_config("service: {name: 3}\ntask-db: {fs: 3}\nloging: 3")
+        for key in ("service.name", "task-db.fs", "loging"):
+            self.assertIn(f"{key}: ", str(caught.exception))
+
+    def test_the_schema_is_one_and_its_defaults_are_those_of_the_code(self) -> None:
+        schema = read_schema("config-v1.0")
+        jsonschema.Draft7Validator.check_schema(schema)
+        name = schema["properties"]["service"]["properties"]["name"]["default"]
+        self.assertEqual(name, Config.service_name)

@@ -1,0 +1,66 @@
+"""The engines that need no server against the model, one by one and side by side."""
+
+from pathlib import Path
+
+from hypothesis.stateful import initialize
+
+from taskservice.database.sqlite_db import SQLiteTodoListDB
+from taskservice.database.todolist_db import (
+    AbstractTodoListDB, Clock, FileTodoListDB, InMemoryTodoListDB)
+from taskservice.datamodel import TaskEntry
+from tests.state_machine import EngineMachine
+from tests.strategies import machine_settings
+
+
+def make_memory(folder: str, clock: Clock) -> AbstractTodoListDB:
+    """Make a memory engine."""
+    return InMemoryTodoListDB(clock=clock)
+
+
+def make_fs(folder: str, clock: Clock) -> AbstractTodoListDB:
+    """Make a file engine."""
+    return FileTodoListDB(folder, clock=clock)
+
+
+def make_sqlite(folder: str, clock: Clock) -> AbstractTodoListDB:
+    """Make an SQLite engine."""
+    return SQLiteTodoListDB(str(Path(folder, "tasks.db")), clock=clock)
+
+
+class MemoryMachine(EngineMachine):
+    tested = {"memory": make_memory}
+    durable = False
+
+
+class FileMachine(EngineMachine):
+    tested = {"fs": make_fs}
+    keeps_history = False
+
+
+class SQLiteMachine(EngineMachine):
+    tested = {"sqlite": make_sqlite}
+
+
+class AllEnginesMachine(EngineMachine):
+    """One history on all, from the first write on: before it, fs has the revision of its start."""
+
+    tested = {"memory": make_memory, "fs": make_fs, "sqlite": make_sqlite}
+    durable = False
+    beginnings = (None,)
+
+    @initialize()
+    def open(self) -> None:
+        super().open()
+        self.clock.now += 1000
+        self.call("create_tasks", [("first", TaskEntry("first"))])
+
+
+MemoryMachineTest = MemoryMachine.TestCase
+FileMachineTest = FileMachine.TestCase
+SQLiteMachineTest = SQLiteMachine.TestCase
+AllEnginesMachineTest = AllEnginesMachine.TestCase
+
+MemoryMachineTest.settings = machine_settings()
+FileMachineTest.settings = machine_settings()
+SQLiteMachineTest.settings = machine_settings()
+AllEnginesMachineTest.settings = machine_settings()

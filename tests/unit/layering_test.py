@@ -1,0 +1,159 @@
+"""Who may import whom (see the design's layout): dependencies point inward."""
+
+import ast
+import sys
+import unittest
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = {
+    ".".join(file.relative_to(ROOT).with_suffix("").parts): ast.parse(file.read_bytes())
+    for file in (ROOT / "taskservice").rglob("*.py")}
+
+ENGINES = ("sqlite", "postgres")
+"""Engines with modules of their own, which begin with these names."""
+
+LOG_CALLS = {"debug", "info", "warning", "error", "exception", "critical", "log", "basicConfig"}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Give the modules, and names in them, that a module imports, wherever it does."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def is_of(name: str, *packages: str) -> bool:
+    """Tell whether an imported name is one of these modules or packages, or in one."""
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+def imported(module: str) -> set[str]:
+    """Return what a module imports."""
+    return set(imports(SOURCES[module]))
+
+
+def own(module: str) -> set[str]:
+    """Return what a module imports of the project."""
+    return {name for name in imported(module) if is_of(name, "taskservice")}
+
+
+def engine_of(module: str) -> str | None:
+    """Return the engine whose module this is."""
+    name = module.removeprefix("taskservice.database.")
+    return next((engine for engine in ENGINES if name.startswith(engine)), None)
+
+
+class LayeringTest(unittest.TestCase):
+
+    def assert_imports_none(self, module: str, *packages: str) -> None:
+        bad = [name for name in imported(module) if is_of(name, *packages)]
+        self.assertEqual(bad, [], module)
+
+    def assert_of_project_only(self, module: str, *modules: str) -> None:
+        names = {name for name in own(module) if not is_of(name, *modules)}
+        self.assertEqual(names, set(), module)
+
+    def test_nothing_below_tornado_imports_tornado(self) -> None:
+        for module in SOURCES:
+            if not is_of(module, "taskservice.tornado"):
+                self.assert_imports_none(module, "tornado", "taskservice.tornado")
+
+    def test_what_is_about_bytes_and_errors_imports_no_tornado(self) -> None:
+        for name in ("representation", "etag", "problems"):
+            self.assert_imports_none(f"taskservice.tornado.{name}", "tornado")
+
+    def test_the_service_imports_no_engine_but_the_contract(self) -> None:
+        contract = "taskservice.database.todolist_db.AbstractTodoListDB"
+        stores = {name for name in own("taskservice.service") if is_of(name, "taskservice.database")}
+        self.assertEqual(stores, {contract})
+        self.assert_imports_none("taskservice.service", "taskservice.config")
+
+    def test_errors_import_nothing_of_the_project(self) -> None:
+        self.assertEqual(own("taskservice.errors"), set())
+
+    def test_the_data_model_imports_the_standard_library_only(self) -> None:
+        self.assert_of_project_only("taskservice.datamodel", "taskservice.errors")
+        foreign = {name.split(".")[0] for name in imported("taskservice.datamodel")}
+        self.assertLessEqual(foreign - {"taskservice"}, sys.stdlib_module_names)
+
+    def test_engines_never_import_each_other(self) -> None:
+        for module in SOURCES:
+            others = [other for other in SOURCES if (engine := engine_of(other)) is not None
+                      and engine != engine_of(module)]
+            if is_of(module, "taskservice.database"):
+                self.assert_imports_none(module, *others)
+
+    def test_only_db_engines_knows_the_engines(self) -> None:
+        for module in SOURCES:
+            if not is_of(module, "taskservice.database"):
+                bad = {name for name in own(module) if engine_of(name)}
+                self.assertEqual(bad, set(), module)
+
+    def test_utils_know_nothing_of_tasks(self) -> None:
+        for module in SOURCES:
+            if is_of(module, "taskservice.utils"):
+                self.assert_of_project_only(module, "taskservice.utils")
+
+    def test_the_config_knows_no_layer_above(self) -> None:
+        self.assert_of_project_only(
+            "taskservice.config", "taskservice.read_schema", "taskservice.errors")
+
+
+class LoggersTest(unittest.TestCase):
+
+    def test_no_logger_is_fetched_when_a_module_is_imported(self) -> None:
+        for module, tree in SOURCES.items():
+            for call in calls_at_import(tree):
+                self.assertNotIn("getLogger", ast.unparse(call.func), module)
+
+    def test_the_root_logger_is_never_used(self) -> None:
+        for module, tree in SOURCES.items():
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call):
+                    self.assertNotIn(
+                        ast.unparse(node.func), {f"logging.{name}" for name in LOG_CALLS}, module)
+                    self.assertNotRegex(ast.unparse(node), r"getLogger\((''|None)?\)", module)
+            self.assertFalse(
+                imported(module) & {f"logging.{name}" for name in LOG_CALLS}, module)
+
+
+def calls_at_import(node: ast.AST) -> Iterator[ast.Call]:
+    """Give the calls that run when a module is imported: those in no function's body."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(child, ast.Call):
+            yield child
+        yield from calls_at_import(child)
+
+
+class WalkTest(unittest.TestCase):
+    """The tests above are worth what these see."""
+
+    def test_imports_are_seen_wherever_they_are(self) -> None:
+        code = "import a.b\ndef f():\n    from c.d import e as x, g\nif x:\n    import h as i"
+        self.assertEqual(set(imports(ast.parse(code))), {"a.b", "c.d.e", "c.d.g", "h"})
+
+    def test_a_name_is_of_its_package_only(self) -> None:
+        self.assertTrue(is_of("tornado.web", "tornado"))
+        self.assertFalse(is_of("tornado_x", "tornado"))
+        self.assertEqual(engine_of("taskservice.database.sqlite_writer.X"), "sqlite")
+        self.assertIsNone(engine_of("taskservice.database.todolist_db"))
+
+    def test_calls_at_import_are_seen_in_classes_and_not_in_functions(self) -> None:
+        code = "a()\nclass C:\n    x = b(c())\n    def f(self): d()\nif 1:\n    e()"
+        self.assertEqual(
+            sorted(ast.unparse(call) for call in calls_at_import(ast.parse(code))),
+            ["a()", "b(c())", "c()", "e()"])
+
+    def test_the_project_is_there(self) -> None:
+        self.assertLess({"taskservice.service", "taskservice.tornado.app"}, set(SOURCES))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,126 @@
+"""Tasks as lines of JSON, out and in."""
+
+import itertools
+import json
+import unittest
+from unittest.mock import Mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskservice.datamodel import StoredTask, TaskEntry
+from taskservice.errors import InvalidTaskError
+from taskservice.ndjson import (
+    MOST_VIOLATIONS, Batch, created_lines, parse_batch, task_lines)
+from tests.strategies import property_settings, task_entries
+
+IDS = st.text("abcXYZ019-", min_size=1, max_size=128)
+
+
+def parse(body: bytes) -> Batch:
+    """Parse with new ids that are n1, n2, …"""
+    return parse_batch(body, map("n{}".format, itertools.count(1)).__next__)
+
+
+class NdjsonTest(unittest.TestCase):
+    """`task_lines`, `created_lines`, `parse_batch`."""
+
+    def pointers(self, body: bytes) -> list[str]:
+        """Return where the violations of a body are."""
+        with self.assertRaises(InvalidTaskError) as caught:
+            parse(body)
+        return [violation.pointer for violation in caught.exception.violations]
+
+    @property_settings()
+    @given(st.dictionaries(IDS, task_entries, min_size=1, max_size=5))
+    def test_what_goes_out_comes_in_again(self, entries: dict[str, TaskEntry]) -> None:
+        lines = task_lines(StoredTask.of(id_, 5, entry) for id_, entry in entries.items())
+        batch = parse(lines)
+        self.assertEqual(list(batch.tasks), list(entries.items()))
+        self.assertEqual(list(batch.lines), list(range(1, len(entries) + 1)))
+        self.assertEqual(  # 1 and 1.0 are equal, and written differently
+            [entry.to_json() for _, entry in batch.tasks],
+            [entry.to_json() for entry in entries.values()])
+
+    def test_a_line_out_is_a_triple(self) -> None:
+        tasks = [StoredTask.of("a", 1, TaskEntry("A\nB")), StoredTask.of("b", 2, TaskEntry("C"))]
+        lines = task_lines(tasks)
+        self.assertEqual([json.loads(line) for line in lines.splitlines()], [
+            {"id": "a", "revision": 1, "task": {"title": "A\nB"}},
+            {"id": "b", "revision": 2, "task": {"title": "C"}}])
+
+    def test_what_was_created_is_a_line_each(self) -> None:
+        self.assertEqual(
+            created_lines([("a", 1), ("b", 2)]),
+            b'{"id": "a", "revision": 1}\n{"id": "b", "revision": 2}\n')
+
+    def test_tasks_and_triples_may_be_mixed_and_empty_lines_count(self) -> None:
+        batch = parse(
+            b'\n{"title": "A"}\r\n  \n\t\r\n{"id": "x-1", "task": {"title": "B"}}\n'
+            b'{"revision": "any", "task": {"title": "C"}, "id": "y"}\n{"title": "D\xe2\x80\xa8"}')
+        self.assertEqual(list(batch.tasks), [
+            ("n1", TaskEntry("A")), ("x-1", TaskEntry("B")), ("y", TaskEntry("C")),
+            ("n2", TaskEntry("D\u2028"))])
+        self.assertEqual(list(batch.lines), [2, 5, 6, 7])
+
+    def test_every_violation_is_told_with_its_line(self) -> None:
+        good = b'{"title": "A"}\n'
+        for body, expected in [
+            (good + b"{\n", ["/2"]), (b"\n\n[]", ["/3"]), (b"1\n2", ["/1", "/2"]),
+            (b'"\xff"\n' + good, ["/1"]), (b'{"title": NaN}', ["/1"]),
+            (b"\xef\xbb\xbf" + good, ["/1"]), (b"\x0c\n" + good, ["/1"]),
+            (b'{"title": ""}', ["/1/title"]), (good * 2 + b'{"title": 1}', ["/3/title"]),
+            (b'{"id": "a", "title": "A"}', ["/1"]),
+            (b'{"title": "A", "priority": 1, "due_date": ""}', ["/1/due_date", "/1/priority"]),
+            (b'{"task": {"title": "A"}}', ["/1/id"]), (b'{"id": "a", "task": 1}', ["/1/task"]),
+            (b'{"id": "a b", "task": {"title": ""}, "b": 1, "a/~": 1}',
+             ["/1/a~1~0", "/1/b", "/1/id", "/1/task/title"]),
+            (b'{"id": "", "task": {"title": "A"}}', ["/1/id"]),
+            (b'{"id": null, "task": {"title": "A"}}', ["/1/id"]),
+            (b'{"id": "%b", "task": {"title": "A"}}' % (b"a" * 129), ["/1/id"]),
+            (b'{"id": "a\\n", "task": {"title": "A"}}', ["/1/id"]),
+        ]:
+            with self.subTest(body=body):
+                self.assertEqual(sorted(self.pointers(body)), expected)
+
+    def test_an_id_may_come_once(self) -> None:
+        line = b'{"id": "a", "task": {"title": "A"}}\n'
+        self.assertEqual(self.pointers(line + b'{"title": "x"}\n' + line * 2), ["/3/id", "/4/id"])
+        self.assertEqual(
+            self.pointers(b'{"id": "a", "task": {}}\n' + line), ["/1/task", "/2/id"])
+
+    def test_a_body_without_a_task_is_refused(self) -> None:
+        for body in [b"", b"\n", b" \r\n\n"]:
+            self.assertEqual(self.pointers(body), [""])
+
+    def test_only_so_many_violations_are_told_and_shortly(self) -> None:
+        told = [f"/{number}" for number in range(1, MOST_VIOLATIONS + 1)]
+        self.assertEqual(self.pointers(b"x\n" * 500), told)
+        two_a_line = b'{"title": 1, "completed": 1}\n'
+        self.assertEqual(len(self.pointers(b"x\n" + two_a_line * 99)), MOST_VIOLATIONS)
+        many = {"id": "a", "task": {"title": "A"}} | {"x" * 5000 + str(n): n for n in range(500)}
+        pointers = self.pointers(json.dumps(many).encode())
+        self.assertEqual(len(pointers), MOST_VIOLATIONS)
+        self.assertLess(max(map(len, pointers)), 200)
+
+    def test_lines_after_the_last_violation_told_are_not_looked_at(self) -> None:
+        new_id = Mock()
+        with self.assertRaises(InvalidTaskError):
+            parse_batch(b"x\n" * MOST_VIOLATIONS + b'{"title": "A"}', new_id)
+        new_id.assert_not_called()
+
+    def test_an_id_that_exists_is_told_with_its_line(self) -> None:
+        batch = parse(b'\n{"title": "A"}\n\n{"id": "b", "task": {"title": "B"}}')
+        [violation] = batch.id_taken("b").violations
+        self.assertEqual((violation.pointer, violation.detail), ("/4/id", "'b' exists already"))
+        self.assertEqual(batch.id_taken("n1").violations[0].pointer, "/2/id")
+
+    @property_settings()
+    @given(st.binary() | st.lists(st.sampled_from(
+        [b"{", b"}", b'"id":', b'"a"', b'"task":', b'"title":', b",", b"\n", b"\xff", b"[", b"1"],
+    )).map(b"".join))
+    def test_every_body_is_tasks_or_invalid(self, body: bytes) -> None:
+        try:
+            self.assertTrue(parse(body).tasks)
+        except InvalidTaskError as error:
+            self.assertTrue(error.violations)

@@ -1,0 +1,196 @@
+"""The OpenAPI document and the files of /docs, as such; and the checker, which has to find what is wrong."""
+import gzip
+import json
+import re
+import subprocess
+import sys
+import unittest
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskservice import __version__, read_schema
+from taskservice.errors import BadInputError
+from taskservice.tornado import openapi
+from taskservice.tornado.request_fields import parse_idempotency_key
+from tests.openapi import check, decode, violations
+
+SWAGGER_UI = find_spec("mkdocs_swagger_ui_tag")
+
+
+def described(node: Any, name: str) -> Iterator[dict[str, Any]]:
+    """Give every object in the document that has a member of this name."""
+    if isinstance(node, dict):
+        if name in node:
+            yield node
+        for child in node.values():
+            yield from described(child, name)
+    elif isinstance(node, list):
+        for child in node:
+            yield from described(child, name)
+
+
+def examples_with_schema() -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Give every example of the document, with its media type and its schema."""
+    document = openapi.description()
+    for media_types in described(document, "content"):
+        for media_type, content in media_types["content"].items():
+            shared = [document["components"]["examples"][example["$ref"].rpartition("/")[2]]["value"]
+                      for example in content.get("examples", {}).values()]
+            for value in shared + [content[name] for name in ("example",) if name in content]:
+                yield media_type, content["schema"], value
+    for field in described(document, "example"):
+        if "content" not in field and "name" in field or "description" in field:
+            yield "text/plain", field["schema"], field["example"]
+    for schema in described(document["components"]["schemas"], "examples"):
+        if isinstance(schema["examples"], list):
+            yield from (("text/plain", schema, value) for value in schema["examples"])
+
+
+class DocumentTest(unittest.TestCase):
+
+    @unittest.skipIf(find_spec("openapi_spec_validator") is None, "needs openapi-spec-validator (requirements-dev.txt)")
+    def test_is_valid(self) -> None:
+        from openapi_spec_validator import OpenAPIV31SpecValidator
+        errors = OpenAPIV31SpecValidator(json.loads(openapi.document())).iter_errors()
+        self.assertEqual([error.message for error in errors], [])
+
+    def test_task_is_that_of_the_schema_file(self) -> None:
+        schema = read_schema("todoList-v1.0")
+        task = openapi.description()["components"]["schemas"]["Task"]
+        self.assertEqual({**task, "$schema": schema["$schema"], "$id": schema["$id"]}, schema)
+
+    def test_has_the_version_of_the_service(self) -> None:
+        self.assertEqual(openapi.description()["info"]["version"], __version__)
+
+    def test_every_reference_leads_somewhere_and_every_component_is_referred_to(self) -> None:
+        """But the two answers that no operation has: to a method or a path that is not there."""
+        document = openapi.description()
+        referred = {node["$ref"] for node in described(document, "$ref")}
+        there = {f"#/components/{kind}/{name}" for kind, parts in document["components"].items() for name in parts}
+        inside = {reference for reference in referred if reference.count("/") > 3}  # a member of a component
+        self.assertEqual(referred - inside - there, set())
+        self.assertEqual({reference.rpartition("/")[2] for reference in there - referred}, {"MethodNotAllowed"})
+
+    def test_every_example_is_true(self) -> None:
+        found = list(examples_with_schema())
+        self.assertGreater(len(found), 20)
+        for media_type, schema, value in found:
+            with self.subTest(value=value):
+                value = decode(media_type, value.encode()) if media_type.endswith("ndjson") else value
+                self.assertEqual(violations(schema, value), [])
+
+    @given(st.text(st.characters(max_codepoint=0x7f), max_size=300)
+           | st.from_regex(r'"([ -~]|\\["\\])*"', fullmatch=True))
+    def test_idempotency_keys_are_those_that_the_service_takes(self, value: str) -> None:
+        schema = openapi.description()["components"]["parameters"]["Idempotency-Key"]["schema"]
+        try:
+            parse_idempotency_key(value)
+        except BadInputError:
+            self.assertNotEqual(violations(schema, value), [])
+        else:
+            self.assertEqual(violations(schema, value), [])
+
+    def test_importing_the_module_reads_nothing(self) -> None:
+        code = "import sys, taskservice.tornado.openapi; sys.exit('yaml' in sys.modules)"
+        self.assertEqual(subprocess.run([sys.executable, "-c", code]).returncode, 0)
+
+
+class ServedFilesTest(unittest.TestCase):
+
+    def test_document_is_served_in_both_forms_under_one_weak_tag(self) -> None:
+        file = openapi.openapi_file()
+        self.assertEqual(gzip.decompress(file.gzipped), file.body)
+        self.assertEqual(json.loads(file.body), openapi.description())
+        self.assertRegex(file.etag, r'^W/"[0-9a-f]{32}"$')
+
+    def test_page_loads_what_is_served_and_nothing_inline(self) -> None:
+        page = openapi.docs_file().body.decode()
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+        self.assertEqual(set(loaded), {"data:,", "/openapi.json", *(f"/docs/{name}" for name in openapi.DOCS_FILES)})
+        self.assertNotRegex(page, r"<script>|<style|style=|\son\w+=|javascript:|//")
+
+    @unittest.skipIf(SWAGGER_UI is None, f"needs {openapi.PACKAGE} (requirements.txt)")
+    def test_each_file_of_the_page_is_there_with_its_type(self) -> None:
+        for name in openapi.DOCS_FILES:
+            with self.subTest(name):
+                file = openapi.docs_file(name)
+                expected = "text/css" if name.endswith(".css") else "text/javascript"
+                self.assertEqual(file.media_type, f"{expected}; charset=UTF-8")
+                self.assertGreater(len(file.body), 100)
+
+    def test_missing_package_is_named(self) -> None:
+        openapi.docs_file.cache_clear()
+        with patch.object(openapi, "find_spec", return_value=None):
+            with self.assertRaisesRegex(ModuleNotFoundError, openapi.PACKAGE):
+                openapi.docs_file("swagger-ui.css")
+
+
+class CheckTest(unittest.TestCase):
+    """The checker, on an answer with one thing wrong."""
+
+    HEADERS = {"X-Request-Id": "1", "X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+    TASK = {**HEADERS, "Content-Type": "application/json", "ETag": '"1"',
+            "Last-Modified": "Mon, 14 Jul 2025 08:00:00 GMT"}
+    PROBLEM = {**HEADERS, "Content-Type": "application/json; charset=UTF-8"}
+    ERROR = json.dumps({"method": "GET", "uri": "/", "code": 404, "message": "?", "req_id": "1"}).encode()
+
+    def test_answers_that_are_declared_pass(self) -> None:
+        check("GET", "/tasks/1/?a=b", 200, {**self.TASK, "Date": "today"}, b'{"title": "Task1"}')
+        check("HEAD", "http://localhost:1/tasks/1", 200, self.TASK, b"")
+        check("GET", "/tasks/1", 404, self.PROBLEM, self.ERROR)
+        check("GET", "/nowhere", 404, self.PROBLEM, self.ERROR)
+        check("GET", "/tasks/a_b", 404, self.PROBLEM, self.ERROR)
+        check("TRACE", "/tasks/", 405, {**self.PROBLEM, "Allow": "OPTIONS, POST, HEAD, GET"}, self.ERROR)
+        lines = b'{"id": "1", "revision": 1, "task": {"title": "Task1"}}\n'
+        many = {**self.HEADERS, "Content-Type": "application/x-ndjson", "ETag": 'W/"1"'}
+        check("GET", "/tasks", 200, many, lines)
+        check("GET", "/tasks", 200, {**many, "Content-Encoding": "gzip"}, gzip.compress(lines * 2))
+
+    def assert_fails(self, reason: str, *answer: Any) -> None:
+        with self.assertRaisesRegex(AssertionError, reason):
+            check(*answer)
+
+    def test_undeclared_status(self) -> None:
+        self.assert_fails("undeclared status", "GET", "/tasks/1", 402, self.PROBLEM, self.ERROR)
+
+    def test_undeclared_path_and_method_are_404_and_405_only(self) -> None:
+        self.assert_fails("undeclared status", "GET", "/nowhere", 200, self.TASK, b'{"title": "Task1"}')
+        self.assert_fails("undeclared status", "GET", "/docs/other.js", 200, self.TASK, b"")
+        self.assert_fails("undeclared status", "TRACE", "/tasks", 200, self.TASK, b"")
+
+    def test_headers_undeclared_missing_and_malformed(self) -> None:
+        for reason, headers in (
+            ("undeclared headers: x-powered-by", {"X-Powered-By": "luck"}),
+            ("header etag", {"ETag": 'W/"1"'}),
+            ("header last-modified", {"Last-Modified": "yesterday"}),
+        ):
+            with self.subTest(headers):
+                self.assert_fails(reason, "GET", "/tasks/1", 200, {**self.TASK, **headers}, b'{"title": "Task1"}')
+        without = {name: value for name, value in self.TASK.items() if name != "X-Request-Id"}
+        self.assert_fails("x-request-id is missing", "GET", "/tasks/1", 200, without, b'{"title": "Task1"}')
+
+    def test_allow_that_is_not_the_documents(self) -> None:
+        answer = ("OPTIONS", "/tasks", 204, {**self.HEADERS, "Allow": "GET, HEAD"}, b"")
+        self.assert_fails("Allow", *answer)
+
+    def test_body_of_another_shape_or_type_or_where_there_is_none(self) -> None:
+        text = {**self.TASK, "Content-Type": "text/plain"}
+        for reason, answer in (
+            ("body: ", ("GET", "/tasks/1", 200, self.TASK, b'{"name": "Task1"}')),
+            ("is not application/json", ("GET", "/tasks/1", 200, self.TASK, b"Task1")),
+            ("undeclared type text/plain", ("GET", "/tasks/1", 200, text, b"Task1")),
+            ("undeclared type none", ("GET", "/tasks/1", 404, self.HEADERS, b"")),
+            ("has a body", ("HEAD", "/tasks/1", 200, self.TASK, b"{}")),
+            ("has a body", ("DELETE", "/tasks/1", 204, self.HEADERS, b"{}")),
+        ):
+            with self.subTest(answer):
+                self.assert_fails(reason, *answer)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,513 @@
+"""What is particular to the two engines of the tutorial: a dict, and a folder that people read."""
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import unittest
+from pathlib import Path
+from typing import Any, Callable
+from unittest import mock
+
+from taskservice import LOGGER_NAME
+from taskservice.database.todolist_db import FileTodoListDB, InMemoryTodoListDB
+from taskservice.datamodel import StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort
+from taskservice.errors import (
+    DamagedTaskError, StoreError, StoreInUseError, TaskExistsError, TaskNotFoundError,
+    TodoListError)
+from tests.contract import ManualClock, quick_folder
+
+ROOT = Path(__file__).parents[2]
+
+ENTRY = TaskEntry("title", "text – 😀", TaskPriority.LOW, False, 1.5)
+
+PREAMBLE = """
+import asyncio, os, resource, signal, sys
+from taskservice.database.todolist_db import FileTodoListDB
+from taskservice.datamodel import TaskEntry
+from taskservice.errors import StoreFullError
+folder = sys.argv[1]
+"""
+
+HOLD = PREAMBLE + """
+async def main():
+    async with FileTodoListDB(folder):
+        print("open", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+asyncio.run(main())
+"""
+
+OPEN = PREAMBLE + """
+signal.alarm(5)
+async def main():
+    async with FileTodoListDB(folder):
+        print("open", flush=True)
+asyncio.run(main())
+"""
+
+DIE_BEFORE_RENAME = PREAMBLE + """
+async def main():
+    async with FileTodoListDB(folder) as engine:
+        os.rename = os.replace = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
+        await engine.{call}
+asyncio.run(main())
+"""
+
+FULL = PREAMBLE + """
+def room(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+async def is_full(call):
+    before = sorted(os.listdir(folder)), await engine.revision()
+    try:
+        await call
+    except StoreFullError:
+        assert (sorted(os.listdir(folder)), await engine.revision()) == before, os.listdir(folder)
+        return True
+
+async def main():
+    small, big = TaskEntry("small"), TaskEntry("x" * 20_000)
+    await engine.create_task("a", small)
+    room(10_000)
+    assert await is_full(engine.update_task("a", big))
+    assert await is_full(engine.create_task("b", big))
+    assert await is_full(engine.create_tasks([("c", small), ("d", big), ("e", small)]))
+    assert (await engine.read_task("a")).entry == small
+    await engine.create_task("f", small)
+    room(resource.RLIM_INFINITY)
+    await engine.update_task("a", big)
+    await engine.create_tasks([("c", small), ("d", big), ("e", small)])
+
+async def session():
+    global engine
+    async with FileTodoListDB(folder) as engine:
+        await main()
+
+asyncio.run(session())
+"""
+
+
+async def run_python(script: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python script in a process of its own."""
+    return await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", script, *args], cwd=ROOT, capture_output=True,
+        text=True, timeout=60)
+
+
+class InMemoryTodoListDBTest(unittest.IsolatedAsyncioTestCase):
+    """memory: a dict."""
+
+    async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+
+    async def test_two_engines_share_nothing(self) -> None:
+        async with InMemoryTodoListDB() as one, InMemoryTodoListDB() as other:
+            await one.create_task("a", ENTRY)
+            with self.assertRaises(TaskNotFoundError):
+                await other.read_task("a")
+
+    async def test_it_never_hands_out_what_a_caller_could_change(self) -> None:
+        async with InMemoryTodoListDB() as engine:
+            await engine.create_task("a", ENTRY)
+            task = await engine.read_task("a")
+            task.entry.to_dict()["title"] = "changed"
+            for thing, name in [(task, "body"), (task.entry, "title")]:
+                with self.assertRaises(AttributeError):
+                    setattr(thing, name, "changed")
+            self.assertEqual((await engine.read_task("a")).entry, ENTRY)
+
+    async def test_long_lists_leave_the_loop_free_and_say_the_same(self) -> None:
+        async with InMemoryTodoListDB() as engine:
+            tasks = [(f"{number:05}", TaskEntry(f"{number % 97:02}")) for number in range(5000)]
+            await engine.create_tasks(tasks)
+            query = TaskQuery(sort=TaskSort.TITLE, words=("7",), limit=5000)
+            page = await engine.read_page(query)
+            expected = sorted((entry.title, name) for name, entry in tasks if "7" in entry.title)
+            self.assertEqual([(task.entry.title, task.id) for task in page.tasks], expected)
+
+
+class FolderTestCase(unittest.IsolatedAsyncioTestCase):
+    """A test with a folder and an engine on it."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(quick_folder())) / "tasks"
+        self.clock = ManualClock()
+        logging.getLogger(LOGGER_NAME).addHandler(handler := logging.NullHandler())
+        self.addCleanup(logging.getLogger(LOGGER_NAME).removeHandler, handler)
+
+    async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        self.engine = await self.open()
+
+    async def open(self) -> FileTodoListDB:
+        """Start an engine on the folder, and stop it in the end."""
+        engine = FileTodoListDB(self.folder, clock=self.clock)
+        await engine.start()
+        self.addAsyncCleanup(engine.stop)
+        return engine
+
+    async def reopen(self, meanwhile: Callable[[], Any] = lambda: None) -> None:
+        """Stop the engine, do something to the folder, and go on with a new one."""
+        await self.engine.stop()
+        meanwhile()
+        self.engine = await self.open()
+
+    async def ids(self) -> set[str]:
+        """Return the ids of all tasks in the list."""
+        return {task.id for task in (await self.engine.read_page(TaskQuery())).tasks}
+
+    def files(self) -> set[str]:
+        """Return the names that `ls` shows."""
+        return {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
+
+    def file(self, task_id: str) -> Path:
+        """Return the file of a task."""
+        return self.folder / f"{task_id}.json"
+
+
+class FileTest(FolderTestCase):
+    """fs: the files."""
+
+    async def test_the_folder_is_made_with_its_parents(self) -> None:
+        deeper = self.folder / "a" / "b"
+        async with FileTodoListDB(deeper) as engine:
+            await engine.create_task("a", ENTRY)
+        self.assertTrue((deeper / "a.json").is_file())
+
+    async def test_there_is_one_file_a_task_and_nothing_else_to_see(self) -> None:
+        await self.engine.create_tasks([("a", ENTRY), ("B-2", ENTRY), ("c", ENTRY)])
+        await self.engine.update_task("a", TaskEntry("new"))
+        await self.engine.delete_task("c")
+        self.assertEqual(self.files(), {"a.json", "B-2.json"})
+        await self.engine.stop()
+        self.assertEqual(self.files(), {"a.json", "B-2.json"})
+
+    async def test_a_file_is_the_plain_json_of_its_task(self) -> None:
+        await self.engine.create_task("a", ENTRY)
+        text = self.file("a").read_text(encoding="utf-8")
+        self.assertEqual(json.loads(text), ENTRY.to_dict())
+        self.assertIn("😀", text)
+
+    async def test_a_file_has_no_more_than_what_was_sent(self) -> None:
+        await self.engine.create_task("a", ENTRY)
+        await self.engine.update_task("a", TaskEntry("t"))
+        self.assertEqual(json.loads(self.file("a").read_bytes()), {"title": "t"})
+
+    async def test_the_time_of_a_file_is_the_revision_in_whole_microseconds(self) -> None:
+        await self.engine.create_tasks([("a", ENTRY), ("b", ENTRY)])
+        await self.engine.update_task("a", ENTRY)
+        for name in "ab":
+            revision = (await self.engine.read_task(name)).revision
+            self.assertEqual(self.file(name).stat().st_mtime_ns, revision * 1000)
+
+    async def test_the_files_are_touched_in_worker_threads_only(self) -> None:
+        threads: set[int] = set()
+        for name in ("open", "fsync", "rename", "unlink"):
+            self.enterContext(mock.patch.object(os, name, noting(getattr(os, name), threads)))
+        await self.engine.create_task("a", ENTRY)
+        await self.engine.update_task("a", ENTRY)
+        await self.engine.delete_task("a")
+        self.assertTrue(threads)
+        self.assertNotIn(threading.get_ident(), threads)
+
+    async def test_other_files_are_left_alone(self) -> None:
+        others = ["notes.txt", "a.b.json", ".hidden", "json", ".json", "x.json.bak", "ü.json"]
+        for name in others:
+            (self.folder / name).write_text('{"title": "t"}')
+        (self.folder / "sub").mkdir()
+        await self.reopen()
+        self.assertEqual(await self.ids(), set())
+        self.assertEqual((self.folder / "notes.txt").read_text(), '{"title": "t"}')
+        self.assertLessEqual({*others, "sub"}, {path.name for path in self.folder.iterdir()})
+
+    async def test_no_id_leaves_the_folder(self) -> None:
+        outside = self.folder.parent / "x.json"
+        outside.write_text('{"title": "outside"}')
+        stem = str(outside.with_suffix(""))
+        for task_id in ["../x", stem, "a/../../x", ".", "..", "", "x\0y", "a/b", ".lock", "x\n"]:
+            with self.subTest(id=task_id):
+                await self.assert_refused(task_id)
+        self.assertEqual(outside.read_text(), '{"title": "outside"}')
+        self.assertEqual(self.files(), set())
+        self.assertEqual({path.name for path in self.folder.parent.iterdir()}, {"tasks", "x.json"})
+
+    async def assert_refused(self, task_id: str) -> None:
+        """Nothing can be done with the id."""
+        for call in [
+            self.engine.read_task(task_id), self.engine.update_task(task_id, ENTRY),
+            self.engine.delete_task(task_id), self.engine.create_task(task_id, ENTRY),
+            self.engine.create_tasks([("good", ENTRY), (task_id, ENTRY)]),
+        ]:
+            with self.assertRaises(TodoListError):
+                await call
+        self.assertEqual(await self.ids(), set())
+
+
+def noting(function: Callable[..., Any], threads: set[int]) -> Callable[..., Any]:
+    """Return the function, made to note in which threads it runs."""
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        threads.add(threading.get_ident())
+        return function(*args, **kwargs)
+    return noted
+
+
+class HandEditedTest(FolderTestCase):
+    """fs: what people do to the files while the service is down."""
+
+    async def asyncSetUp(self) -> None:
+        await super().asyncSetUp()
+        await self.engine.create_tasks([("a", ENTRY), ("b", ENTRY)])
+        self.before = await self.engine.read_task("a")
+
+    async def test_an_edited_task_is_read_with_a_new_revision(self) -> None:
+        await self.reopen(lambda: self.file("a").write_text('{\n  "title": "by hand"\n}\n'))
+        task = await self.engine.read_task("a")
+        self.assertEqual(task.entry, TaskEntry("by hand"))
+        self.assertNotEqual(task.revision, self.before.revision)
+        self.assertEqual((await self.engine.read_task("b")).entry, ENTRY)
+
+    async def test_an_edited_task_is_handed_out_as_the_service_writes_it(self) -> None:
+        await self.reopen(lambda: self.file("a").write_text('{"due_date":1,  "title":"\\u00e9"}'))
+        task = await self.engine.read_task("a")
+        self.assertEqual(task, StoredTask.of("a", task.revision, task.entry))
+
+    async def test_an_edited_task_can_be_written_on_its_new_revision(self) -> None:
+        await self.reopen(lambda: self.file("a").write_text('{"title": "by hand"}'))
+        task = await self.engine.read_task("a")
+        updated = await self.engine.update_task("a", ENTRY, {task.revision})
+        self.assertGreater(updated.revision, task.revision)
+
+    async def test_a_file_put_there_is_a_task(self) -> None:
+        await self.reopen(lambda: self.file("new").write_text('{"title": "by hand"}'))
+        self.assertEqual(await self.ids(), {"a", "b", "new"})
+
+    async def test_a_file_taken_away_is_no_task_any_more(self) -> None:
+        await self.reopen(self.file("a").unlink)
+        self.assertEqual(await self.ids(), {"b"})
+        await self.engine.create_task("a", ENTRY)
+
+    async def test_the_store_has_a_new_revision_after_any_of_it(self) -> None:
+        """Or a client would be told that the list it has is unchanged."""
+        revisions = {await self.engine.revision()}
+        deeds: list[Callable[[], Any]] = [
+            lambda: self.file("a").write_text('{"title": "by hand"}'),
+            lambda: self.file("new").write_text('{"title": "by hand"}'), self.file("a").unlink,
+        ]
+        for deed in deeds:
+            await self.reopen(deed)
+            revisions.add(await self.engine.revision())
+        self.assertEqual(len(revisions), 4)
+
+    async def test_a_file_from_the_future_does_not_stop_the_revisions(self) -> None:
+        future = (self.clock.now + 10 ** 12) * 1000
+        await self.reopen(lambda: os.utime(self.file("a"), ns=(future, future)))
+        task = await self.engine.read_task("a")
+        self.assertGreaterEqual(await self.engine.revision(), task.revision)
+        updated = await self.engine.update_task("b", ENTRY)
+        self.assertGreater(updated.revision, task.revision)
+
+    async def test_tasks_that_were_copied_with_their_times_can_be_told_apart(self) -> None:
+        """As `cp -p a.json copy.json` does."""
+        await self.reopen(lambda: shutil.copy2(self.file("a"), self.file("copy")))
+        page = await self.engine.read_page(TaskQuery(sort=TaskSort.UPDATED))
+        revisions = [task.revision for task in page.tasks]
+        self.assertEqual(len(set(revisions)), 3)
+        await self.reopen()
+        again = await self.engine.read_page(TaskQuery(sort=TaskSort.UPDATED))
+        self.assertEqual(again.tasks, page.tasks)
+
+
+class DamagedTest(FolderTestCase):
+    """fs: files that are not tasks."""
+
+    DAMAGES: dict[str, bytes] = {
+        "empty": b"", "torn": b'{"title": "t', "text": b"not JSON", "list": b"[]",
+        "no title": b"{}", "wrong type": b'{"title": 1}', "unknown": b'{"title": "t", "x": 1}',
+        "latin-1": '{"title": "é"}'.encode("latin-1"), "nan": b'{"title": "t", "due_date": NaN}',
+        "deep": b"[" * 100_000, "nul": b'{"title": "\\u0000"}', "zeros": b"\0" * 4096}
+
+    async def asyncSetUp(self) -> None:
+        await super().asyncSetUp()
+        await self.engine.create_tasks([("good", ENTRY), ("bad", ENTRY)])
+
+    async def damage(self, content: bytes) -> None:
+        """Put this into the file of the task "bad", while the service is down."""
+        with self.assertLogs(LOGGER_NAME, logging.ERROR) as logs:
+            await self.reopen(lambda: self.file("bad").write_bytes(content))
+        self.assertIn("bad.json", "".join(logs.output))
+
+    async def assert_damaged(self) -> None:
+        """The one task is an error that names the file; the other is as ever."""
+        with self.assertRaisesRegex(DamagedTaskError, "bad.json"):
+            await self.engine.read_task("bad")
+        self.assertEqual((await self.engine.read_task("good")).entry, ENTRY)
+        self.assertEqual(await self.ids(), {"good"})
+
+    async def test_damage_is_an_error_naming_the_file_and_hides_nothing_else(self) -> None:
+        for damage, content in self.DAMAGES.items():
+            with self.subTest(damage=damage):
+                await self.damage(content)
+                await self.assert_damaged()
+
+    async def test_a_damaged_file_is_left_as_it_is(self) -> None:
+        await self.damage(b"not JSON")
+        await self.engine.update_task("good", ENTRY)
+        await self.engine.stop()
+        self.assertEqual(self.file("bad").read_bytes(), b"not JSON")
+
+    async def test_a_damaged_id_is_taken(self) -> None:
+        await self.damage(b"not JSON")
+        with self.assertRaises(TaskExistsError):
+            await self.engine.create_task("bad", ENTRY)
+        self.assertEqual(self.file("bad").read_bytes(), b"not JSON")
+
+    async def test_an_update_mends_it(self) -> None:
+        await self.damage(b"not JSON")
+        updated = await self.engine.update_task("bad", ENTRY)
+        for _ in range(2):
+            self.assertEqual(await self.engine.read_task("bad"), updated)
+            self.assertEqual(await self.ids(), {"good", "bad"})
+            await self.reopen()
+
+    async def test_a_deletion_mends_it(self) -> None:
+        await self.damage(b"not JSON")
+        await self.engine.delete_task("bad")
+        for _ in range(2):
+            with self.assertRaises(TaskNotFoundError):
+                await self.engine.read_task("bad")
+            await self.reopen()
+
+    async def test_it_can_be_created_again_after_its_deletion(self) -> None:
+        await self.damage(b"not JSON")
+        await self.engine.delete_task("bad")
+        await self.engine.create_task("bad", ENTRY)
+        self.assertEqual(await self.ids(), {"good", "bad"})
+
+    async def test_a_folder_in_the_place_of_a_file_is_damage(self) -> None:
+        self.file("bad").unlink()
+        self.file("bad").mkdir()
+        await self.reopen()
+        await self.assert_damaged()
+
+    async def test_a_link_to_nowhere_is_damage(self) -> None:
+        self.file("bad").unlink()
+        self.file("bad").symlink_to("nowhere")
+        await self.reopen()
+        await self.assert_damaged()
+        await self.engine.update_task("bad", ENTRY)
+        self.assertFalse(self.file("bad").is_symlink())
+
+    async def test_a_link_in_a_circle_is_damage(self) -> None:
+        """Nobody can read it, not even root."""
+        self.file("bad").unlink()
+        self.file("bad").symlink_to("bad.json")
+        await self.reopen()
+        await self.assert_damaged()
+        await self.engine.delete_task("bad")
+        self.assertEqual(self.files(), {"good.json"})
+
+    @unittest.skipIf(os.geteuid() == 0, "root may read everything")
+    async def test_a_file_that_may_not_be_read_is_damage(self) -> None:
+        await self.reopen(lambda: self.file("bad").chmod(0))
+        await self.assert_damaged()
+
+    async def test_a_pipe_in_the_place_of_a_file_is_damage(self) -> None:
+        """To read it would be to wait for ever."""
+        await self.engine.stop()
+        self.file("bad").unlink()
+        os.mkfifo(self.file("bad"))
+        opened = await run_python(OPEN, str(self.folder))
+        self.assertEqual(opened.stdout, "open\n")
+        self.engine = await self.open()
+        await self.assert_damaged()
+
+
+class CrashTest(FolderTestCase):
+    """fs: what a killed process leaves behind."""
+
+    async def test_a_write_that_was_killed_before_it_was_there_leaves_nothing(self) -> None:
+        await self.engine.create_task("a", ENTRY)
+        await self.engine.stop()
+        for call in [
+            'create_task("b", TaskEntry("new"))', 'update_task("a", TaskEntry("new"))',
+            'create_tasks([("b", TaskEntry("new")), ("c", TaskEntry("new"))])',
+        ]:
+            with self.subTest(call=call):
+                done = await run_python(DIE_BEFORE_RENAME.replace("{call}", call), str(self.folder))
+                self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+                await self.assert_swept()
+
+    async def assert_swept(self) -> None:
+        """There is more in the folder than the task, until the engine is started."""
+        self.assertGreater(len(list(self.folder.iterdir())), 2)
+        self.engine = await self.open()
+        self.assertEqual((await self.engine.read_task("a")).entry, ENTRY)
+        self.assertEqual(await self.ids(), {"a"})
+        await self.engine.stop()
+        self.assertEqual({path.name for path in self.folder.iterdir()}, {".lock", "a.json"})
+
+    async def test_a_folder_that_is_in_use_is_refused_until_its_holder_is_killed(self) -> None:
+        await self.engine.create_task("a", ENTRY)
+        await self.engine.stop()
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLD, self.folder], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with holder:
+            assert holder.stdout is not None
+            self.assertEqual(holder.stdout.readline(), "open\n")
+            with self.assertRaisesRegex(StoreInUseError, str(self.folder)):
+                await FileTodoListDB(self.folder).start()
+            holder.kill()
+        self.engine = await self.open()
+        self.assertEqual(await self.ids(), {"a"})
+
+    async def test_a_folder_has_one_engine_at_a_time_in_one_process_too(self) -> None:
+        other = FileTodoListDB(self.folder)
+        with self.assertRaises(StoreInUseError):
+            await other.start()
+        await other.stop()
+        await self.engine.create_task("a", ENTRY)
+        await self.engine.stop()
+        async with other:
+            self.assertEqual((await other.read_task("a")).entry, ENTRY)
+
+
+class FullDiskTest(FolderTestCase):
+    """fs: no room."""
+
+    async def test_a_write_without_room_does_not_happen_and_later_ones_do(self) -> None:
+        await self.engine.stop()
+        done = await run_python(FULL, str(self.folder))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.engine = await self.open()
+        self.assertEqual(await self.ids(), {"a", "c", "d", "e", "f"})
+        self.assertEqual((await self.engine.read_task("a")).entry, TaskEntry("x" * 20_000))
+
+    async def test_a_place_that_cannot_be_a_folder_is_an_error(self) -> None:
+        (self.folder / "file").write_text("")
+        with self.assertRaisesRegex(StoreError, "file"):
+            await FileTodoListDB(self.folder / "file").start()
+
+    async def test_a_disk_that_fails_is_an_error_and_changes_nothing(self) -> None:
+        await self.engine.create_task("a", ENTRY)
+        before = await self.engine.read_task("a")
+        with mock.patch.object(os, "fsync", side_effect=OSError(5, "Input/output error")):
+            for call in [
+                self.engine.update_task("a", TaskEntry("new")), self.engine.delete_task("a"),
+                self.engine.create_task("b", ENTRY),
+            ]:
+                with self.assertRaises(StoreError):
+                    await call
+        self.assertEqual(await self.engine.read_task("a"), before)
+        self.assertEqual(await self.ids(), {"a"})
+        await asyncio.gather(*(self.engine.create_task(name, ENTRY) for name in "bc"))
+        self.assertEqual(self.files(), {"a.json", "b.json", "c.json"})
+
+
+if __name__ == "__main__":
+    unittest.main()
