@@ -64,7 +64,8 @@ class Case:
         return f"{name:<10} {'completed=' if self.completed else '':<10}"
 
 
-CASES = [Case(sort, *flags) for sort, *flags in product(TaskSort, *[(False, True)] * 3)]
+_BOTH = (False, True)
+CASES = [Case(*facts) for facts in product(TaskSort, _BOTH, _BOTH, _BOTH)]
 
 
 @dataclass(frozen=True)

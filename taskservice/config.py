@@ -1,6 +1,6 @@
 """The YAML config, checked against `schema/config-v1.0.json`; an error names the key."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,13 +13,25 @@ from taskservice import read_schema
 from taskservice.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HttpConfig:
-    """How the service speaks HTTP; the schema says what each is. Sizes are in bytes."""
+    """How the service speaks HTTP; the schema says what each is. In bytes, and in seconds."""
 
+    server: str = "taskservice"
+    hosts: Sequence[str] = ("localhost", "127.0.0.1", "[::1]")
+    cors_origins: Sequence[str] = ()
+    tls: Mapping[str, str] | None = None
     require_if_match: bool = False
+    max_header: int = 16 * 1024
     max_body: int = 64 * 1024
     max_ndjson_body: int = 16 * 1024 * 1024
+    max_connections: int = 16_000
+    header_timeout: float = 30
+    body_timeout: float = 20
+    reader_timeout: float = 30
+    answer_timeout: float = 10
+    drain_timeout: float = 20
+    stream_backlog: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,7 @@ class Config:
     task_db: Mapping[str, Any] | None = None
     logging: Mapping[str, Any] | None = None
     http: HttpConfig = HttpConfig()
+    tokens: Sequence[Mapping[str, str]] = ()
 
 
 def read_config(path: str | Path) -> Config:
@@ -57,7 +70,8 @@ def parse_config(text: str) -> Config:
         service_name=document.get("service", {}).get("name", Config.service_name),
         task_db=document.get("task-db"),
         logging=document.get("logging"),
-        http=HttpConfig(**http))
+        http=HttpConfig(**http),
+        tokens=document.get("auth", {}).get("tokens", ()))
 
 
 def _problems(document: Any) -> Iterator[str]:

@@ -27,10 +27,12 @@ class TodoListService:
     """
 
     def __init__(
-        self, task_db: AbstractTodoListDB, *, new_id: Callable[[], str] = new_task_id
+        self, task_db: AbstractTodoListDB, *, new_id: Callable[[], str] = new_task_id,
+        backlog: int = 1_000
     ) -> None:
+        """Make a service on a store; who follows its changes may be `backlog` of them behind."""
         self._db = task_db
-        self._feed = ChangeFeed(task_db)
+        self._feed = ChangeFeed(task_db, backlog=backlog)
         self.new_id = new_id
 
     async def __aenter__(self) -> Self:

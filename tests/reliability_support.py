@@ -41,7 +41,7 @@ class Answer:
     """An answer, and how long it took."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: bytes
     seconds: float
 

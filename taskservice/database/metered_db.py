@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
 from taskservice.database.todolist_db import AbstractTodoListDB
@@ -9,6 +10,9 @@ from taskservice.datamodel import (
     ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
 
 Result = TypeVar("Result")
+
+spent: ContextVar[list[float]] = ContextVar("spent")
+"""Where the seconds of one request's operations are added up: a list of one number."""
 
 Observer = Callable[[str, float], None]
 """Told an operation's name and how many seconds it took, also when it failed."""
@@ -41,7 +45,10 @@ class MeteredTodoListDB(AbstractTodoListDB):
         try:
             return await work
         finally:
-            self._observe(operation, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._observe(operation, seconds)
+            if (total := spent.get(None)) is not None:
+                total[0] += seconds
 
     async def revision(self) -> int:
         """Return the revision of the last write."""

@@ -3,16 +3,12 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Self
 
+from taskservice.config import Config
 from taskservice.errors import ForbiddenError, MisdirectedError, UnauthorizedError
-
-Scope = Literal["read", "write"]
-
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-"""The names that a service is called by on its own machine."""
 
 READING_METHODS = frozenset({"GET", "HEAD"})
 """What a token of scope `read` may do; OPTIONS wants none."""
@@ -24,23 +20,24 @@ class Token:
 
     name: str
     digest: bytes
-    scope: Scope
+    scope: str
+    """`read` or `write`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """The tokens there are (none: all may do everything), and the hosts that are answered to."""
 
-    tokens: Sequence[Token] = ()
-    hosts: Collection[str] = LOOPBACK
+    tokens: Sequence[Token]
+    hosts: Collection[str]
 
     @classmethod
-    def from_config(
-        cls, tokens: Sequence[Mapping[str, Any]], hosts: Sequence[str] | None
-    ) -> Self:
-        """Read what the config has under `auth.tokens` and `http.hosts`."""
-        known = [Token(t["name"], bytes.fromhex(t["sha256"]), t["scope"]) for t in tokens]
-        return cls(known, LOOPBACK if hosts is None else frozenset(h.lower() for h in hosts))
+    def from_config(cls, config: Config) -> Self:
+        """Take the tokens and the hosts of the config."""
+        tokens = [
+            Token(token["name"], bytes.fromhex(token["sha256"]), token["scope"])
+            for token in config.tokens]
+        return cls(tokens, frozenset(host.lower() for host in config.http.hosts))
 
     def check_host(self, host: str) -> None:
         """Raise MisdirectedError for a Host that is not ours (RFC 9110 §7.4).

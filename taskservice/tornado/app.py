@@ -3,6 +3,8 @@
 import logging
 import re
 import time
+from http import HTTPStatus
+from typing import Any
 
 import tornado.httputil
 import tornado.web
@@ -10,11 +12,15 @@ import tornado.web
 from taskservice import LOGGER_NAME
 from taskservice.config import Config
 from taskservice.database.db_engines import create_todolist_db
+from taskservice.database.metered_db import MeteredTodoListDB
 from taskservice.service import TodoListService
+from taskservice.tornado.access import Access
 from taskservice.tornado.base_handler import BaseRequestHandler, DefaultRequestHandler
 from taskservice.tornado.handlers import (
-    ChangesRequestHandler, DocumentRequestHandler, TodoListEntryRequestHandler,
+    ChangesRequestHandler, DocsRequestHandler, HealthRequestHandler, MetricsRequestHandler,
+    OpenAPIRequestHandler, ReadinessRequestHandler, TodoListEntryRequestHandler,
     TodoListRequestHandler)
+from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.negotiation import EVENT_STREAM, NDJSON, accepts_gzip
 from taskservice.tornado.openapi import DOCS_FILES
 from taskservice.utils import logutils
@@ -24,9 +30,12 @@ ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
     (r"/tasks/?", TodoListRequestHandler),
     (r"/tasks/([a-zA-Z0-9-]+)/?", TodoListEntryRequestHandler),
     (r"/changes/?", ChangesRequestHandler),
-    (r"/openapi\.json", DocumentRequestHandler),
-    (r"/docs/?", DocumentRequestHandler),
-    (rf"/docs/({'|'.join(map(re.escape, sorted(DOCS_FILES)))})", DocumentRequestHandler),
+    (r"/openapi\.json", OpenAPIRequestHandler),
+    (r"/docs/?", DocsRequestHandler),
+    (rf"/docs/({'|'.join(map(re.escape, sorted(DOCS_FILES)))})", DocsRequestHandler),
+    (r"/healthz", HealthRequestHandler),
+    (r"/readyz", ReadinessRequestHandler),
+    (r"/metrics", MetricsRequestHandler),
 ]
 """Path and handler; `/openapi.json` describes each of them."""
 
@@ -58,7 +67,10 @@ def make_taskservice_app(
 
     The service has yet to be started. `debug` shows tracebacks to clients. Raises ConfigError.
     """
-    service = TodoListService(create_todolist_db(config.task_db))
+    engine = create_todolist_db(config.task_db)
+    metrics = Metrics(engine.name)
+    service = TodoListService(
+        MeteredTodoListDB(engine, metrics.observe_store), backlog=config.http.stream_backlog)
     arguments = {"service": service}
     application = tornado.web.Application(
         [(path, handler, arguments) for path, handler in ROUTES],
@@ -66,25 +78,41 @@ def make_taskservice_app(
         default_handler_args=arguments,
         transforms=[CompressWeaklyTagged],
         log_function=log_response,
+        cross_origin_protection=True,
+        trusted_origins=list(config.http.cors_origins),
         service_name=config.service_name,
-        debug_errors=debug,
+        access=Access.from_config(config),
         http=config.http,
+        metrics=metrics,
+        debug_errors=debug,
+        draining=False,
         in_flight=set(),
     )
     return service, application
 
 
 def log_response(handler: tornado.web.RequestHandler) -> None:
-    """Log the canonical line of a request: what it was, and how it ended."""
+    """Log the canonical line of a request, what it was and how it ended, and count it."""
     assert isinstance(handler, BaseRequestHandler)
     status = handler.get_status()
     broken = handler.error is not None and not 400 <= status < 500
     level = logging.ERROR if broken else logging.WARNING if status >= 400 else logging.INFO
-    trace = {}
-    if handler.error is not None and (broken or handler.settings["debug_errors"]):
-        trace["trace"] = logutils.format_trace(handler.error)
-    time_ms = (time.perf_counter() - handler.started) * 1000
-    logger = logging.getLogger(LOGGER_NAME)
+    seconds = time.perf_counter() - handler.started
     logutils.log(
-        logger, level, include_context=True, message="RESPONSE", status=status, time_ms=time_ms,
-        **trace)
+        logging.getLogger(LOGGER_NAME), level, include_context=True, message="RESPONSE",
+        status=status, time_ms=seconds * 1000, store_ms=round(handler.store_time[0] * 1000, 3),
+        bytes=handler.written, **_explanation(handler, status, broken))
+    method = handler.request.method or ""
+    handler.metrics.observe_request(
+        method if method in tornado.web.RequestHandler.SUPPORTED_METHODS else "other",
+        handler.route, status, seconds)
+
+
+def _explanation(handler: BaseRequestHandler, status: int, broken: bool) -> dict[str, Any]:
+    """Return what explains an outcome; docs/operating.md says what each is."""
+    facts = handler.facts
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        facts["precondition"] = "failed"
+    if handler.error is not None and (broken or handler.settings["debug_errors"]):
+        facts["trace"] = logutils.format_trace(handler.error)
+    return facts

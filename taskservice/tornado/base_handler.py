@@ -15,13 +15,24 @@ from tornado.iostream import StreamClosedError
 
 from taskservice import LOGGER_NAME
 from taskservice.config import HttpConfig
+from taskservice.database import metered_db
 from taskservice.service import TodoListService
 from taskservice.tornado import representation
+from taskservice.tornado.access import Access
 from taskservice.tornado.etag import ETags
+from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.negotiation import (
     MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
 from taskservice.tornado.problems import Problem, problem_of
 from taskservice.utils import logutils, taskcontext
+
+_EXPOSED = ", ".join((
+    "Accept-Patch", "Allow", "ETag", "Idempotent-Replayed", "Last-Modified", "Link", "Location",
+    "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id"))
+_ALLOWED = ", ".join((
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
+    "Last-Event-ID", "Prefer", "X-Request-Id"))
+"""The fields that pages of other origins may read, and send, beside the usual ones."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -41,6 +52,15 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     media_type: str
     """The type of the body, for the methods that take one."""
 
+    route = "other"
+    """The path as the metrics name it."""
+
+    public = False
+    """Whether everybody may use it, also where there are tokens."""
+
+    facts: dict[str, object]
+    """What else explains the outcome, for the canonical log line."""
+
     def initialize(self, service: TodoListService) -> None:
         """Take the service, and keep the body from Tornado's form parser.
 
@@ -48,6 +68,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         has many `&` or looks like a broken multipart.
         """
         self.service = service
+        self.facts = {}
+        self.store_time = [0.0]
+        self.written = 0
         self.started = time.perf_counter()
         self.content_type: str | None = self.request.headers.pop("Content-Type", None)
 
@@ -56,6 +79,12 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         """How the service is told to speak HTTP."""
         config: HttpConfig = self.settings["http"]
         return config
+
+    @property
+    def metrics(self) -> Metrics:
+        """Where what happens is counted."""
+        metrics: Metrics = self.settings["metrics"]
+        return metrics
 
     def header(self, name: str) -> str | None:
         """Return a field of the request; several of one name come joined by commas."""
@@ -67,24 +96,36 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.set_header("Server", "taskservice")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "private, no-cache")
+        if self.settings["http"].cors_origins:
+            self._set_cross_origin_headers()
         if (request_id := taskcontext.get("req_id")) is not None:
             self.set_header("X-Request-Id", request_id)
+
+    def _set_cross_origin_headers(self) -> None:
+        """Let pages of the origins in the config see the answer (the Fetch standard, §3.2)."""
+        self.set_header("Vary", "Origin")
+        origin = self.header("Origin")
+        if origin is not None and origin in self.http.cors_origins:
+            self.set_header("Access-Control-Allow-Origin", origin)
+            self.set_header("Access-Control-Expose-Headers", _EXPOSED)
 
     def compute_etag(self) -> None:
         """Have no tags but those that are set: Tornado would digest every other answer."""
 
     def prepare(self) -> None:
-        """Bind the request to the task context, log that it came, and check what it may send.
+        """Bind the request to the task context, log that it came, and check that it may go on.
 
-        Raises what is answered by 415, 413 and 428, in this order.
+        Raises what is answered by 421, 401, 403, 415, 413 and 428, in this order.
         """
         self._bind()
         self.set_header("X-Request-Id", taskcontext.get("req_id"))
         self._count()
+        metered_db.spent.set(self.store_time)
         logutils.log(
             logging.getLogger(LOGGER_NAME), logging.DEBUG, include_context=True,
             message="REQUEST", service_name=self.settings["service_name"])
         method = self.request.method or ""
+        self._check_access(method)
         if method in self.bodies:
             self._check_body(self.bodies[method])
         if self.http.require_if_match and method in self.conditional:
@@ -104,8 +145,23 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         in_flight: set[asyncio.Task[Any]] = self.settings["in_flight"]
         task = asyncio.current_task()
         assert task is not None
+        gauge = self.metrics.in_flight
+
+        def done(task: asyncio.Task[Any]) -> None:
+            in_flight.discard(task)
+            gauge.dec()
+
         in_flight.add(task)
-        task.add_done_callback(in_flight.discard)
+        gauge.inc()
+        task.add_done_callback(done)
+
+    def _check_access(self, method: str) -> None:
+        access: Access = self.settings["access"]
+        access.check_host(self.request.host)
+        if not self.public and method != "OPTIONS":
+            token = access.check_token(self.header("Authorization"), method)
+            if token is not None:
+                self.facts["token"] = token.name
 
     def _check_body(self, others: tuple[str, ...]) -> None:
         self.media_type = media_type(self.content_type, *others)
@@ -128,6 +184,11 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.set_status(HTTPStatus.NO_CONTENT)
         self.set_header("Allow", self._allow())
         self._set_accept_patch()
+        if self.header("Access-Control-Request-Method") is not None and (
+                self.header("Origin") in self.http.cors_origins):
+            self.set_header("Access-Control-Allow-Methods", self._allow())
+            self.set_header("Access-Control-Allow-Headers", _ALLOWED)
+            self.set_header("Access-Control-Max-Age", "600")
 
     def _allow(self) -> str:
         base = tornado.web.RequestHandler
@@ -139,6 +200,11 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     def _set_accept_patch(self) -> None:
         if "PATCH" in self.bodies:
             self.set_header("Accept-Patch", f"{MERGE_PATCH}, application/json")
+
+    def write(self, chunk: str | bytes | dict[str, Any]) -> None:
+        """Add to the answer, and to its size for the canonical line."""
+        self.written += len(chunk)
+        super().write(chunk)
 
     async def send(self) -> None:
         """Send what is written so far, and wait until the client has taken most of it."""
@@ -173,7 +239,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.set_status(problem.status, problem.reason)
         for name, value in problem.headers.items():
             self.set_header(name, value)
-        self.set_header("Vary", "Accept")
+        self.add_header("Vary", "Accept")
         trace = logutils.format_trace(self.error) if self.settings["debug_errors"] else None
         as_problem = wants_problem(self.header("Accept"))
         self.set_header("Content-Type", PROBLEM if as_problem else representation.JSON)
@@ -186,6 +252,8 @@ class BaseRequestHandler(tornado.web.RequestHandler):
                 self._set_accept_patch()
             return problem
         reason = error.reason or HTTPStatus(error.status_code).phrase
+        if error.status_code == HTTPStatus.FORBIDDEN and error.log_message:  # a cross-site write
+            return Problem(error.status_code, reason, error.log_message)
         headers = {"Allow": self._allow()} if error.status_code == 405 else {}
         return Problem(error.status_code, reason, reason, headers=headers)
 

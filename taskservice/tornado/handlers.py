@@ -8,13 +8,14 @@ from typing import Any
 
 from taskservice.datamodel import (
     Change, Created, IdempotencyKey, StoredTask, TaskPage, TaskQuery)
-from taskservice.errors import BadInputError, TaskExistsError
+from taskservice.errors import BadInputError, StoreUnavailableError, TaskExistsError
 from taskservice.tornado import openapi, sse
 from taskservice.tornado.base_handler import BaseRequestHandler
 from taskservice.tornado.etag import ETags, list_etag, task_etag
 from taskservice.tornado.listing import parse_changes_query, parse_list_query
 from taskservice.tornado.merge_patch import merge_patch
 from taskservice.ndjson import created_lines, parse_batch, task_lines
+from taskservice.tornado.metrics import CONTENT_TYPE
 from taskservice.tornado.negotiation import (
     EVENT_STREAM, MERGE_PATCH, NDJSON, accepts_gzip, preferred_type)
 from taskservice.tornado.representation import JSON, last_modified, members
@@ -33,6 +34,7 @@ class TaskWriter(BaseRequestHandler):
 
     def answer(self, created: bool, revision: int, body: bytes) -> None:
         """Answer a write: by its status and tag, and where it is preferred by the task."""
+        self.facts["rev"] = revision
         preference = preferred_return(self.header("Prefer"))
         self.set_header("ETag", task_etag(revision))
         if preference is not None:
@@ -48,12 +50,13 @@ class TaskWriter(BaseRequestHandler):
 class TodoListRequestHandler(TaskWriter):
     """`/tasks`: the list."""
 
+    route = "/tasks"
     bodies = {"POST": (NDJSON,)}
 
     async def get(self) -> None:
         """Give the tasks: a page where there is a limit, else all as they are read."""
         request = parse_list_query(self.request.query)
-        self.set_header("Vary", "Accept")
+        self.add_header("Vary", "Accept")
         if await self._unchanged():
             return
         ndjson = preferred_type(self.header("Accept"), NDJSON) == NDJSON
@@ -126,12 +129,14 @@ class TodoListRequestHandler(TaskWriter):
 
     def _note_replay(self, created: Created) -> None:
         if created.replayed:
+            self.facts["idempotency"] = "replayed"
             self.set_header("Idempotent-Replayed", "true")
 
 
 class TodoListEntryRequestHandler(TaskWriter):
     """`/tasks/{id}`: one task."""
 
+    route = "/tasks/{id}"
     bodies = {"PUT": (), "PATCH": (MERGE_PATCH,)}
     conditional = ("PUT", "PATCH", "DELETE")
 
@@ -180,7 +185,7 @@ class TodoListEntryRequestHandler(TaskWriter):
 
     async def delete(self, task_id: str) -> None:
         """Delete the task."""
-        await self.service.delete_task(task_id, self._expected())
+        self.facts["rev"] = await self.service.delete_task(task_id, self._expected())
         self.set_status(HTTPStatus.NO_CONTENT)
 
     def _expected(self) -> Collection[int] | None:
@@ -191,10 +196,12 @@ class TodoListEntryRequestHandler(TaskWriter):
 class ChangesRequestHandler(BaseRequestHandler):
     """`/changes`: what was written, in order; as it happens where an event stream is asked for."""
 
+    route = "/changes"
+
     async def get(self) -> None:
         """Give the changes after `since`."""
         request = parse_changes_query(self.request.query)
-        self.set_header("Vary", "Accept")
+        self.add_header("Vary", "Accept")
         if preferred_type(self.header("Accept"), EVENT_STREAM) == EVENT_STREAM:
             last_id = sse.last_event_id(self.header("Last-Event-ID"))
             await self._stream(request.since if last_id is None else last_id)
@@ -216,7 +223,7 @@ class ChangesRequestHandler(BaseRequestHandler):
             if self.request.method == "HEAD":
                 return
             await self._send_batch(first)
-            with self._until_client_goes():
+            with self._until_client_goes(), self.metrics.event_streams.track_inprogress():
                 async for batch in batches:
                     await self._send_batch(batch)
 
@@ -248,16 +255,12 @@ class ChangesRequestHandler(BaseRequestHandler):
 
 
 class DocumentRequestHandler(BaseRequestHandler):
-    """A document about the service: `/openapi.json`, `/docs` and what that page loads."""
+    """A file that comes with the service."""
 
-    def get(self, name: str | None = None) -> None:
-        """Give the document, compressed beforehand."""
-        is_docs = self.request.path != "/openapi.json"
-        file = openapi.docs_file(*([name] if name else [])) if is_docs else openapi.openapi_file()
+    def give(self, file: openapi.ServedFile) -> None:
+        """Give the file, compressed beforehand."""
         self.set_header("ETag", file.etag)
         tags = ETags.from_header(self.header("If-None-Match"))
-        if is_docs:
-            self.set_header("Content-Security-Policy", openapi.CONTENT_SECURITY_POLICY)
         if tags is not None and tags.contains_weak(file.etag):
             self.set_status(HTTPStatus.NOT_MODIFIED)
             return
@@ -266,5 +269,70 @@ class DocumentRequestHandler(BaseRequestHandler):
         if gzipped:
             self.set_header("Content-Encoding", "gzip")
         self.write(file.gzipped if gzipped else file.body)
+
+
+class OpenAPIRequestHandler(DocumentRequestHandler):
+    """`/openapi.json`: the description of this API."""
+
+    route = "/openapi.json"
+
+    def get(self) -> None:
+        """Give it."""
+        self.give(openapi.openapi_file())
+
+    head = get
+
+
+class DocsRequestHandler(DocumentRequestHandler):
+    """`/docs`: the page to read and try the API, and what it loads."""
+
+    route = "/docs"
+
+    def get(self, name: str | None = None) -> None:
+        """Give one of its files."""
+        self.set_header("Content-Security-Policy", openapi.CONTENT_SECURITY_POLICY)
+        self.give(openapi.docs_file(name) if name else openapi.docs_file())
+
+    head = get
+
+
+class HealthRequestHandler(BaseRequestHandler):
+    """`/healthz`: the process lives."""
+
+    route = "/healthz"
+    public = True
+
+    async def get(self) -> None:
+        """Say so."""
+        self.set_header("Content-Type", JSON)
+        self.write(b'{"status": "ok"}')
+
+    head = get
+
+
+class ReadinessRequestHandler(HealthRequestHandler):
+    """`/readyz`: the store answers, and the service is not going away."""
+
+    route = "/readyz"
+
+    async def get(self) -> None:
+        """Say so; raises StoreUnavailableError."""
+        if self.settings["draining"]:
+            raise StoreUnavailableError("the service is going away")
+        await self.service.revision()
+        await super().get()
+
+    head = get
+
+
+class MetricsRequestHandler(BaseRequestHandler):
+    """`/metrics`: what Prometheus reads."""
+
+    route = "/metrics"
+
+    def get(self) -> None:
+        """Give all measurements."""
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.write(self.metrics.render())
 
     head = get

@@ -16,14 +16,14 @@ import errno
 import socket
 import ssl
 from asyncio import Future
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tornado.httputil import HTTPHeaders, HTTPServerConnectionDelegate, RequestStartLine
 from tornado.log import app_log, gen_log
 from tornado.netutil import bind_sockets
 
-from taskservice.tornado.http1_answer import Refusal, Refuse, refuse_plainly
+from taskservice.tornado.http1_answer import Refusal, Refuse, refusal_bytes, refuse_plainly
 from taskservice.tornado.http1_connection import Connection
 from taskservice.tornado.http1_parser import Head
 
@@ -78,13 +78,13 @@ class HTTP1Server:
         """Set the server up; to be called where the loop is that is to run it."""
         self.delegate = delegate
         self.limits = limits
+        self._max_body = max_body
         self.draining = False
         self.loop = asyncio.get_event_loop()
         self.time = self.loop.time
         self.done: Future[None] = self.loop.create_future()
         self.done.set_result(None)
         self._refuse = refuse
-        self._max_body = max_body
         self._ssl_context = ssl_context
         self._sockets: list[socket.socket] = []
         self._accepting = False
@@ -213,13 +213,13 @@ class HTTP1Server:
         limit = self._max_body(head.start_line, head.headers)
         return self.limits.body_bytes if limit is None else limit
 
-    def refusal(self, refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
-        """Return fields and body of the answer to a refused request."""
+    def refusal(self, refusal: Refusal) -> bytes:
+        """Return the answer to a refused request."""
         try:
-            return self._refuse(refusal)
+            return refusal_bytes(refusal, *self._refuse(refusal))
         except Exception:
-            app_log.exception("Uncaught exception in the refusal of a request")
-            return refuse_plainly(refusal)
+            app_log.error("Uncaught exception in the refusal of a request", exc_info=True)
+            return refusal_bytes(refusal, *refuse_plainly(refusal))
 
     def opened(self, connection: Connection) -> None:
         """Count a connection in, and watch over it."""

@@ -14,7 +14,7 @@ from tornado.gen import convert_yielded
 from tornado.httputil import HTTPInputError
 from tornado.log import app_log
 
-from taskservice.tornado.http1_answer import Refusal, refusal_bytes
+from taskservice.tornado.http1_answer import Refusal
 from taskservice.tornado.http1_exchange import Exchange
 from taskservice.tornado.http1_parser import BadRequest, Head, HeadCheck, guess_line, parse_head
 from taskservice.tornado.http1_wire import Wire
@@ -55,10 +55,7 @@ class Connection(Wire):
             self._advance()
 
     def eof_received(self) -> bool:
-        """Go on answering a client that sends no more; tell the application that it has left.
-
-        To leave and to send no more look the same from here, until something is sent.
-        """
+        """Tell the application that its client has left, but answer: it may still be reading."""
         self._eof = True
         if self._exchange is not None and self._exchange.delegate is None:
             self._tell(self._exchange.tell_gone)
@@ -114,42 +111,49 @@ class Connection(Wire):
             self._server.loop.call_soon(self._tell, exchange.tell_gone)
             self.close(linger=True)
         elif not exchange.keep_alive:
-            self.close(linger=bool(self._buffer))
+            # There may be more on its way from a client that did not know that this is the last.
+            self.close(linger=self._can_linger())
         else:
             self.allow(self._server.idle_timeout)
             if self._buffer or self._eof or not self._reading:
                 self._server.loop.call_soon(self._advance)
 
-    def refuse(self, status: int, message: str, head: Head | None = None) -> None:
+    def _can_linger(self) -> bool:
+        """Tell whether the client sees the end of the last answer even while input is read."""
+        return not self._eof and not self._server.draining and self._transport.can_write_eof()
+
+    def refuse(self, status: int, message: str) -> None:
         """Answer for the application, which has not seen the request or takes too long; close."""
         exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            head = exchange.head
+        if exchange is None:
+            method, uri = guess_line(self._buffer)
+        else:
+            method, uri, _version = exchange.head.start_line
             self._tell(exchange.lose)
         if exchange is not None and exchange.started:
             self.cut()
             return
-        self._open = False
-        method, uri = head.start_line[:2] if head else guess_line(self._buffer)
-        headers = head.headers if head else None
+        headers = exchange.head.headers if exchange else None
         refusal = Refusal(status, message, method, uri, self.context.remote_ip, headers)
-        fields, body = self._server.refusal(refusal)
-        self.send(refusal_bytes(refusal, fields, body))
+        self.send(self._server.refusal(refusal))
         self.close(linger=not self._eof)
 
     # Reading.
 
     def _advance(self) -> None:
         """Go as far as the input, the application and the client let it."""
-        while self._open and self._step():
-            pass
+        try:
+            while self._open and self._step():
+                pass
+        except BadRequest as error:
+            self.refuse(error.status, error.message)
         if self._open and self._eof:
             self._end()
         if self._open:
             self._regulate()
 
     def _step(self) -> bool:
-        """Take a head or a piece of a body; False when there is something to wait for."""
+        """Take a head or a piece of a body; False: there is something to wait for first."""
         exchange = self._exchange
         if exchange is None:
             return bool(self._buffer) and not self._paused and self._begin()
@@ -164,7 +168,7 @@ class Connection(Wire):
         """Read no further than into the buffer; else do read, so that a client's end is seen."""
         reading = not self._blocked and not (
             self._buffer and (self._paused or self._exchange is not None))
-        if reading != self._reading:
+        if reading != self._reading and not self._transport.is_closing():
             self._reading = reading
             if reading:
                 self._transport.resume_reading()
@@ -182,21 +186,18 @@ class Connection(Wire):
             self.close()
 
     def _begin(self) -> bool:
-        """Start on the next request when its head is there."""
+        """Start on the next request when its head is there; raises BadRequest."""
         while self._buffer.startswith(b"\r\n"):  # RFC 9112 §2.2
             self._buffer = self._buffer[2:]
         end = self._buffer.find(_END)
         size = len(self._buffer) if end < 0 else end + len(_END)
         limits = self._server.limits
-        try:
-            if size > limits.header_bytes:
-                raise BadRequest(f"The head is larger than {limits.header_bytes} bytes", 431)
-            if end < 0:
-                self._await_head()
-                return False
-            self._open_exchange(parse_head(self._buffer[:size]), size)
-        except BadRequest as error:
-            self.refuse(error.status, error.message)
+        if size > limits.header_bytes:
+            raise BadRequest(f"The head is larger than {limits.header_bytes} bytes", 431)
+        if end < 0:
+            self._await_head()
+            return False
+        self._open_exchange(parse_head(self._buffer[:size]), size)
         return True
 
     def _await_head(self) -> None:
@@ -213,12 +214,14 @@ class Connection(Wire):
         server = self._server
         self._check = None
         self._buffer = self._buffer[size:]
-        self._exchange = exchange = Exchange(self, head, server.body_limit(head))
-        exchange.delegate = self._tell(server.delegate.start_request, self, exchange)
-        if exchange.delegate is None:
-            return
+        self._exchange = exchange = Exchange(self, head)
         if head.length:
             self.allow(server.limits.body_timeout)
+            exchange.max_body = self._tell(server.body_limit, head) or 0
+        if self._exchange is not None:
+            exchange.delegate = self._tell(server.delegate.start_request, self, exchange)
+        if exchange.delegate is None:
+            return
         self._ask(exchange.delegate.headers_received, head.start_line, head.headers)
         if head.length and not self._blocked:
             self._expect_body()
@@ -231,24 +234,17 @@ class Connection(Wire):
         if exchange.head.length > exchange.max_body:
             self.refuse(413, f"The body is larger than {exchange.max_body} bytes")
             return
-        expected = exchange.head.headers.get("expect", "").lower() == "100-continue"
-        if expected and not self._buffer and not exchange.started:
-            if exchange.head.start_line.version == "HTTP/1.1":
-                self.send(_CONTINUE)
+        if exchange.head.waits and not self._buffer and not exchange.started:
+            self.send(_CONTINUE)
 
     def _read_body(self, exchange: Exchange) -> bool:
-        """Hand a piece of the body to the application."""
+        """Hand a piece of the body to the application; raises BadRequest."""
         assert exchange.body is not None and exchange.delegate is not None
-        try:
-            data, self._buffer = exchange.body.take(self._buffer)
-        except BadRequest as error:
-            self.refuse(error.status, error.message)
-            return False
+        data, self._buffer = exchange.body.take(self._buffer)
         portion = self._server.limits.body_bytes  # what may take body_timeout
         before, exchange.size = exchange.size, exchange.size + len(data)
         if exchange.size > exchange.max_body:
-            self.refuse(413, f"The body is larger than {exchange.max_body} bytes")
-            return False
+            raise BadRequest(f"The body is larger than {exchange.max_body} bytes", 413)
         if before // portion != exchange.size // portion:
             self.allow(self._server.limits.body_timeout)
         if data:

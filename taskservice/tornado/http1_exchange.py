@@ -26,8 +26,10 @@ class Exchange(HTTPConnection):
     delegate: HTTPMessageDelegate | None = None
     """Takes the request; None when it has been received."""
     body: SizedBody | ChunkedBody | None = None
+    max_body = 0
+    """How many bytes the body may have."""
     size = 0
-    """How much of the body has come."""
+    """How many of them have come."""
     started = False
     """Whether the head of the answer has been written."""
     keep_alive = True
@@ -37,10 +39,9 @@ class Exchange(HTTPConnection):
     _left: int | None = None
     _close_callback: Callable[[], None] | None = None
 
-    def __init__(self, connection: "Connection", head: Head, max_body: int) -> None:
+    def __init__(self, connection: "Connection", head: Head) -> None:
         self.context = connection.context
         self.head = head
-        self.max_body = max_body
         self._connection = connection
         if head.length:
             self.body = SizedBody(head.length) if head.length > 0 else ChunkedBody()

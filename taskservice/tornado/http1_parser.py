@@ -45,6 +45,8 @@ class Head(NamedTuple):
     length: int
     """Bytes of the body; -1: chunked."""
     keep_alive: bool
+    waits: bool
+    """Whether the client holds the body back until it is asked for it."""
 
 
 def parse_head(block: bytes) -> Head:
@@ -59,7 +61,7 @@ def parse_head(block: bytes) -> Head:
         raise BadRequest("A request target has no fragment")
     return Head(
         RequestStartLine(method, target, version), headers, _body_length(version, headers),
-        _keeps_alive(version, headers))
+        _keeps_alive(version, headers), _waits(version, headers))
 
 
 def _request_line(block: bytes) -> tuple[str, str, str]:
@@ -165,6 +167,13 @@ def _keeps_alive(version: str, headers: RequestHeaders) -> bool:
     return "close" not in wanted and (version == "HTTP/1.1" or "keep-alive" in wanted)
 
 
+def _waits(version: str, headers: RequestHeaders) -> bool:
+    """Tell whether the client expects to be told to send the body (RFC 9110 §10.1.1)."""
+    expectation = headers.get("expect")
+    return (expectation is not None and version == "HTTP/1.1"
+            and expectation.lower() == "100-continue")
+
+
 class HeadCheck:
     """Finds fault with the beginning of a head, so that junk is not waited for."""
 
@@ -174,17 +183,18 @@ class HeadCheck:
 
     def look(self, block: bytes) -> None:
         """Look at all that has come, of which it has seen a part; raises BadRequest."""
+        data = block[self._fed:]
         if not self._fed:
             if b" " not in block[:40]:
                 if len(block) >= 40 or not _METHOD.match(block):
                     raise BadRequest("Malformed method")
                 return
-            block = _with_common_method(block)
+            data = _with_common_method(block)
+        self._fed = len(block)
         try:
-            self._parser.feed_data(block[self._fed:])
+            self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             raise BadRequest(f"Malformed request: {error}") from None
-        self._fed = len(block)
 
 
 def guess_line(block: bytes) -> tuple[str | None, str | None]:

@@ -5,9 +5,12 @@ import argparse
 import asyncio
 import errno
 import logging
+import os
 import signal
 import socket
+import ssl
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,20 +19,22 @@ if __name__ == "__main__":  # as a script its folder is on the path, where the p
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import tornado.httpserver
+import tornado.httputil
 import tornado.netutil
+import tornado.web
+import uvloop
 
 from taskservice import LOGGER_NAME
 from taskservice.config import Config, read_config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.errors import ConfigError, TodoListError
 from taskservice.tornado.app import make_taskservice_app
+from taskservice.tornado.http1 import HTTP1Server, Limits
+from taskservice.tornado.negotiation import NDJSON
+from taskservice.tornado.refusals import refuser
 from taskservice.tornado.workers import (
     Supervisor, check_sharable, inherited_sockets, on_parent_exit)
 from taskservice.utils import logutils, taskcontext
-
-DRAIN_SECONDS = 20.0
-"""How long requests in flight may take to end once the service is told to stop."""
-
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; ends the process, with code 2, when it is wrong."""
@@ -48,6 +53,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="how many processes serve (default: %(default)s; more need sqlite or postgres)")
     parser.add_argument(
         "--debug", action="store_true", help="show tracebacks to clients and log those of 4xx")
+    parser.add_argument(
+        "--check-config", action="store_true", help="tell what is wrong with the config, and end")
     parser.add_argument("--inherit", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
@@ -70,7 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     try:
         config = _load(arguments.config)
-        asyncio.run(_run(config, arguments, sys.argv[1:] if argv is None else argv))
+        if arguments.check_config:
+            check_config(config, arguments.workers)
+            return 0
+        fast = config.http.server == "taskservice"
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast else None) as runner:
+            runner.run(_run(config, arguments, sys.argv[1:] if argv is None else argv))
     except ConfigError as error:
         return _fail(2, str(error))
     except TodoListError as error:
@@ -105,6 +117,14 @@ async def _run(config: Config, arguments: argparse.Namespace, argv: Sequence[str
         await serve(config, sockets, arguments.debug)
 
 
+def check_config(config: Config, workers: int) -> None:
+    """Raise ConfigError for what is wrong with a config beyond its schema."""
+    create_todolist_db(config.task_db)
+    _ssl_context(config)
+    if workers > 1:
+        check_sharable(config)
+
+
 def bind(host: str, port: int) -> list[socket.socket]:
     """Listen on every address of `host`; raises TodoListError, naming the port, if that fails."""
     try:
@@ -126,18 +146,68 @@ async def serve(
         on_parent_exit(loop, stopping.set)
     service, application = make_taskservice_app(config, debug)
     async with service:
-        server = tornado.httpserver.HTTPServer(
-            application, max_body_size=config.http.max_ndjson_body)
+        server = make_server(config, application)
         server.add_sockets(sockets)
         _log("STARTING", config, port=sockets[0].getsockname()[1])
         await stopping.wait()
         _log("SHUTTING DOWN", config)
+        application.settings["draining"] = True
         server.stop()
         await service.stop_following()
-        if in_flight := application.settings["in_flight"]:
-            await asyncio.wait(in_flight, timeout=DRAIN_SECONDS)
+        await _drain(server, application, config.http.drain_timeout)
         await server.close_all_connections()
     _log("STOPPED", config)
+
+
+def make_server(
+    config: Config, application: tornado.web.Application
+) -> HTTP1Server | tornado.httpserver.HTTPServer:
+    """Make the server that the config names, with its limits."""
+    http = config.http
+    if http.server == "tornado":
+        return tornado.httpserver.HTTPServer(
+            application, ssl_options=_ssl_context(config), max_header_size=http.max_header,
+            max_body_size=http.max_ndjson_body, body_timeout=http.body_timeout,
+            idle_connection_timeout=http.header_timeout)
+
+    def max_body(
+        start_line: tornado.httputil.RequestStartLine, headers: tornado.httputil.HTTPHeaders
+    ) -> int | None:
+        if start_line.method != "POST" or NDJSON not in headers.get("Content-Type", ""):
+            return None
+        return http.max_ndjson_body
+
+    return HTTP1Server(
+        application, Limits(
+            header_bytes=http.max_header, body_bytes=http.max_body,
+            header_timeout=http.header_timeout, body_timeout=http.body_timeout,
+            answer_timeout=http.answer_timeout, reader_timeout=http.reader_timeout,
+            connections=http.max_connections),
+        refuse=refuser(application.settings["metrics"]), max_body=max_body,
+        ssl_context=_ssl_context(config))
+
+
+def _ssl_context(config: Config) -> ssl.SSLContext | None:
+    if (tls := config.http.tls) is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls["certificate"], tls["key"])
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"http.tls: {tls['certificate']}, {tls['key']}: {error}") from error
+    return context
+
+
+async def _drain(
+    server: HTTP1Server | tornado.httpserver.HTTPServer, application: tornado.web.Application,
+    timeout: float
+) -> None:
+    """Let the requests in flight end, and their answers go out."""
+    if isinstance(server, HTTP1Server):
+        await server.drain(timeout)
+    elif in_flight := application.settings["in_flight"]:
+        await asyncio.wait(in_flight, timeout=timeout)
 
 
 async def supervise(
@@ -146,16 +216,26 @@ async def supervise(
     """Run workers until a signal; raises StoreError when the store cannot be opened."""
     async with create_todolist_db(config.task_db):
         pass  # made and migrated once; what is wrong with it is told once, and ends the start
-    supervisor = Supervisor([sys.executable, __file__, *argv], workers, sockets)
-    _on_signals(supervisor.stop)
-    _log("STARTING", config, port=sockets[0].getsockname()[1], workers=workers)
-    await supervisor.run()
+    with tempfile.TemporaryDirectory(prefix="taskservice-metrics-") as folder:
+        supervisor = Supervisor([sys.executable, __file__, *argv], workers, sockets, folder)
+        _on_signals(supervisor.stop)
+        _log("STARTING", config, port=sockets[0].getsockname()[1], workers=workers)
+        await supervisor.run()
     _log("STOPPED", config, workers=workers)
 
 
 def _on_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` at the first signal, and end at once at the second."""
+    came: list[int] = []
+
+    def on_signal(number: int) -> None:
+        came.append(number)
+        stop()
+        if len(came) > 1:
+            os._exit(128 + number)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
 
 
 def _log(message: str, config: Config, **facts: Any) -> None:

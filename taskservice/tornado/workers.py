@@ -7,6 +7,7 @@ outlives a parent that was killed.
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ from taskservice import LOGGER_NAME
 from taskservice.config import Config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.errors import ConfigError
+from taskservice.tornado.metrics import FOLDER_VARIABLE, forget_worker
 from taskservice.utils import logutils
 
 RESTART_DELAY = 1.0
@@ -44,8 +46,11 @@ class Supervisor:
     """Keeps `count` workers running the `command` until it is told to stop."""
 
     def __init__(
-        self, command: Sequence[str], count: int, sockets: Sequence[socket.socket]
+        self, command: Sequence[str], count: int, sockets: Sequence[socket.socket],
+        metrics_folder: str
     ) -> None:
+        """Take the folder that the workers share for their measurements, too."""
+        self._metrics_folder = metrics_folder
         self._fds = [sock.fileno() for sock in sockets]
         self._command = [*command, "--inherit", ",".join(map(str, self._fds))]
         self._count = count
@@ -80,12 +85,13 @@ class Supervisor:
         # In a session of its own, a worker does not get the Ctrl-C that the parent passes on.
         worker = await asyncio.create_subprocess_exec(
             *self._command, stdin=asyncio.subprocess.PIPE, pass_fds=self._fds,
-            start_new_session=True)
+            start_new_session=True, env={**os.environ, FOLDER_VARIABLE: self._metrics_folder})
         self._running.add(worker)
         if self._stopping.is_set():
             worker.terminate()
         code = await worker.wait()
         self._running.discard(worker)
+        forget_worker(worker.pid, self._metrics_folder)
         return code
 
     async def _pause(self, seconds: float) -> None:

@@ -22,15 +22,19 @@ class TwoProcessesCase(unittest.IsolatedAsyncioTestCase):
     """Two processes on one store, which the tests of a class share."""
 
     engine: str
+    task_db: Mapping[str, Any]
     first: ServiceProcess
     second: ServiceProcess
 
     @classmethod
     def setUpClass(cls) -> None:
         folder = Path(cls.enterClassContext(quick_folder()))
-        cls.task_db: Mapping[str, Any] = ENGINES[cls.engine](folder)
+        cls.task_db = ENGINES[cls.engine](folder)
         cls.first, cls.second = (
             cls.enterClassContext(serving(cls.task_db, folder)) for _ in range(2))
+
+    async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
 
     async def ask(
         self, service: ServiceProcess, method: str, path: str, body: str | None = None,

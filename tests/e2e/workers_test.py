@@ -76,7 +76,7 @@ class WorkersCase(unittest.TestCase):
         return result
 
 
-class WorkersTests(WorkersCase):
+class ServingTests(WorkersCase):
 
     def test_each_of_them_serves_and_they_share_the_store(self) -> None:
         for number, halted in enumerate(self.workers):
@@ -85,6 +85,11 @@ class WorkersTests(WorkersCase):
                 self.assertEqual(self.ask("POST", "/tasks", '{"title": "a"}')[0], 201)
             self.assertEqual(len(json.loads(self.ask("GET", "/tasks")[1])), 5 * (number + 1))
             os.kill(halted, signal.SIGCONT)
+
+
+class WorkersOnSqliteTest(ServingTests):
+
+    engine = "sqlite"
 
     def test_one_that_dies_is_replaced_and_the_others_go_on(self) -> None:
         killed = min(self.workers)
@@ -101,11 +106,10 @@ class WorkersTests(WorkersCase):
         os.kill(old, signal.SIGCONT)
 
     def test_all_end_with_the_service(self) -> None:
-        for number in (signal.SIGTERM,):
-            self.assertEqual(self.service.stop(number), 0)
-            self.assertFalse([worker for worker in self.workers if alive(worker)])
-            self.assertEqual((self.said("STOPPED"), self.said("WORKER DIED")), (3, 0))
-            self.assertEqual(self.service.stderr, [])
+        self.assertEqual(self.service.stop(), 0)
+        self.assertFalse([worker for worker in self.workers if alive(worker)])
+        self.assertEqual((self.said("STOPPED"), self.said("WORKER DIED")), (3, 0))
+        self.assertEqual(self.service.stderr, [])
 
     def test_none_outlives_a_service_that_was_killed(self) -> None:
         os.kill(self.parent, signal.SIGKILL)
@@ -113,13 +117,8 @@ class WorkersTests(WorkersCase):
             lambda: not any(map(alive, self.workers)), f"the end of the workers {self.workers}", 30)
 
 
-class WorkersOnSqliteTest(WorkersTests):
-
-    engine = "sqlite"
-
-
 @unittest.skipIf(postgres.available() is not None, postgres.available() or "")
-class WorkersOnPostgresTest(WorkersTests):
+class WorkersOnPostgresTest(ServingTests):
 
     engine = "postgres"
 
@@ -158,7 +157,7 @@ class RefusedWorkersTest(unittest.TestCase):
         self.assertIn(str(self.folder), line)
 
 
-del WorkersCase, WorkersTests  # they are tests only with an engine
+del WorkersCase, ServingTests  # they are tests only with an engine
 
 if __name__ == "__main__":
     unittest.main()

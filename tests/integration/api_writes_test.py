@@ -207,7 +207,7 @@ class OrderOfChecksTest(AppTestCase):
 
     def config(self) -> Config:
         """Have small limits, and every check there is."""
-        return replace(super().config(), http=HttpConfig(True, max_body=100, max_ndjson_body=300))
+        return replace(super().config(), http=HttpConfig(require_if_match=True, max_body=100, max_ndjson_body=300))
 
     def test_of_what_is_wrong_the_first_is_told(self) -> None:
         big, bad, good = "x" * 101, "{", '{"title": "a"}'

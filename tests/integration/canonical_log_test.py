@@ -22,7 +22,7 @@ class CanonicalLogTest(AppTestCase):
         request, response = self.journal.lines
         self.assertEqual((request.level, response.level), ("DEBUG", "INFO"))
         self.assertEqual(list(request.values), [*ABOUT, "message", "service_name"])
-        self.assertEqual(list(response.values), [*ABOUT, "message", "status", "time_ms"])
+        self.assertEqual(list(response.values), [*ABOUT, "message", "status", "time_ms", "store_ms", "bytes"])
         self.assertEqual(request.values, {
             "req_id": answer.headers["X-Request-Id"], "method": "GET", "uri": "/tasks",
             "ip": "127.0.0.1", "message": "REQUEST", "service_name": "Todo List Test"})
@@ -32,7 +32,7 @@ class CanonicalLogTest(AppTestCase):
         line = self.last()
         self.assertEqual(line.level, "WARNING")
         self.assertEqual(
-            list(line.values), [*ABOUT, "reason", "message", "status", "time_ms"])
+            list(line.values), [*ABOUT, "reason", "message", "status", "time_ms", "store_ms", "bytes"])
         self.assertEqual(line.values["reason"], "Invalid JSON body")
         self.assertEqual(line.values["status"], 400)
         self.assertEqual(line.values["req_id"], answer.headers["X-Request-Id"])
@@ -130,7 +130,7 @@ class DebugLogTest(AppTestCase):
     def test_the_trace_is_the_last_value_of_one_line(self) -> None:
         self.ask("POST", "/tasks", "x")
         [line] = self.journal.responses()
-        self.assertEqual(list(line.values), [*ABOUT, "reason", "message", "status", "time_ms",
+        self.assertEqual(list(line.values), [*ABOUT, "reason", "message", "status", "time_ms", "store_ms", "bytes",
                                              "trace"])
         self.assertIn("MalformedBodyError: Invalid JSON body", line.values["trace"])
         self.assertEqual(len(line.text.splitlines()), 1)

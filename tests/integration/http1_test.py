@@ -2,6 +2,8 @@
 
 import asyncio
 
+from tornado import httputil
+
 from tests.integration.http1_harness import ServerTestCase, answers, echoed, on_uvloop_too
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -179,3 +181,69 @@ class AnswerTest(ServerTestCase):
                 await client.send(b"GET /stream/2/3/cut HTTP/1.%d\r\nHost: h\r\n\r\n" % version)
                 with self.assertRaises(ConnectionResetError):
                     await client.rest()
+
+
+class Raising(httputil.HTTPMessageDelegate):
+    """Raises in one of its methods."""
+
+    def __init__(self, where: str, error: Exception) -> None:
+        self.where = where
+        self.error = error
+        self.closed = 0
+
+    def raise_in(self, where: str) -> None:
+        """Raise if it is here."""
+        if where == self.where:
+            raise self.error
+
+    def headers_received(self, start_line: object, headers: object) -> None:
+        self.raise_in("headers_received")
+
+    async def data_received(self, chunk: bytes) -> None:
+        self.raise_in("data_received")
+
+    def finish(self) -> None:
+        self.raise_in("finish")
+
+    def on_connection_close(self) -> None:
+        self.closed += 1
+        self.raise_in("on_connection_close")
+
+
+@on_uvloop_too
+class RaisingTest(ServerTestCase):
+    """An application that breaks."""
+
+    async def test_each_is_answered_and_told(self) -> None:
+        request = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+        for where in ("start_request", "headers_received", "data_received", "finish"):
+            for error, status in ((RuntimeError("planted"), 500),
+                                  (httputil.HTTPInputError("planted"), 400)):
+                with self.subTest(where=where, status=status):
+                    self.records.clear()
+                    delegate = Raising(where, error)
+                    self.server.delegate = Starting(delegate)
+                    [answer] = answers(await self.talk(request), ["POST"])
+                    self.assertEqual(answer.status, status)
+                    self.assertEqual(len(self.records), int(status == 500))
+                    self.assertEqual(
+                        delegate.closed, int(where in ("headers_received", "data_received")))
+
+    async def test_one_that_breaks_when_it_is_told_that_all_is_lost(self) -> None:
+        self.server.delegate = Starting(Raising("on_connection_close", RuntimeError("planted")))
+        client = await self.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na")
+        await asyncio.sleep(0.01)
+        client.writer.transport.abort()
+        await self.until(lambda: bool(self.records))
+
+
+class Starting(httputil.HTTPServerConnectionDelegate):
+    """Hands each request to the same delegate."""
+
+    def __init__(self, delegate: Raising) -> None:
+        self.delegate = delegate
+
+    def start_request(self, server_conn: object, request_conn: object) -> Raising:
+        self.delegate.raise_in("start_request")
+        return self.delegate

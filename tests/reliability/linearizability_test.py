@@ -12,6 +12,7 @@ import time
 import unittest
 from bisect import bisect_left
 from collections.abc import Sequence
+from importlib import import_module
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -154,12 +155,12 @@ class LinearizabilityTest(unittest.TestCase):
     def check_revisions(self, history: Sequence[Operation]) -> None:
         """Of writes to any tasks, one that began when another was done has a greater revision."""
         writes = [
-            (entry.back, entry.outcome.revision, entry.call) for entry in history
+            (entry.back, entry.outcome.revision or 0, entry.call) for entry in history
             if isinstance(entry.outcome, Done) and entry.kind in (Kind.CREATE, Kind.WRITE)]
         writes.sort(key=lambda write: write[0])
         ends, greatest = [write[0] for write in writes], [0]
         for _, revision, _ in writes:
-            greatest.append(max(greatest[-1], revision or 0))
+            greatest.append(max(greatest[-1], revision))
         for _, revision, call in writes:
             self.assertGreater(revision, greatest[bisect_left(ends, call)])
 
@@ -223,6 +224,7 @@ class LinearizabilityOnPostgresTest(LinearizabilityTest):
 
     engine = "postgres"
     killed = True
+
     def setUp(self) -> None:
         if (reason := postgres.available()) is not None:
             self.skipTest(reason)
@@ -255,7 +257,7 @@ class SqliteWorkersTest(LinearizabilityOnSqliteTest):
         self.addCleanup(self.service.close)
 
     def disturb(self, rng: random.Random, number: int) -> list[float]:
-        import psutil
+        psutil = import_module("psutil")
         for _ in range(KILLS):
             time.sleep(rng.uniform(0.05, SECONDS))
             rng.choice(psutil.Process(self.service.pid).children()).kill()

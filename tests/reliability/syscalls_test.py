@@ -54,7 +54,8 @@ class Call:
 
 def parse(lines: Sequence[str]) -> list[Call]:
     """Read what strace wrote; a call that never ended is left out."""
-    calls, unfinished = [], {}
+    calls: list[Call] = []
+    unfinished: dict[str, Call] = {}
     for index, line in enumerate(lines):
         if (match := _LINE.match(line)) is None:
             continue
@@ -107,7 +108,8 @@ class SyscallsTestCase(unittest.TestCase):
         """Trace the service in the block; then what was traced is in the list."""
         file, calls = self.folder / "trace", list[Call]()
         # -y shows paths; 4200 bytes show a whole page of SQLite.
-        command = ["strace", "-f", "-y", "-s", "4200", "-o", file, "-p", str(self.service.pid)]
+        command = ["strace", "-f", "-y", "-s", "4200", "-o", str(file), "-p"]
+        command.append(str(self.service.pid))
         tracer = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
         try:
             assert tracer.stderr is not None
@@ -317,12 +319,15 @@ class FailedCommitOnPostgresTest(SyscallsTestCase):
         if (reason := postgres.available()) is not None:
             self.skipTest(reason)
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        server = postgres.shared_server()
-        dsn = server.create_database()
-        self.sql = lambda statement: server.psql(statement, dsn.rpartition("/")[2])
+        dsn = postgres.shared_server().create_database()
+        self.database = dsn.rpartition("/")[2]
         self.service = Service(self.folder, {"postgres": dsn})
         self.addCleanup(self.service.close)
         self.service.start()
+
+    def sql(self, statement: str) -> None:
+        """Run a statement on the service's database."""
+        postgres.shared_server().psql(statement, self.database)
 
     def test_a_failed_commit_is_an_error_to_every_writer_in_it(self) -> None:
         self.sql("""
@@ -330,7 +335,7 @@ class FailedCommitOnPostgresTest(SyscallsTestCase):
             $$ BEGIN RAISE 'the disk failed' USING ERRCODE = 'io_error'; END $$;
             CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON tasks DEFERRABLE INITIALLY DEFERRED
             FOR EACH ROW EXECUTE FUNCTION fail()""")
-        statuses = []
+        statuses: list[int] = []
         self.at_once(lambda number, client: statuses.append(
             client.ask("POST", "/tasks", whole(f"{number}", 1)).status))
         self.assertEqual({status // 100 for status in statuses}, {5})
