@@ -61,6 +61,40 @@ def transfer(command: str) -> Callable[[Sequence[str]], int]:
     return run
 
 
+def token(args: Sequence[str]) -> int:
+    """Make a token, and print it, this once, with what the config is to have of it."""
+    parser = Parser(prog="run.py token", description="Make a token for the service's clients.")
+    parser.add_argument("name", metavar="NAME", help="whose it is, for the log: 1-64 letters, digits, '.', '_', '-'")
+    parser.add_argument("--scope", choices=("read", "write"), required=True, help="what it is good for")
+    options = parser.parse_args(args)
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", options.name):
+        parser.error(f"argument NAME: expected 1-64 letters, digits, '.', '_' or '-', got {options.name!r}")
+    need("requirements.txt")
+    sys.path.insert(0, str(ROOT))
+    from taskservice.tornado.access import hash_token, new_token
+    secret = new_token()
+    entry = f"{{name: '{options.name}', scope: {options.scope}, sha256: '{hash_token(secret).hex()}'}}"
+    print(f"The token, which is shown this once:\n\n    {secret}\n")
+    print(f"What the config is to have of it:\n\nauth:\n  tokens:\n  - {entry}")
+    return 0
+
+
+def bench(args: Sequence[str]) -> int:
+    """Measure the service beside its peers."""
+    need("requirements.txt")
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.bench import main as bench_main
+    return bench_main(args)
+
+
+def profile(args: Sequence[str]) -> int:
+    """Show where the service's time goes."""
+    need("requirements.txt")
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.profiling import main as profile_main
+    return profile_main(args)
+
+
 def test(args: Sequence[str]) -> int:
     """Run tests in this process, so that ``coverage run ./run.py test`` measures them."""
     options = test_options(args)
@@ -109,7 +143,10 @@ COMMANDS = {
     "serve": Command(serve, "[server options]", "start the service (serve --help: its options)"),
     "export": Command(transfer("export"), "FILE [--url URL]", "write all tasks of a running service to a file"),
     "import": Command(transfer("import"), "FILE [--url URL]", "create the tasks of a file; goes on where it stopped"),
+    "token": Command(token, "NAME --scope read|write", "make a token for the service's clients"),
     "test": Command(test, "[-v] [--suite NAME] [tests]", "run all tests, a suite, or the files, folders, names given"),
+    "bench": Command(bench, "[--quick] [--only PARTS]", "measure it beside its peers (bench --help)"),
+    "profile": Command(profile, "[workload]", "show where its time goes: a flame graph, and the hottest functions"),
     "lint": Command(lint, "[paths]", "check the style with flake8"),
     "typecheck": Command(typecheck, "[paths]", "check the types with mypy"),
     "coverage": Command(coverage, "[-- test arguments]", f"test and report coverage; below {LEAST_COVERAGE}% fails"),

@@ -1,1 +1,1 @@
-"""Measures the service against its peers, and shows where its time goes: `run.py bench`, `profile`."""
+"""How fast the service is beside its peers, and where its time goes: `run.py bench`, `profile`."""

@@ -168,4 +168,3 @@ async def until(condition: Callable[[], object], what: str, seconds: float = PAT
     while not condition():
         assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
         await asyncio.sleep(0.005)
-

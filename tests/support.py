@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import sys
 import unittest
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,9 +18,11 @@ from tornado.httpclient import HTTPResponse
 from taskservice import LOGGER_NAME
 from taskservice.config import Config
 from taskservice.tornado.app import make_taskservice_app
+from taskservice.tornado.server import make_server
 from taskservice.utils import taskcontext
 from tests import postgres
 from tests.contract import quick_folder
+from tests.openapi import check as check_declared
 from tests.unit.logutils_test import ConfigureTestCase, parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -126,6 +130,12 @@ class AppTestCase(tornado.testing.AsyncHTTPTestCase):
         self.io_loop.run_sync(self.service.start)
         return application
 
+    def get_http_server(self) -> Any:
+        """Serve as the config says, but for what TASKSERVICE_HTTP_SERVER says."""
+        config = self.config()
+        server = os.environ.get("TASKSERVICE_HTTP_SERVER", config.http.server)
+        return make_server(replace(config, http=replace(config.http, server=server)), self._app)
+
     def tearDown(self) -> None:
         self.io_loop.run_sync(self.service.stop)
         super().tearDown()
@@ -134,10 +144,12 @@ class AppTestCase(tornado.testing.AsyncHTTPTestCase):
         self, method: str, path: str, body: bytes | str | None = None, /, **headers: str
     ) -> HTTPResponse:
         """Send a request as it is, and return the answer as it came; `A_b` is the header A-b."""
-        return self.fetch(
+        answer = self.fetch(
             path, method=method, body=body, allow_nonstandard_methods=True,
             decompress_response=False, follow_redirects=False,
             headers={name.replace("_", "-"): value for name, value in headers.items()})
+        check_declared(method, path, answer.code, answer.headers, answer.body)
+        return answer
 
     def create(self, body: bytes | str = '{"title": "Task1"}') -> str:
         """Create a task, and return its path."""

@@ -21,8 +21,9 @@ from taskservice.tornado.handlers import (
     OpenAPIRequestHandler, ReadinessRequestHandler, TodoListEntryRequestHandler,
     TodoListRequestHandler)
 from taskservice.tornado.metrics import Metrics
-from taskservice.tornado.negotiation import EVENT_STREAM, NDJSON, accepts_gzip
 from taskservice.tornado.openapi import DOCS_FILES
+from taskservice.tornado.page import PAGE_FILES
+from taskservice.tornado.page_handler import PageRequestHandler, StaticRequestHandler
 from taskservice.utils import logutils
 
 
@@ -36,28 +37,35 @@ ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
     (r"/healthz", HealthRequestHandler),
     (r"/readyz", ReadinessRequestHandler),
     (r"/metrics", MetricsRequestHandler),
+    (r"/", PageRequestHandler),
+    (rf"/static/({'|'.join(map(re.escape, sorted(PAGE_FILES)))})", StaticRequestHandler),
 ]
 """Path and handler; `/openapi.json` describes each of them."""
 
+_TASK_PATH = re.compile(ROUTES[1][0])
 
-class CompressWeaklyTagged(tornado.web.GZipContentEncoding):
-    """Compresses what has no strong tag: that one names the bytes (RFC 9110 §8.8.3)."""
 
-    CONTENT_TYPES = tornado.web.GZipContentEncoding.CONTENT_TYPES | {NDJSON}
+class TaskServiceApplication(tornado.web.Application):
+    """Finds the handlers of tasks at once; for others Tornado goes through its rules."""
 
-    def __init__(self, request: tornado.httputil.HTTPServerRequest) -> None:
-        super().__init__(request)
-        self._gzipping = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+    def __init__(self, service: TodoListService, **settings: Any) -> None:
+        self._arguments = {"service": service}
+        super().__init__(
+            [(path, handler, self._arguments) for path, handler in ROUTES],
+            default_handler_class=DefaultRequestHandler, default_handler_args=self._arguments,
+            log_function=log_response, **settings)
 
-    def transform_first_chunk(
-        self, status_code: int, headers: tornado.httputil.HTTPHeaders, chunk: bytes,
-        finishing: bool
-    ) -> tuple[int, tornado.httputil.HTTPHeaders, bytes]:
-        """Take part only where the tag allows it; `Vary` is the same on every answer."""
-        if (headers.get("ETag", "").startswith('"')
-                or headers.get("Content-Type") == EVENT_STREAM):
-            self._gzipping = False
-        return super().transform_first_chunk(status_code, headers, chunk, finishing)
+    def find_handler(
+        self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any
+    ) -> Any:  # Tornado's type of it is private
+        """Return what handles the request."""
+        path = request.path
+        if path == "/tasks":
+            return self.get_handler_delegate(request, TodoListRequestHandler, self._arguments)
+        if (match := _TASK_PATH.fullmatch(path)) is not None:
+            return self.get_handler_delegate(
+                request, TodoListEntryRequestHandler, self._arguments, path_args=[match[1].encode()])
+        return super().find_handler(request, **kwargs)
 
 
 def make_taskservice_app(
@@ -71,13 +79,8 @@ def make_taskservice_app(
     metrics = Metrics(engine.name)
     service = TodoListService(
         MeteredTodoListDB(engine, metrics.observe_store), backlog=config.http.stream_backlog)
-    arguments = {"service": service}
-    application = tornado.web.Application(
-        [(path, handler, arguments) for path, handler in ROUTES],
-        default_handler_class=DefaultRequestHandler,
-        default_handler_args=arguments,
-        transforms=[CompressWeaklyTagged],
-        log_function=log_response,
+    application = TaskServiceApplication(
+        service,
         cross_origin_protection=True,
         trusted_origins=list(config.http.cors_origins),
         service_name=config.service_name,
@@ -86,7 +89,6 @@ def make_taskservice_app(
         metrics=metrics,
         debug_errors=debug,
         draining=False,
-        in_flight=set(),
     )
     return service, application
 
@@ -103,7 +105,7 @@ def log_response(handler: tornado.web.RequestHandler) -> None:
         status=status, time_ms=seconds * 1000, store_ms=round(handler.store_time[0] * 1000, 3),
         bytes=handler.written, **_explanation(handler, status, broken))
     method = handler.request.method or ""
-    handler.metrics.observe_request(
+    handler.metrics.ended(
         method if method in tornado.web.RequestHandler.SUPPORTED_METHODS else "other",
         handler.route, status, seconds)
 

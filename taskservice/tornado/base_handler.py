@@ -1,16 +1,17 @@
 """What all request handlers share: context, checks before the body is looked at, errors."""
 
-import asyncio
 import logging
 import re
 import time
-import uuid
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
+import tornado.httputil
 import tornado.web
+import uuid_utils
 from tornado.iostream import StreamClosedError
 
 from taskservice import LOGGER_NAME
@@ -20,6 +21,7 @@ from taskservice.service import TodoListService
 from taskservice.tornado import representation
 from taskservice.tornado.access import Access
 from taskservice.tornado.etag import ETags
+from taskservice.tornado.http1_answer import http_date
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.negotiation import (
     MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
@@ -58,6 +60,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     public = False
     """Whether everybody may use it, also where there are tokens."""
 
+    request_id = ""
+    """What the request is called in logs and answers; empty before it is known."""
+
     facts: dict[str, object]
     """What else explains the outcome, for the canonical log line."""
 
@@ -73,6 +78,15 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.written = 0
         self.started = time.perf_counter()
         self.content_type: str | None = self.request.headers.pop("Content-Type", None)
+        if "Origin" in self.request.headers:
+            self._mend_origin()
+
+    def _mend_origin(self) -> None:
+        """Take an Origin that is no URL for nobody's: Tornado's protection would fail at it."""
+        try:
+            urlsplit(self.request.headers["Origin"])
+        except ValueError:
+            self.request.headers["Origin"] = "null"
 
     @property
     def http(self) -> HttpConfig:
@@ -91,19 +105,33 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         value: str | None = self.request.headers.get(name)
         return value
 
-    def set_default_headers(self) -> None:
-        """Set what every answer has, also an error."""
-        self.set_header("Server", "taskservice")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "private, no-cache")
+    def clear(self) -> None:
+        """Begin an answer with what every one has, also an error.
+
+        Tornado's own makes the Date anew for each, which costs as much as all the rest.
+        """
+        headers = self._headers = tornado.httputil.HTTPHeaders()
+        headers["Server"] = "taskservice"
+        headers["Content-Type"] = "text/html; charset=UTF-8"
+        headers["Date"] = http_date()
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Cache-Control"] = "private, no-cache"
+        headers["Vary"] = "Accept-Encoding"
+        self._write_buffer: list[bytes] = []
+        self._status_code = 200
+        self._reason = "OK"
         if self.settings["http"].cors_origins:
             self._set_cross_origin_headers()
-        if (request_id := taskcontext.get("req_id")) is not None:
-            self.set_header("X-Request-Id", request_id)
+        if self.request_id:
+            headers["X-Request-Id"] = self.request_id
+
+    def vary(self, name: str) -> None:
+        """Note a field that the answer depends on (RFC 9110 §12.5.5)."""
+        self._headers["Vary"] = f"{name}, {self._headers['Vary']}"
 
     def _set_cross_origin_headers(self) -> None:
         """Let pages of the origins in the config see the answer (the Fetch standard, §3.2)."""
-        self.set_header("Vary", "Origin")
+        self.vary("Origin")
         origin = self.header("Origin")
         if origin is not None and origin in self.http.cors_origins:
             self.set_header("Access-Control-Allow-Origin", origin)
@@ -118,8 +146,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         Raises what is answered by 421, 401, 403, 415, 413 and 428, in this order.
         """
         self._bind()
-        self.set_header("X-Request-Id", taskcontext.get("req_id"))
-        self._count()
+        self.metrics.began()
         metered_db.spent.set(self.store_time)
         logutils.log(
             logging.getLogger(LOGGER_NAME), logging.DEBUG, include_context=True,
@@ -133,27 +160,13 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
     def _bind(self) -> None:
         request = self.request
-        request_id = self.header("X-Request-Id") or ""
-        known = _REQUEST_ID.fullmatch(request_id) is not None
-        taskcontext.set("req_id", request_id if known else uuid.uuid4().hex)
-        taskcontext.set("method", request.method)
-        taskcontext.set("uri", request.uri)
-        taskcontext.set("ip", request.remote_ip)
-
-    def _count(self) -> None:
-        """Be among the requests in flight until the task that runs this one is done."""
-        in_flight: set[asyncio.Task[Any]] = self.settings["in_flight"]
-        task = asyncio.current_task()
-        assert task is not None
-        gauge = self.metrics.in_flight
-
-        def done(task: asyncio.Task[Any]) -> None:
-            in_flight.discard(task)
-            gauge.dec()
-
-        in_flight.add(task)
-        gauge.inc()
-        task.add_done_callback(done)
+        request_id = self.header("X-Request-Id")
+        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+            request_id = uuid_utils.uuid4().hex
+        self.request_id = self._headers["X-Request-Id"] = request_id
+        taskcontext.bind({
+            "req_id": request_id, "method": request.method, "uri": request.uri,
+            "ip": request.remote_ip})
 
     def _check_access(self, method: str) -> None:
         access: Access = self.settings["access"]
@@ -167,7 +180,8 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.media_type = media_type(self.content_type, *others)
         check_content_encoding(self.header("Content-Encoding"))
         most = self.http.max_ndjson_body if self.media_type == NDJSON else self.http.max_body
-        if len(self.request.body) > most:
+        # Our own connection keeps what is far too large from coming, and tells so.
+        if len(self.request.body) > most or getattr(self.request.connection, "too_large", False):
             raise tornado.web.HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def _check_condition(self) -> None:
@@ -231,15 +245,15 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         """Tell what went wrong in the one shape that all errors have."""
         self.error = kwargs["exc_info"][1] if "exc_info" in kwargs else (
             tornado.web.HTTPError(status_code))
-        if taskcontext.get("req_id") is None:  # it was refused before `prepare`
+        if not self.request_id:  # it was refused before `prepare`
             self._bind()
-            self.set_default_headers()
+            self.metrics.began()
         problem = self._problem(self.error)
         taskcontext.set("reason", problem.message)
         self.set_status(problem.status, problem.reason)
         for name, value in problem.headers.items():
             self.set_header(name, value)
-        self.add_header("Vary", "Accept")
+        self.vary("Accept")
         trace = logutils.format_trace(self.error) if self.settings["debug_errors"] else None
         as_problem = wants_problem(self.header("Accept"))
         self.set_header("Content-Type", PROBLEM if as_problem else representation.JSON)

@@ -73,9 +73,14 @@ class HTTP1Server:
     def __init__(
         self, delegate: HTTPServerConnectionDelegate, limits: Limits = Limits(), *,
         refuse: Refuse = refuse_plainly, max_body: MaxBody = lambda start_line, headers: None,
-        ssl_context: ssl.SSLContext | None = None
+        pass_too_large: bool = False, ssl_context: ssl.SSLContext | None = None
     ) -> None:
-        """Set the server up; to be called where the loop is that is to run it."""
+        """Set the server up; to be called where the loop is that is to run it.
+
+        With `pass_too_large` a request whose body is too large goes to the application without the
+        body, and `request.connection.too_large` is set; the connection closes after its answer.
+        """
+        self.pass_too_large = pass_too_large
         self.delegate = delegate
         self.limits = limits
         self._max_body = max_body

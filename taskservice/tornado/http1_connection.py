@@ -95,8 +95,8 @@ class Connection(Wire):
 
     def may_stay(self, exchange: Exchange) -> bool:
         """Tell whether there can be another request after this one."""
-        return (exchange.head.keep_alive and exchange.delegate is None and not self._eof
-                and not self._server.draining)
+        return (exchange.head.keep_alive and exchange.delegate is None and not exchange.too_large
+                and not self._eof and not self._server.draining)
 
     def send_first(self, data: bytes) -> "Future[None]":
         """Send the first of an answer: from now on it takes the time that it takes."""
@@ -232,7 +232,7 @@ class Connection(Wire):
         if exchange is None:
             return
         if exchange.head.length > exchange.max_body:
-            self.refuse(413, f"The body is larger than {exchange.max_body} bytes")
+            self._too_large(exchange)
             return
         if exchange.head.waits and not self._buffer and not exchange.started:
             self.send(_CONTINUE)
@@ -244,12 +244,21 @@ class Connection(Wire):
         portion = self._server.limits.body_bytes  # what may take body_timeout
         before, exchange.size = exchange.size, exchange.size + len(data)
         if exchange.size > exchange.max_body:
-            raise BadRequest(f"The body is larger than {exchange.max_body} bytes", 413)
+            self._too_large(exchange)
+            return False
         if before // portion != exchange.size // portion:
             self.allow(self._server.limits.body_timeout)
         if data:
             self._ask(exchange.delegate.data_received, data)
         return True
+
+    def _too_large(self, exchange: Exchange) -> None:
+        """Have a request refused by the application, which knows what else is wrong, or here."""
+        if self._server.pass_too_large:
+            exchange.too_large = True
+            self._received(exchange)
+        else:
+            self.refuse(413, f"The body is larger than {exchange.max_body} bytes")
 
     def _received(self, exchange: Exchange) -> None:
         """Tell the application that it has the whole request."""

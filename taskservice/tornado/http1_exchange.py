@@ -30,6 +30,8 @@ class Exchange(HTTPConnection):
     """How many bytes the body may have."""
     size = 0
     """How many of them have come."""
+    too_large = False
+    """Whether the application gets the request without its body: that has more than it may."""
     started = False
     """Whether the head of the answer has been written."""
     keep_alive = True

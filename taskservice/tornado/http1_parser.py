@@ -14,10 +14,6 @@ from tornado.httputil import RequestStartLine
 
 from taskservice.tornado.http1_headers import RequestHeaders
 
-VERSION_NOT_SUPPORTED = 505
-"""What a well-formed version other than 1.0 and 1.1 is answered with (RFC 9110 §15.6.6)."""
-
-_VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31}")
 # What llhttp is shown under its own name. It would refuse what it does not know, and end the
 # message at the head of what it knows all too well, as CONNECT.
@@ -70,9 +66,7 @@ def _request_line(block: bytes) -> tuple[str, str, str]:
     if len(words) != 3:
         raise BadRequest("Malformed request line")
     if words[2] not in ("HTTP/1.1", "HTTP/1.0"):
-        well_formed = _VERSION.fullmatch(words[2])
-        raise BadRequest(
-            "HTTP version not supported", VERSION_NOT_SUPPORTED if well_formed else 400)
+        raise BadRequest("HTTP version not supported")  # 505 may be said, too (RFC 9110 §15.6.6)
     return words[0], words[1], words[2]
 
 

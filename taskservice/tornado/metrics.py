@@ -33,7 +33,9 @@ class Metrics:
         self._store = self._histogram(
             "taskservice_store_operation_duration_seconds", "How long operations of the store took",
             ("engine", "operation"), _STORE_BUCKETS)
-        self.in_flight = self._gauge("taskservice_requests_in_flight", "Requests in flight")
+        self._children: dict[tuple[str, ...], Histogram] = {}
+        self.in_flight = 0
+        self._in_flight = self._gauge("taskservice_requests_in_flight", "Requests in flight")
         self.event_streams = self._gauge("taskservice_event_streams", "Open event streams")
         build = Gauge(
             "taskservice_build_info", "What is running", ("version", "python", "engine"),
@@ -48,13 +50,30 @@ class Metrics:
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry, multiprocess_mode="livesum")
 
-    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request that has been answered."""
-        self._requests.labels(method, route, str(status)).observe(seconds)
+    def began(self) -> None:
+        """Count a request that has come."""
+        self.in_flight += 1
+        self._in_flight.inc()
+
+    def ended(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that had begun and has been answered."""
+        self.in_flight -= 1
+        self._in_flight.dec()
+        self._observe(self._requests, seconds, method, route, str(status))
+
+    def refused(self, status: int) -> None:
+        """Count a request that never reached the application."""
+        self._observe(self._requests, 0.0, "other", "refused", str(status))
 
     def observe_store(self, operation: str, seconds: float) -> None:
         """Count an operation of the store."""
-        self._store.labels(self._engine, operation).observe(seconds)
+        self._observe(self._store, seconds, self._engine, operation)
+
+    def _observe(self, histogram: Histogram, seconds: float, *labels: str) -> None:
+        child = self._children.get(labels)
+        if child is None:  # to find one by its labels takes as long as to count
+            child = self._children[labels] = histogram.labels(*labels)
+        child.observe(seconds)
 
     def render(self) -> bytes:
         """Return the measurements of all workers, as Prometheus' text."""

@@ -22,7 +22,7 @@ def refuser(metrics: Metrics) -> Refuse:
             "req_id": uuid.uuid4().hex, "method": refusal.method, "uri": refusal.uri,
             "ip": refusal.remote_ip}
         _log(refusal, about)
-        metrics.observe_request("other", "refused", refusal.status, 0.0)
+        metrics.refused(refusal.status)
         return _answer(refusal, about)
     return refuse
 

@@ -1,7 +1,9 @@
 """What goes over the wire: tasks as bytes, in lists and on their own."""
 
+import zlib
 from collections.abc import Iterable
 from email.utils import formatdate
+from functools import lru_cache
 
 from taskservice.datamodel import StoredTask
 
@@ -13,6 +15,23 @@ def members(tasks: Iterable[StoredTask]) -> bytes:
     return b", ".join(b'"%b": %b' % (task.id.encode(), task.body) for task in tasks)
 
 
+class GzipStream:
+    """Compresses what comes in pieces (RFC 1952); each piece can be read when it has come."""
+
+    def __init__(self) -> None:
+        self._compressor = zlib.compressobj(6, wbits=16 + zlib.MAX_WBITS)
+
+    def compress(self, piece: bytes, last: bool) -> bytes:
+        """Return a piece compressed; the `last` one ends the stream."""
+        compressed = self._compressor.compress(piece)
+        return compressed + self._compressor.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+
+
 def last_modified(revision: int) -> str:
     """Return a revision, which is in microseconds, as an HTTP date (RFC 9110 §5.6.7)."""
-    return formatdate(revision // 1_000_000, usegmt=True)
+    return _http_date(revision // 1_000_000)
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)

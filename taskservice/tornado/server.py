@@ -36,6 +36,7 @@ from taskservice.tornado.workers import (
     Supervisor, check_sharable, inherited_sockets, on_parent_exit)
 from taskservice.utils import logutils, taskcontext
 
+
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; ends the process, with code 2, when it is wrong."""
     parser = argparse.ArgumentParser(
@@ -184,7 +185,7 @@ def make_server(
             answer_timeout=http.answer_timeout, reader_timeout=http.reader_timeout,
             connections=http.max_connections),
         refuse=refuser(application.settings["metrics"]), max_body=max_body,
-        ssl_context=_ssl_context(config))
+        pass_too_large=True, ssl_context=_ssl_context(config))
 
 
 def _ssl_context(config: Config) -> ssl.SSLContext | None:
@@ -206,8 +207,11 @@ async def _drain(
     """Let the requests in flight end, and their answers go out."""
     if isinstance(server, HTTP1Server):
         await server.drain(timeout)
-    elif in_flight := application.settings["in_flight"]:
-        await asyncio.wait(in_flight, timeout=timeout)
+        return
+    deadline = asyncio.get_running_loop().time() + timeout
+    while application.settings["metrics"].in_flight and (
+            asyncio.get_running_loop().time() < deadline):
+        await asyncio.sleep(0.02)
 
 
 async def supervise(

@@ -51,6 +51,7 @@ class Supervisor:
     ) -> None:
         """Take the folder that the workers share for their measurements, too."""
         self._metrics_folder = metrics_folder
+        self._sockets = sockets
         self._fds = [sock.fileno() for sock in sockets]
         self._command = [*command, "--inherit", ",".join(map(str, self._fds))]
         self._count = count
@@ -58,9 +59,11 @@ class Supervisor:
         self._running: set[asyncio.subprocess.Process] = set()
 
     def stop(self) -> None:
-        """Let the workers end; told a second time, make them."""
+        """Let nobody else in, and the workers end; told a second time, make them."""
         for worker in self._running:
             worker.send_signal(signal.SIGKILL if self._stopping.is_set() else signal.SIGTERM)
+        for sock in self._sockets:
+            sock.close()
         self._stopping.set()
 
     async def run(self) -> None:

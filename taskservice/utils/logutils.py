@@ -10,6 +10,7 @@ import logging
 import logging.config
 import math
 import re
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
@@ -54,7 +55,12 @@ def log(logger: logging.Logger, level: int, /, *, include_context: bool = False,
     """
     if logger.isEnabledFor(level):
         values = {**taskcontext.current(), **kvs} if include_context else kvs
-        logger.log(level, _Line(logfmt(values)))
+        # What logger.log() does, but for the walk up the stack to find the caller: it is here.
+        logger.handle(logger.makeRecord(
+            logger.name, level, __file__, _LINE, _Line(logfmt(values)), (), None, "log"))
+
+
+_LINE = log.__code__.co_firstlineno
 
 
 def format_trace(error: BaseException) -> str:
@@ -105,6 +111,19 @@ class OneLineFormatter(logging.Formatter):
             return line
         # A thread's name, or a format folded in YAML, can hold line ends too.
         return line.rstrip("\n").translate(_LINE_END_ESCAPES)
+
+    _second = 0
+    _time = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return the record's time, as the base does; its second is formatted once."""
+        if datefmt is not None:
+            return super().formatTime(record, datefmt)
+        second = int(record.created)
+        if second != self._second:
+            self._time = time.strftime(self.default_time_format, self.converter(second))
+            self._second = second
+        return (self.default_msec_format or "%s,%03d") % (self._time, record.msecs)
 
     def _foreign(self, record: logging.LogRecord) -> dict[str, str]:
         values = {"message": record.getMessage()}

@@ -57,6 +57,11 @@ def set(key: str, value: object) -> None:
     _own_values()[key] = value
 
 
+def bind(values: Mapping[str, object]) -> None:
+    """Bind several values at once, as set() does one."""
+    _own_values().update(values)
+
+
 def current() -> Mapping[str, object]:
     """Return the current task's values, oldest first: a live view, empty outside a task."""
     task = aiotask_context.asyncio_current_task()

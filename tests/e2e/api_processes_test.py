@@ -1,4 +1,4 @@
-"""Two service processes on one store: one sees at once what the other wrote, and one order holds."""
+"""Two service processes on one store: each sees at once what the other wrote, in one order."""
 
 import asyncio
 import json

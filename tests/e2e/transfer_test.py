@@ -98,7 +98,7 @@ class RoundTripTest(TransferCase):
             self.transfer("import", self.service.url), f"nothing was sent. {self.file}:1201: /")
         self.assertEqual(self.tasks(self.service), {})
 
-    def test_an_id_that_exists_is_told_by_its_line_and_no_task_of_its_batch_is_created(self) -> None:
+    def test_an_id_that_exists_is_told_by_its_line_and_its_batch_creates_nothing(self) -> None:
         taken = {"id": "taken", "task": {"title": "mine"}}
         self.ask(self.service, "POST", "/tasks", ndjson([taken]))
         self.file.write_bytes(ndjson([{"title": "a"}] * 1_001 + [taken]))
@@ -184,7 +184,8 @@ class ResumeTest(TransferCase):
         self.service.stop(signal.SIGKILL)
         service = self.serve(port)
         output, errors = self.import_.communicate(timeout=PATIENCE)
-        self.assertEqual((self.import_.returncode, output, errors), (0, f"imported {MANY} tasks\n", ""))
+        self.assertEqual(
+            (self.import_.returncode, output, errors), (0, f"imported {MANY} tasks\n", ""))
         self.assert_each_is_there_once(service)
 
     def test_when_both_are_killed_and_the_command_is_given_again(self) -> None:

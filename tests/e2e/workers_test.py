@@ -60,7 +60,8 @@ class WorkersCase(unittest.TestCase):
 
     def wait_for_workers(self, lines: int) -> None:
         """Wait until so many lines say that something has started, the parent included."""
-        wait_until(lambda: self.said("STARTING") >= lines, f"{lines} lines in {self.service.stdout}")
+        wait_until(
+            lambda: self.said("STARTING") >= lines, f"{lines} lines in {self.service.stdout}")
 
     def said(self, word: str) -> int:
         """Return how many lines of the log have a word in them."""
@@ -142,14 +143,16 @@ class RefusedWorkersTest(unittest.TestCase):
         for engine, config in (("memory", "{}"), ("fs", "task-db: {fs: %s}" % self.folder)):
             code, line = self.start(config)
             self.assertEqual(code, 2)
-            self.assertRegex(line, f"task-db: {engine} belongs to one process, .* sqlite or postgres$")
+            self.assertRegex(
+                line, f"task-db: {engine} belongs to one process, .* sqlite or postgres$")
 
     def test_a_log_file_that_each_would_rotate(self) -> None:
         name = "logging.handlers.RotatingFileHandler"
         code, line = self.start("task-db: {sqlite: %s}\n" % (self.folder / "db") + ROTATING % (
             name, self.folder / "log"))
         self.assertEqual(code, 2)
-        self.assertRegex(line, r"logging\.handlers\.file: .*RotatingFileHandler .*WatchedFileHandler")
+        self.assertRegex(
+            line, r"logging\.handlers\.file: .*RotatingFileHandler .*WatchedFileHandler")
 
     def test_a_store_that_cannot_be_opened_is_told_once(self) -> None:
         code, line = self.start("task-db: {sqlite: %s}" % self.folder)

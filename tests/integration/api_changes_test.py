@@ -23,7 +23,8 @@ class ChangesTest(AppTestCase):
     def changes(self, query: str = "") -> Any:
         """Read the changes."""
         answer = self.ask("GET", f"/changes?{query}")
-        self.assertEqual((answer.code, answer.headers["Content-Type"]), (200, "application/json; charset=UTF-8"))
+        self.assertEqual(
+            (answer.code, answer.headers["Content-Type"]), (200, "application/json; charset=UTF-8"))
         return json.loads(answer.body)
 
     def told(self, query: str = "") -> list[tuple[str, str | None]]:
@@ -84,20 +85,22 @@ class ChangesTest(AppTestCase):
     def test_a_revision_that_is_yet_to_come_is_gone(self) -> None:
         self.create()
         for since in (self.revision() + 1, 2 ** 63 - 1):
-            answer = self.ask("GET", f"/changes?since={since}", Accept=PROBLEM)
-            self.assertEqual((answer.code, answer.reason), (410, "Gone"))
-            self.assertEqual(self.ask("GET", f"/changes?since={since}", Accept=EVENT_STREAM).code, 410)
-            self.assertEqual(
-                self.ask("GET", "/changes", Accept=EVENT_STREAM, Last_Event_ID=str(since)).code, 410)
+            for path, headers in (
+                    (f"/changes?since={since}", {"Accept": PROBLEM}),
+                    (f"/changes?since={since}", {"Accept": EVENT_STREAM}),
+                    ("/changes", {"Accept": EVENT_STREAM, "Last_Event_ID": str(since)})):
+                answer = self.ask("GET", path, None, **headers)
+                self.assertEqual((answer.code, answer.reason), (410, "Gone"))
 
     def test_a_bad_parameter_is_named(self) -> None:
         for query, name in (("since=-1", "since"), ("since=x", "since"), ("since=", "since"),
                             ("since=1&since=1", "since"), ("since=9223372036854775808", "since"),
-                            ("limit=0", "limit"), ("limit=1001", "limit"), ("q=a", "q"), ("cursor=a", "cursor")):
+                            ("limit=0", "limit"), ("limit=1001", "limit"), ("q=a", "q"),
+                            ("cursor=a", "cursor")):
             for accept in ("*/*", EVENT_STREAM):
                 answer = self.ask("GET", f"/changes?{query}", Accept=accept)
                 self.assertEqual(answer.code, 400)
-                self.assertTrue(json.loads(answer.body)["message"].startswith(f"{name}: "), answer.body)
+                self.assertRegex(json.loads(answer.body)["message"], rf"\A{name}: ")
 
     def test_head_has_no_body(self) -> None:
         for accept in ("*/*", EVENT_STREAM):
@@ -113,8 +116,9 @@ class ForgottenChangesTest(AppTestCase):
 
     def test_changes_of_before_are_gone(self) -> None:
         for since in (0, 1):
-            self.assertEqual(self.ask("GET", f"/changes?since={since}").code, 410)
-            self.assertEqual(self.ask("GET", f"/changes?since={since}", Accept=EVENT_STREAM).code, 410)
+            for accept in ("*/*", EVENT_STREAM):
+                answer = self.ask("GET", f"/changes?since={since}", Accept=accept)
+                self.assertEqual(answer.code, 410)
         self.assertEqual(self.ask("GET", "/changes").code, 200)
 
 
@@ -127,7 +131,9 @@ class StreamCase(AppTestCase):
         self.streams.append(stream)
         return stream
 
-    async def write(self, method: str, path: str, body: str | None = None, **headers: str) -> HTTPResponse:
+    async def write(
+        self, method: str, path: str, body: str | None = None, **headers: str
+    ) -> HTTPResponse:
         """Send a request."""
         answer = await self.http_client.fetch(
             self.get_url(path), method=method, body=body, raise_error=False, headers=headers,
@@ -135,7 +141,7 @@ class StreamCase(AppTestCase):
         self.assertLess(answer.code, 300)
         return answer
 
-    async def create(self, title: str = "a") -> tuple[str, int]:  # type: ignore[override]  # in the loop
+    async def add(self, title: str = "a") -> tuple[str, int]:
         """Create a task, and return its id and revision."""
         answer = await self.write("POST", "/tasks", json.dumps({"title": title}))
         return answer.headers["Location"].removeprefix("/tasks/"), int(answer.headers["ETag"][1:-1])
@@ -161,16 +167,17 @@ class StreamTest(StreamCase):
 
     @tornado.testing.gen_test(timeout=30)
     async def test_without_a_revision_it_starts_now(self) -> None:
-        await self.create("before")
+        await self.add("before")
         now = await self.revision()
         stream = await self.listen()
         self.assertEqual((stream.status, stream.headers["Content-Type"]), (200, EVENT_STREAM))
         self.assertEqual(await stream.block(), {"retry": "1000", "id": str(now)})
         self.assertEqual(await stream.block(), {"": ""})  # a comment: it is there
-        task_id, revision = await self.create("after")
+        task_id, revision = await self.add("after")
         self.assertEqual(await stream.block(), {
             "id": str(revision),
-            "data": '{"revision": %d, "id": "%s", "task": {"title": "after"}}' % (revision, task_id)})
+            "data": '{"revision": %d, "id": "%s", "task": {"title": "after"}}' % (
+                revision, task_id)})
 
     @tornado.testing.gen_test(timeout=30)
     async def test_each_write_is_an_event_and_a_deletion_has_no_task(self) -> None:
@@ -178,7 +185,7 @@ class StreamTest(StreamCase):
         for stream in streams:
             await stream.block()
             await stream.block()
-        task_id, first = await self.create("a")
+        task_id, first = await self.add("a")
         changed = await self.write("PUT", f"/tasks/{task_id}", '{"title": "b"}')
         # Each is read before the next write: what is superseded may be left out.
         for stream in streams:
@@ -196,7 +203,7 @@ class StreamTest(StreamCase):
     @tornado.testing.gen_test(timeout=30)
     async def test_it_resumes_where_it_was(self) -> None:
         """By Last-Event-ID, else by since, the former counting for more."""
-        made = [await self.create(title) for title in "abc"]
+        made = [await self.add(title) for title in "abc"]
         start = made[0][1]
         for path, headers in (
                 (f"/changes?since={start}", {}), ("/changes", {"Last_Event_ID": str(start)}),
@@ -208,7 +215,7 @@ class StreamTest(StreamCase):
                 self.assertEqual(
                     [(change["id"], change["revision"])
                      for change in await stream.changes(len(made) - 1)], made[1:])
-                made.append(await self.create())  # and it goes on, live
+                made.append(await self.add())  # and it goes on, live
                 [change] = await stream.changes(1)
                 self.assertEqual((change["id"], change["revision"]), made[-1])
 
@@ -225,11 +232,11 @@ class StreamTest(StreamCase):
 
         async def write() -> None:
             for number in range(40):
-                task_id, written[task_id] = await self.create()
+                task_id, written[task_id] = await self.add()
                 if number % 3 == 0:
                     answer = await self.write("PUT", f"/tasks/{task_id}", '{"title": "b"}')
                     written[task_id] = int(answer.headers["ETag"][1:-1])
-            task_id, written[task_id] = await self.create("the end")
+            task_id, written[task_id] = await self.add("the end")
 
         chance = random.Random(self.engine)
         last_id = str(await self.revision())
@@ -259,7 +266,8 @@ class StreamTest(StreamCase):
         self.assertEqual(titles, [str(number) for number in range(2_500)])
         again = await self.listen(f"/changes?since={since}")
         self.assertEqual(
-            [change["id"] for change in await again.changes(2_500)], [task_id for task_id, _ in entries])
+            [change["id"] for change in await again.changes(2_500)],
+            [task_id for task_id, _ in entries])
 
 
 class StreamLifeTest(StreamCase):
@@ -272,7 +280,7 @@ class StreamLifeTest(StreamCase):
             await stream.block()
             for _ in range(4):
                 self.assertEqual(await stream.block(), {"": ""})
-            task_id, _ = await self.create()
+            task_id, _ = await self.add()
             [change] = await stream.changes(1)
             self.assertEqual(change["id"], task_id)
 
@@ -322,7 +330,8 @@ class StreamLifeTest(StreamCase):
         await stream.block()
         made: list[str] = []
         for _ in range(8):  # more than fits between the two, which is some megabytes
-            entries = [(self.service.new_id(), TaskEntry("a", "x" * 50_000)) for _ in range(backlog)]
+            entries = [
+                (self.service.new_id(), TaskEntry("a", "x" * 50_000)) for _ in range(backlog)]
             made += [task_id for task_id, _ in entries]
             await self.service.create_tasks(entries)
             await asyncio.sleep(0)

@@ -102,7 +102,8 @@ class ForgedValuesTest(AppTestCase):
                 before = len(self.journal.responses())
                 answer = self.send(
                     b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                self.assertTrue(answer.startswith(b"HTTP/1.1 404 Unknown Endpoint\r\n"), answer)
+                # 400 where the bytes are no request target (RFC 9112 §3.2), and are refused as such
+                self.assertRegex(answer, rb"\AHTTP/1.1 (404 Unknown Endpoint|400 Bad Request)\r\n")
                 [line] = self.journal.responses()[before:]
                 self.assertEqual(line.values["uri"], path.decode("latin-1"))
 

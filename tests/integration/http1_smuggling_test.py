@@ -171,7 +171,7 @@ class SmugglingTest(ServerTestCase):
     async def test_other_versions_are_refused(self) -> None:
         for name, request in UNSUPPORTED.items():
             with self.subTest(name):
-                await self.refused(request, 505)
+                await self.refused(request, 400)
 
     async def test_an_answer_under_way_comes_before_the_refusal(self) -> None:
         client = await self.connect()

@@ -26,6 +26,9 @@ ROUNDS = 40 if FULL else 4
 CLIENTS = 8
 BODY = '{"title": "once"}'
 
+SENDING = "write,writev,sendto,sendmsg"
+"""The system calls by which a process says anything to a client, to itself or to its log."""
+
 
 class Answer(NamedTuple):
     """What matters of an answer to a POST."""
@@ -82,7 +85,9 @@ class CrashCase(unittest.TestCase):
 class LostAnswerCase(CrashCase):
     """The process dies when the commit is done and the answer is not sent: no luck is involved."""
 
-    def assert_retried(self, kill: Callable[[ServiceProcess], None], service: ServiceProcess) -> None:
+    def assert_retried(
+        self, kill: Callable[[ServiceProcess], None], service: ServiceProcess
+    ) -> None:
         """A POST is committed and never answered; the retry is answered as if it had been."""
         kill(service)
         with self.assertRaises((OSError, http.client.HTTPException)):
@@ -103,13 +108,13 @@ class LostAnswerOnSqliteTest(LostAnswerCase):
     engine = "sqlite"
 
     def test_the_retry_gets_the_first_answer(self) -> None:
-        """The first thing that the process sends for a POST is the writer's word that it has
-        committed, to the event loop; the next one is the answer. It dies as it begins the first.
+        """The first thing that the process says for a POST is the writer's word to the event loop
+        that it has committed; the next ones are the answer and the log. It dies at the first.
         """
         self.assert_retried(self.kill_at_first_send, self.serve())
 
     def kill_at_first_send(self, service: ServiceProcess) -> None:
-        """Let the process be killed when it next sends anything on a socket."""
+        """Let the process be killed when it next says anything: SQLite writes by other calls."""
         post(self.port, "warm", BODY)  # so that all threads are there
         connection = http.client.HTTPConnection("localhost", self.port, timeout=PATIENCE)
         connection.request("GET", "/tasks")
@@ -117,8 +122,8 @@ class LostAnswerOnSqliteTest(LostAnswerCase):
         connection.request("DELETE", f"/tasks/{task_id}")
         self.assertEqual(connection.getresponse().status, 204)
         connection.close()
-        command = ["strace", "-f", "-p", str(service.process.pid), "-e", "trace=sendto,sendmsg",
-                   "-e", "inject=sendto,sendmsg:error=EPIPE:signal=SIGKILL", "-o", "/dev/null"]
+        command = ["strace", "-f", "-p", str(service.process.pid), "-e", f"trace={SENDING}",
+                   "-e", f"inject={SENDING}:error=EPIPE:signal=SIGKILL", "-o", "/dev/null"]
         tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.addCleanup(tracer.communicate)
         self.addCleanup(tracer.kill)
@@ -227,15 +232,16 @@ class AnyMomentCase(CrashCase):
             service = self.serve()
             for client in clients:
                 first |= client.answers
-                if client.unanswered not in first:
-                    first[client.unanswered] = post(self.port, client.unanswered, body(client.unanswered))
-                    replayed += first[client.unanswered].replayed
+                if (key := client.unanswered) not in first:
+                    first[key] = post(self.port, key, body(key))
+                    replayed += first[key].replayed
             for key in chance.sample(sorted(first), min(40, len(first))):
                 again = post(self.port, key, body(key))
                 self.assertEqual((again.first, again.replayed), (first[key].first, True))
             self.assertEqual(sorted(titles(self.port)), sorted(first))
             self.assertEqual(service.stop(), 0)
-        print(f"\n{self.engine}: {ROUNDS} kills, {len(first)} keys, {replayed} committed unanswered")
+        print(f"\n{self.engine}: {ROUNDS} kills, {len(first)} keys, {replayed} committed and "
+              "unanswered")
 
     def create_and_kill(self, number: int, writes: int) -> list[Client]:
         """Let clients create, kill the process after some acknowledged writes."""

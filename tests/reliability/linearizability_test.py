@@ -28,7 +28,7 @@ CLIENTS = 5
 TASKS = 3
 """How many at a time; each round has its own."""
 
-ROUNDS = 25 if FULL else 2
+ROUNDS = 15 if FULL else 2
 KILLS = 2
 SECONDS = 0.6 if FULL else 0.3
 """How long the clients go on between kills, at the most."""
@@ -133,18 +133,17 @@ class LinearizabilityTest(unittest.TestCase):
         for number in range(ROUNDS):
             with self.subTest(round=number, seed=SEED):
                 histories = self.play(number)
+                played = [entry for history in histories.values() for entry in history]
+                operations += len(played)
+                unknown += sum(isinstance(entry.outcome, Unknown) for entry in played)
                 for path, history in histories.items():
                     self.check(path, history)
-                self.check_revisions([entry for each in histories.values() for entry in each])
-                operations += sum(map(len, histories.values()))
-                unknown += sum(
-                    isinstance(entry.outcome, Unknown)
-                    for each in histories.values() for entry in each)
+                self.check_revisions(played)
         self.assertEqual(self.service.stop(), 0)
         self.assertGreater(operations, ROUNDS * 20)
         if FULL:
-            print(f"\n{self.engine}: {ROUNDS * TASKS} histories of {operations} operations, "
-                  f"{unknown} of them unknown, {ROUNDS * KILLS * self.killed} kills")
+            print(f"\n{type(self).__name__}: {ROUNDS * TASKS} histories of {operations} "
+                  f"operations, {unknown} of them unknown, {ROUNDS * KILLS * self.killed} kills")
 
     def check(self, path: str, history: Sequence[Operation]) -> None:
         """Fail when no order explains the history."""

@@ -26,7 +26,7 @@ BACK = 5.0
 """Seconds after the store's return from which on everything succeeds."""
 
 WRITERS, READERS = (16, 8) if FULL else (6, 3)
-ROUNDS = 5 if FULL else 1
+ROUNDS = 3 if FULL else 1
 HALT = 6.0 if FULL else 3.0
 """How many seconds the server is halted or cut off."""
 
@@ -45,7 +45,7 @@ class Load(threading.Thread):
 
     def __init__(self, number: int, service: Service, over: threading.Event) -> None:
         super().__init__(daemon=True)
-        self._number, self._client, self._over = number, service.client(), over
+        self.number, self._client, self._over = number, service.client(), over
         self.writes = number < WRITERS
         self.sent: list[Sent] = []
         self.known: dict[str, set[str | None]] = {}
@@ -66,7 +66,7 @@ class Load(threading.Thread):
             self._client.close()
 
     def _write(self, step: int) -> None:
-        path, title = f"/tasks/{self._number}-{step}", f"{self._number}-{step}"
+        path, title = f"/tasks/{self.number}-{step}", f"{self.number}-{step}"
         answer = self._ask("PUT", path, whole(title, 5), If_None_Match="*")
         self.known[path] = {title} if answer.status == 201 else {title, None}
         if answer.status == 201 and step % 3 == 0:
@@ -243,7 +243,8 @@ class PostgresFaultsTest(unittest.TestCase):
         for load in loads:
             while not any(
                     sent.at > started and sent.answer.status < 500 for sent in load.sent[-20:]):
-                self.assertLess(time.monotonic(), started + BACK, "it does not come back")
+                late = f"client {load.number} is not served again: {load.sent[-3:]} {load.error}"
+                self.assertLess(time.monotonic(), started + BACK, late)
                 time.sleep(0.01)
 
     def check_answers(

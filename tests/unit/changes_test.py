@@ -81,7 +81,7 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
             follower = await self.follow(since)
             self.assertEqual(await follower.until_empty(), before)
 
-    async def test_what_was_before_comes_in_pages_then_an_empty_batch_then_what_happens(self) -> None:
+    async def test_what_was_comes_in_pages_then_an_empty_batch_then_what_happens(self) -> None:
         self.patch(PAGE=2)
         await self.write(5)
         follower = await self.follow(0)
@@ -196,7 +196,7 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(line.level, "WARNING")
         self.assertEqual(line.values, {"message": "CHANGES UNAVAILABLE", "reason": "away"})
 
-    async def test_a_store_that_is_away_at_first_is_an_error_and_can_be_followed_later(self) -> None:
+    async def test_a_store_that_is_away_at_first_can_be_followed_later(self) -> None:
         self.store.broken = StoreUnavailableError("away")
         for since in (None, 0):
             with self.assertRaises(StoreUnavailableError):
@@ -309,7 +309,6 @@ async def spin(times: int = 20) -> None:
     """Let the others do what they can do without waiting."""
     for _ in range(times):
         await asyncio.sleep(0)
-
 
 
 if __name__ == "__main__":

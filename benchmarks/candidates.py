@@ -1,0 +1,105 @@
+"""Who is measured: this service, as its users run it, and its peers."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.environment import PYTHON, ROOT, VENV, has_node_peer
+from benchmarks.processes import Candidate, Place
+
+CONFIG = """\
+service: {{name: TodoList}}
+task-db: {task_db}
+{http}
+logging:
+  version: 1
+  formatters:
+    brief: {{format: '%(asctime)s %(name)s %(levelname)s : %(message)s'}}
+  handlers:
+    file: {{class: logging.FileHandler, formatter: brief, filename: '{log}'}}
+  loggers:
+    taskservice: {{level: INFO}}
+  root: {{level: WARNING, handlers: [file]}}
+"""
+"""configs/todoList-serve.yaml, but for the engine, and the log being a file."""
+
+SQLITE = "{{sqlite: '{folder}/tasks.db'}}"
+
+
+def has_connections(root: Path = ROOT) -> bool:
+    """Whether the service's HTTP connection can be chosen: `http.server` in its config."""
+    schema = json.loads((root / "schema" / "config-v1.0.json").read_text("utf-8"))
+    return "server" in schema["properties"].get("http", {}).get("properties", {})
+
+
+def service(
+    name: str, label: str, task_db: str = "{{memory: null}}", http: str = "", root: Path = ROOT
+) -> Candidate:
+    """This service, started by the README's command on a config of ours."""
+    def command(place: Place) -> Sequence[str]:
+        config = place.folder / "config.yaml"
+        store = task_db.format(folder=place.folder)
+        config.write_text(CONFIG.format(task_db=store, http=http, log=place.log), "utf-8")
+        return [sys.executable, str(root / "run.py"), "serve",
+                "--config", str(config), "--port", str(place.port)]
+
+    return Candidate(name, label, command)
+
+
+def _uvicorn(app: str, *options: str) -> Callable[[Place], Sequence[str]]:
+    return lambda place: [
+        str(PYTHON), "-m", "uvicorn", f"benchmarks.peers.{app}", *options, "--host", "127.0.0.1",
+        "--port", str(place.port), "--no-access-log", "--log-level", "warning"]
+
+
+def _module(name: str) -> Callable[[Place], Sequence[str]]:
+    return lambda place: [str(PYTHON), "-m", f"benchmarks.peers.{name}"]
+
+
+def _environment(place: Place) -> Mapping[str, str]:
+    return {"PYTHONPATH": str(ROOT), "LOG_FILE": str(place.log), "PORT": str(place.port),
+            "DATABASE": str(place.folder / "tasks.db"), "NODE_PATH": str(VENV / "node_modules")}
+
+
+PEERS = [
+    Candidate("blacksheep", "BlackSheep + uvicorn",
+              _uvicorn("blacksheep_app:app"), _environment),
+    Candidate("starlette", "Starlette + msgspec + uvicorn",
+              _uvicorn("starlette_app:app"), _environment),
+    Candidate("aiohttp", "aiohttp + uvloop", _module("aiohttp_app"), _environment),
+    Candidate("fastapi", "FastAPI + uvicorn",
+              _uvicorn("fastapi_app:memory", "--factory"), _environment),
+    Candidate("tornado", "plain Tornado", _module("tornado_app"), _environment),
+]
+NODE_PEER = Candidate(
+    "fastify", "Fastify on Node",
+    lambda place: ["node", str(ROOT / "benchmarks" / "peers" / "fastify.cjs")], _environment)
+DURABLE_PEER = Candidate(
+    "fastapi-aiosqlite", "FastAPI + aiosqlite", _uvicorn("fastapi_sqlite:make_app", "--factory"),
+    _environment, core_api=False)
+
+
+def ours(against: Path | None = None) -> list[Candidate]:
+    """This service in memory, on each connection that it has; that of another checkout too."""
+    found = [service("taskservice", "taskservice")]
+    if has_connections():
+        found.append(service(
+            "taskservice-stock", "taskservice, stock HTTPServer", http="http: {server: tornado}"))
+    if against is not None:
+        found.append(service("against", f"taskservice of {against.name}", root=against))
+    return found
+
+
+def everyone(against: Path | None = None) -> list[Candidate]:
+    """Return who is measured with tasks in memory."""
+    return [*ours(against), *PEERS, *([NODE_PEER] if has_node_peer() else [])]
+
+
+def durable(against: Path | None = None) -> list[Candidate]:
+    """Return who is measured with durable writes, and this service's memory engine beside them."""
+    sqlite = [service("taskservice-sqlite", "taskservice on SQLite", SQLITE)]
+    if against is not None:
+        sqlite.append(service(
+            "against-sqlite", f"taskservice of {against.name} on SQLite", SQLITE, root=against))
+    return [service("taskservice", "taskservice in memory"), *sqlite, DURABLE_PEER]

@@ -1,0 +1,78 @@
+"""A service that wants a token: the page asks for one, and keeps it in the tab only."""
+
+import unittest
+from typing import TYPE_CHECKING
+
+from tests.browser.harness import BrowserTestCase
+from tests.running import READER, TOKENS, WRITER
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+class TokenTest(BrowserTestCase):
+
+    sections = {"auth": {"tokens": TOKENS}}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ask("POST", "/tasks", {"title": "Milk"}, Authorization=f"Bearer {WRITER}")
+
+    def give(self, page: "Page", token: str) -> None:
+        """Answer the page's question."""
+        dialog = page.get_by_role("dialog", name="A token is needed")
+        self.see(dialog.get_by_label("Token")).to_be_focused()
+        dialog.get_by_label("Token").fill(token)
+        page.keyboard.press("Enter")
+
+    def test_is_asked_for_and_asked_again_when_it_is_not_known(self) -> None:
+        page = self.open(live=False)
+        self.give(page, "luck")
+        problem = page.get_by_text("The service does not take this token, or not for this.")
+        self.see(problem).to_be_visible()
+        self.screenshot(page, "token")
+        self.give(page, WRITER)
+        self.see_live(page)
+        self.see_titles(page, "Milk")
+        self.see(page.get_by_role("dialog")).to_have_count(0)
+
+    def test_is_sent_with_everything_and_kept_in_the_tab_only(self) -> None:
+        page = self.open(live=False)
+        self.give(page, WRITER)
+        self.see_live(page)
+        page.get_by_label("New task").fill("Bread")
+        page.keyboard.press("Enter")
+        self.see_titles(page, "Bread", "Milk")
+        self.see(page.locator(".unsaved")).to_have_count(0)
+        page.reload()
+        self.see_live(page)
+        self.assertEqual(page.evaluate("[Object.values(sessionStorage), localStorage.length, document.cookie]"),
+                         [[WRITER], 0, ""])
+        self.assertNotIn(WRITER, page.url + page.content())
+        another = page.context.new_page()
+        another.goto(page.url)
+        self.see(another.get_by_role("dialog", name="A token is needed")).to_be_visible()
+
+    def test_one_that_may_only_read_says_so_and_can_be_changed(self) -> None:
+        page = self.open(live=False)
+        self.give(page, READER)
+        self.see_live(page)
+        self.tick(page, "Milk").check()
+        self.see(page.locator("#toast")).to_contain_text("may read, not write")
+        self.see(self.tick(page, "Milk")).not_to_be_checked()
+        page.get_by_role("button", name="Use another token").click()
+        self.give(page, WRITER)
+        self.see_titles(page)
+        self.assertIn(b"true", self.ask("GET", "/tasks", Authorization=f"Bearer {READER}").body)
+
+    def test_escape_does_not_pass_it_by(self) -> None:
+        page = self.open(live=False)
+        self.see(page.get_by_role("dialog")).to_be_visible()
+        for _ in range(3):
+            page.keyboard.press("Escape")
+        self.give(page, WRITER)
+        self.see_titles(page, "Milk")
+
+
+if __name__ == "__main__":
+    unittest.main()

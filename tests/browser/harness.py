@@ -1,0 +1,203 @@
+"""What the tests of the page share: a real browser, a service of each test's own, and its windows.
+
+Where Chromium or Playwright is missing the tests skip, and say so. Playwright keeps an event loop to
+itself while it runs, so each class starts it and ends it.
+"""
+
+import json
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import SkipTest, TestCase
+
+from tests.contract import quick_folder
+from tests.e2e.processes import ServiceProcess
+from tests.running import running
+from tests.support import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, LocatorAssertions, Page
+
+ARTEFACTS = ROOT / "var" / "browser"
+"""Where screenshots go, which git ignores."""
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update")
+"""What makes Chromium run as root, and keep to itself."""
+
+PATIENCE = 15_000
+"""Milliseconds that something may take to be seen."""
+
+
+def chromium() -> str | None:
+    """Return the path of the browser."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for path in map(shutil.which, names) if path is not None), None)
+
+
+def missing() -> str | None:
+    """Return what is missing for these tests; None where nothing is."""
+    if find_spec("playwright") is None:
+        return "needs playwright (requirements-dev.txt)"
+    return None if chromium() else "needs Chromium (apt-get install chromium)"
+
+
+class Answer(NamedTuple):
+    """An answer of the service."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+class BrowserTestCase(TestCase):
+    """A service with a store of its own, and windows on its page."""
+
+    browser: "Browser"
+
+    engine: str | None = None
+    """None for memory; sqlite where the store has to outlive the process."""
+
+    sections: Mapping[str, Any] = {}
+    """Sections of the config, such as auth."""
+
+    expected_complaints: tuple[str, ...] = ()
+    """What the browser's console may say besides."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if (reason := missing()) is not None:
+            raise SkipTest(reason)
+        from playwright.sync_api import expect, sync_playwright
+        expect.set_options(timeout=PATIENCE)
+        playwright = cls.enterClassContext(sync_playwright())
+        cls.browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        cls.addClassCleanup(cls.browser.close)
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(quick_folder()))
+        self.complaints: list[str] = []
+        self.stack = self.enterContext(ExitStack())
+        self.service: ServiceProcess
+        self.start_service()
+
+    # --- The service -----------------------------------------------------------------------------
+
+    def start_service(self, port: int = 0) -> None:
+        """Start the service, on the store that it had."""
+        task_db = {"memory": None} if self.engine is None else {
+            self.engine: str(self.folder / "tasks.db")}
+        self.service = self.stack.enter_context(
+            running(self.folder, task_db, port=port, **self.sections))
+        self.port = self.service.port
+
+    def stop_service(self) -> None:
+        """End the service, at once."""
+        self.stack.close()
+
+    def ask(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> Answer:
+        """Do something to the service as somebody else; `A_b` is the header A-b."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(
+            f"http://localhost:{self.port}{path}", data, fields, method=method)
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def create(self, title: str, **members: Any) -> str:
+        """Create a task as somebody else; return its path."""
+        answer = self.ask("POST", "/tasks", {"title": title, **members})
+        self.assertEqual(answer.status, 201)
+        return answer.headers["Location"]
+
+    def create_many(self, tasks: list[dict[str, Any]]) -> None:
+        """Create tasks as somebody else, all at once."""
+        lines = b"".join(json.dumps(task).encode() + b"\n" for task in tasks)
+        answer = self.ask("POST", "/tasks", lines, Content_Type="application/x-ndjson")
+        self.assertEqual(answer.status, 201)
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Return the tasks that the service has, oldest first."""
+        return list(json.loads(self.ask("GET", "/tasks").body).values())
+
+    # --- The page --------------------------------------------------------------------------------
+
+    def open(self, path: str = "/", live: bool = True, **context: Any) -> "Page":
+        """Open the page in a window of its own, as another user would; wait until it is live."""
+        options = {"locale": "en-GB", "timezone_id": "Europe/Berlin",
+                   "viewport": {"width": 1000, "height": 900}, **context}
+        window = self.browser.new_context(**options)
+        self.addCleanup(window.close)
+        page = window.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: self.complaints.append(f"{error}\n{error.stack}"))
+        page.on("console", lambda message: self.complain(message.type, message.text))
+        page.goto(f"http://localhost:{self.port}{path}")
+        if live:
+            self.see_live(page)
+        return page
+
+    def complain(self, kind: str, text: str) -> None:
+        """Keep what the console says is wrong, but that a request was refused or cut off."""
+        passed_over = ("Failed to load resource", *self.expected_complaints)
+        if kind in ("error", "warning") and not text.startswith(passed_over):
+            self.complaints.append(text)
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.complaints, [])
+
+    def see(self, locator: "Locator") -> "LocatorAssertions":
+        """Return assertions that wait until they hold."""
+        from playwright.sync_api import expect
+        return expect(locator)
+
+    def see_live(self, page: "Page") -> None:
+        """Wait until the page follows the changes, and shows the list."""
+        self.see(page.locator("#connection")).to_have_attribute("data-state", "live")
+        self.see(page.locator("#list")).to_have_attribute("aria-busy", "false")
+
+    def see_titles(self, page: "Page", *titles: str) -> None:
+        """Wait until the list shows these tasks, in this order."""
+        self.see(page.locator("#list button.title")).to_have_text(list(titles))
+
+    def see_said(self, page: "Page", text: str) -> None:
+        """Wait until a screen reader is told something."""
+        self.see(page.locator("#announcer")).to_contain_text(text)
+
+    def row(self, page: "Page", title: str) -> "Locator":
+        """Return the row of the task with this title."""
+        return page.get_by_role("listitem").filter(
+            has=page.get_by_role("button", name=title, exact=True))
+
+    def tick(self, page: "Page", title: str) -> "Locator":
+        """Return the checkbox of the task with this title."""
+        return page.get_by_role("checkbox", name=title, exact=True)
+
+    def edit(self, page: "Page", title: str) -> "Locator":
+        """Open the editor of the task with this title, and return it."""
+        page.get_by_role("button", name=title, exact=True).click()
+        return page.get_by_role("form", name="Edit the task")
+
+    def screenshot(self, page: "Page", name: str) -> Path:
+        """Keep a picture of the window; return where."""
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        path = ARTEFACTS / f"{name}.png"
+        page.screenshot(path=path)
+        return path
+
+
+FULL = os.environ.get("TASKSERVICE_FULL", "") not in ("", "0")
+"""Whether limits are checked that a busy machine cannot keep; TASKSERVICE_FULL=1 says so."""

@@ -1,0 +1,211 @@
+"""Which tasks the page shows, and in which order; long lists."""
+
+import json
+import random
+import re
+import unittest
+from typing import Any
+
+from tests.browser.harness import BrowserTestCase
+
+PRIORITIES = ("urgent", "high", "normal", "low", "none")
+
+
+class FindingTest(BrowserTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.create("Milk", priority="low")
+        self.create("Bread", description="with walnuts", priority="urgent", due_date=1_000_000_000)
+        self.create("Anchovies", completed=True)
+        self.create("Water", due_date=4_000_000_000)
+
+    def test_to_do_done_and_all(self) -> None:
+        page = self.open()
+        self.see_titles(page, "Water", "Bread", "Milk")
+        self.see(page.locator("#count")).to_have_text("3 tasks")
+        page.get_by_label("Done", exact=True).check(force=True)
+        self.see_titles(page, "Anchovies")
+        self.see(page.locator("#count")).to_have_text("1 task")
+        page.keyboard.press("ArrowRight")
+        self.see_titles(page, "Water", "Anchovies", "Bread", "Milk")
+        self.see_said(page, "4 tasks")
+
+    def test_every_word_that_is_searched_for_occurs(self) -> None:
+        page = self.open()
+        search = page.get_by_label("Search")
+        search.press_sequentially("WALNUT bre")
+        self.see_titles(page, "Bread")
+        search.fill("walnut milk")
+        self.see(page.locator("#empty")).to_contain_text("No match")
+        page.get_by_role("button", name="Clear search and filters").click()
+        self.see_titles(page, "Water", "Bread", "Milk")
+        self.see(search).to_have_value("")
+        self.see(search).to_be_focused()
+
+    def test_filters_by_priority_and_date(self) -> None:
+        page = self.open()
+        page.get_by_label("Filter by priority").select_option("Urgent or high")
+        self.see_titles(page, "Bread")
+        page.get_by_label("Filter by priority").select_option("No priority")
+        self.see_titles(page, "Water")
+        page.get_by_label("Filter by priority").select_option("Any priority")
+        page.get_by_label("Filter by due date").select_option("Overdue")
+        self.see_titles(page, "Bread")
+        self.see(self.row(page, "Bread")).to_contain_text("Overdue, ")
+
+    def test_address_has_what_is_shown(self) -> None:
+        page = self.open()
+        page.get_by_label("All", exact=True).check(force=True)
+        page.get_by_label("Sort by").select_option("By title")
+        page.get_by_label("Search").fill("r")
+        self.see_titles(page, "Bread", "Water")
+        self.assertEqual(page.url.partition("?")[2], "show=all&q=r&sort=title")
+        page.reload()
+        self.see_titles(page, "Bread", "Water")
+        self.see(page.get_by_label("Search")).to_have_value("r")
+
+    def test_address_with_nonsense_shows_the_usual(self) -> None:
+        page = self.open("/?show=nothing&sort=by%20luck&other=1")
+        self.see_titles(page, "Water", "Bread", "Milk")
+
+    def test_what_is_edited_goes_where_it_belongs(self) -> None:
+        page = self.open("/?sort=title")
+        self.see_titles(page, "Bread", "Milk", "Water")
+        self.edit(page, "Bread").get_by_label("Title").fill("Tea")
+        page.keyboard.press("Enter")
+        self.see_titles(page, "Milk", "Tea", "Water")
+        self.see(page.get_by_role("button", name="Tea", exact=True)).to_be_focused()
+
+    def test_empty_list_says_what_to_do(self) -> None:
+        page = self.open("/?show=all&q=&priority=normal")
+        self.see(page.locator("#empty")).to_contain_text("No match")
+        for path in json.loads(self.ask("GET", "/tasks").body):
+            self.ask("DELETE", f"/tasks/{path}")
+        page = self.open("/?show=all")
+        self.see(page.locator("#empty")).to_contain_text("A clean sheet")
+
+
+class OrderTest(BrowserTestCase):
+
+    def test_page_and_service_agree_on_order_and_filters(self) -> None:
+        """What changes live is put where the service would list it."""
+        chance = random.Random(20)
+        titles = ["", "a", "A", "ä", "z", "\uffee", "\U0001f33b", "\ufb00", "ab", "x" * 600, "x" * 600 + "y"]
+        self.create_many([self.task(chance, titles) for _ in range(120)])
+        page = self.open()
+        for sort in ("created", "updated", "due_date", "priority", "title"):
+            for descending in ("", "-"):
+                for show in ("todo", "done", "all"):
+                    choices = {
+                        "show": show, "q": chance.choice(["", "a", "x"]), "due": chance.choice(["", "overdue"]),
+                        "priority": chance.choice(["", "urgent,high"]), "sort": descending + sort}
+                    with self.subTest(choices):
+                        theirs, ours = page.evaluate(ORDERS, choices)
+                        self.assertEqual(ours, theirs)
+
+    def task(self, chance: random.Random, titles: list[str]) -> dict[str, Any]:
+        """Make a task that has something in common with many."""
+        task: dict[str, Any] = {"title": chance.choice(titles) + chance.choice(titles) + "."}
+        if chance.random() < 0.5:
+            task["priority"] = chance.choice(PRIORITIES)
+        if chance.random() < 0.5:
+            task["completed"] = chance.random() < 0.5
+        if chance.random() < 0.5:
+            task["due_date"] = chance.choice([-5.5, 0, 1e9, 1e9 + 0.25, 4e9])
+        return task
+
+
+ORDERS = """async (choices) => {
+  const {TaskQuery} = await import("/static/query.js");
+  const query = new TaskQuery(choices);
+  const read = async (url) => {
+    const text = await (await fetch(url, {headers: {Accept: "application/x-ndjson"}})).text();
+    return text.split("\\n").filter(Boolean).map(JSON.parse);
+  };
+  const theirs = await read("/tasks?" + query.parameters(1000));
+  const ours = (await read("/tasks")).filter(({task}) => query.matches(task));
+  ours.sort((one, other) => query.compare(one, other));
+  return [theirs, ours].map((entries) => entries.map(({id}) => id));
+}"""
+
+
+class LongListTest(BrowserTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.create_many([{"title": f"Task {number:04}"} for number in range(1_000)])
+
+    def test_is_read_as_it_is_scrolled_with_few_rows_in_the_document(self) -> None:
+        page = self.open("/?sort=title")
+        self.see(page.locator("#count")).to_have_text("200+ tasks")
+        self.see(self.row(page, "Task 0000")).to_have_attribute("aria-setsize", "-1")
+        last = self.row(page, "Task 0999")
+        for _ in range(100):
+            page.evaluate("scrollTo(0, document.body.scrollHeight)")
+            page.wait_for_function("scrollY + innerHeight > document.body.scrollHeight - 5 || true")
+            if last.count():
+                break
+            page.evaluate("new Promise(requestAnimationFrame)")
+        self.see(last).to_be_visible()
+        self.see(last).to_have_attribute("aria-posinset", "1000")
+        self.see(last).to_have_attribute("aria-setsize", "1000")
+        self.see(page.locator("#count")).to_have_text("1,000 tasks")
+        self.assertLess(page.locator("#list li").count(), 80)
+
+    def test_is_walked_by_keys_and_the_focused_row_stays(self) -> None:
+        page = self.open("/?sort=title")
+        page.get_by_role("button", name="Task 0000", exact=True).focus()
+        for _ in range(40):
+            page.keyboard.press("ArrowDown")
+        focused = page.get_by_role("button", name="Task 0040", exact=True)
+        self.see(focused).to_be_focused()
+        self.see(focused).to_be_in_viewport()
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        self.see(focused).to_be_focused()
+        page.keyboard.press("Home")
+        self.see(page.get_by_role("button", name="Task 0000", exact=True)).to_be_focused()
+        page.keyboard.press("End")
+        last = page.locator("button.title:focus")
+        self.see(last).to_have_text(re.compile("Task 0[1-9]99"))
+        self.see(last).to_be_in_viewport()
+
+    def test_what_is_looked_at_stays_where_it_is_when_tasks_are_added_above(self) -> None:
+        page = self.open()
+        page.evaluate("scrollTo(0, 4000)")
+        row = page.locator("#list li").nth(20)
+        self.see(row).to_be_attached()
+        title = row.locator("button.title").inner_text()
+        before = self.row(page, title).bounding_box()
+        self.create("A new one", description="which is\nhigher", priority="high")
+        self.see(page.locator("#count")).to_have_text("201+ tasks")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        after = self.row(page, title).bounding_box()
+        assert before is not None and after is not None
+        self.assertAlmostEqual(before["y"], after["y"], delta=1)
+
+    def test_every_task_is_shown_once_when_tasks_come_and_go_meanwhile(self) -> None:
+        page = self.open("/?sort=created")
+        self.see(page.locator("#count")).to_have_text("200+ tasks")
+        ids = list(json.loads(self.ask("GET", "/tasks").body))
+        for victim in (ids[100], ids[199], ids[300]):
+            self.ask("DELETE", f"/tasks/{victim}")
+        self.see(page.locator("#count")).to_have_text("198+ tasks")
+        self.ask("PUT", f"/tasks/{ids[199]}", {"title": "Back"}, If_None_Match="*")
+        self.see(page.locator("#count")).to_have_text("199+ tasks")
+        seen: list[str] = []
+        for _ in range(300):
+            for title in page.locator("#list button.title").all_inner_texts():
+                if title not in seen:
+                    seen.append(title)
+            if page.locator("#more").is_hidden() and page.evaluate(
+                    "scrollY + innerHeight >= document.documentElement.scrollHeight - 1"):
+                break
+            page.mouse.wheel(0, 1200)
+            page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        expected = [task["title"] for task in self.stored()]
+        self.assertEqual(seen, expected)
+
+
+if __name__ == "__main__":
+    unittest.main()

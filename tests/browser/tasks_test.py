@@ -1,0 +1,195 @@
+"""Adding, ticking, editing and deleting on the page, each by mouse and by keyboard."""
+
+import unittest
+
+from tests.browser.harness import BrowserTestCase
+
+LATE_IN_2030 = 1924988399
+"""The last second of 2030 in Berlin."""
+
+
+class AddingTest(BrowserTestCase):
+
+    def test_enter_adds_and_the_field_is_ready_for_the_next(self) -> None:
+        page = self.open()
+        for title in ("Milk", "  Bread "):
+            page.keyboard.type(title) if title == "  Bread " else page.get_by_label("New task").fill(title)
+            page.keyboard.press("Enter")
+        self.see_titles(page, "Bread", "Milk")
+        self.see(page.get_by_label("New task")).to_be_focused()
+        self.see(page.get_by_label("New task")).to_have_value("")
+        self.see_said(page, "Added “Bread”")
+        self.see(page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual(self.stored(), [{"title": "Milk"}, {"title": "Bread"}])
+
+    def test_blank_is_not_added(self) -> None:
+        page = self.open()
+        page.get_by_label("New task").fill("   ")
+        page.keyboard.press("Enter")
+        page.get_by_label("New task").fill("Milk")
+        page.keyboard.press("Enter")
+        self.see_titles(page, "Milk")
+
+    def test_with_priority_and_date(self) -> None:
+        page = self.open()
+        composer = page.locator("#composer")
+        composer.get_by_label("New task").fill("Pack")
+        composer.get_by_label("Due", exact=True).select_option("Another day …")
+        self.see(composer.get_by_label("Due on")).to_be_focused()
+        composer.get_by_label("Due on").fill("2030-12-31")
+        composer.get_by_label("Priority").select_option("High")
+        composer.get_by_role("button", name="Add").click()
+        self.see(self.row(page, "Pack")).to_contain_text("31 Dec 2030")
+        self.see(self.row(page, "Pack")).to_contain_text("High")
+        self.see(composer.get_by_label("Due on")).to_be_hidden()
+        self.see(composer.get_by_label("Priority")).to_have_value("none")
+        self.see(page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual(
+            self.stored(), [{"title": "Pack", "priority": "high", "due_date": LATE_IN_2030}])
+
+    def test_today_and_tomorrow_are_said_in_words(self) -> None:
+        page = self.open()
+        composer = page.locator("#composer")
+        for day in ("Today", "Tomorrow"):
+            composer.get_by_label("New task").fill(f"For {day}")
+            composer.get_by_label("Due", exact=True).select_option(day)
+            page.keyboard.press("Enter")
+            composer.get_by_role("button", name="Add").click()
+            self.see(self.row(page, f"For {day}").locator("time")).to_have_text(day)
+
+    def test_what_the_filter_leaves_out_is_said_to_be_added(self) -> None:
+        page = self.open("/?show=done")
+        page.get_by_label("New task").fill("Milk")
+        page.keyboard.press("Enter")
+        self.see(page.locator("#toast")).to_contain_text("Added “Milk”. It is not among the tasks shown here.")
+        self.see_titles(page)
+
+    def test_what_the_service_refuses_is_said_and_can_be_tried_again(self) -> None:
+        page = self.open()
+        page.get_by_label("New task").fill("x" * 70_000)
+        page.keyboard.press("Enter")
+        self.see(page.locator("#toast")).to_contain_text("was not saved")
+        self.see(page.get_by_role("button", name="Try again")).to_be_visible()
+        self.see_titles(page)
+        self.assertEqual(self.stored(), [])
+
+
+class ChangingTest(BrowserTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = self.create("Milk", priority="high", due_date=LATE_IN_2030 + 0.5)
+        self.create("Bread")
+        self.page = self.open()
+
+    def test_ticked_stays_a_while_then_leaves_and_comes_back_by_undo(self) -> None:
+        self.tick(self.page, "Milk").check()
+        self.see(self.row(self.page, "Milk")).to_have_class("done")
+        self.see_said(self.page, "Done: “Milk”.")
+        self.see_titles(self.page, "Bread")
+        self.assertTrue(self.stored()[0]["completed"])
+        self.page.get_by_role("button", name="Undo").click()
+        self.see_titles(self.page, "Bread", "Milk")
+        self.see(self.page.get_by_role("button", name="Milk", exact=True)).to_be_focused()
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual(
+            self.stored()[0], {"title": "Milk", "priority": "high", "due_date": LATE_IN_2030 + 0.5})
+
+    def test_several_ticks_leave_together(self) -> None:
+        for title in ("Milk", "Bread"):
+            self.tick(self.page, title).check()
+        self.see(self.page.locator("#list li")).to_have_count(0)
+        self.see(self.page.locator("#empty")).to_contain_text("All done")
+        self.see(self.page.get_by_label("New task")).to_be_focused()
+
+    def test_edited_in_place(self) -> None:
+        editor = self.edit(self.page, "Milk")
+        self.see(editor.get_by_label("Title")).to_be_focused()
+        editor.get_by_label("Title").fill("Oat milk")
+        editor.get_by_label("Description").fill("two litres")
+        editor.get_by_role("button", name="Save").click()
+        self.see(self.row(self.page, "Oat milk")).to_contain_text("two litres")
+        self.see(self.page.get_by_role("button", name="Oat milk", exact=True)).to_be_focused()
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual(self.stored()[0], {
+            "title": "Oat milk", "description": "two litres", "priority": "high",
+            "due_date": LATE_IN_2030 + 0.5})
+
+    def test_only_what_was_edited_is_sent(self) -> None:
+        editor = self.edit(self.page, "Milk")
+        editor.get_by_label("Priority").select_option("No priority")
+        with self.page.expect_request(lambda request: request.method == "PATCH") as sent:
+            editor.get_by_role("button", name="Save").click()
+        self.assertEqual(sent.value.post_data_json, {"priority": None})
+
+    def test_enter_saves_escape_does_not_and_nothing_new_is_not_sent(self) -> None:
+        patches: list[str] = []
+        self.page.on("request", lambda request: patches.append(request.method) if request.method == "PATCH" else None)
+        editor = self.edit(self.page, "Milk")
+        editor.get_by_label("Title").fill("Cream")
+        self.page.keyboard.press("Escape")
+        self.see_titles(self.page, "Bread", "Milk")
+        self.see(self.page.get_by_role("button", name="Milk", exact=True)).to_be_focused()
+        self.page.keyboard.press("Enter")
+        self.see(editor.get_by_label("Title")).to_be_focused()
+        self.page.keyboard.press("Enter")
+        self.see(editor).to_have_count(0)
+        self.assertEqual(patches, [])
+        self.page.keyboard.press("F2")
+        editor.get_by_label("Title").fill("Cream")
+        self.page.keyboard.press("Enter")
+        self.see_titles(self.page, "Bread", "Cream")
+
+    def test_a_title_is_needed(self) -> None:
+        editor = self.edit(self.page, "Milk")
+        editor.get_by_label("Title").fill(" ")
+        self.page.keyboard.press("Enter")
+        self.see(editor).to_contain_text("A task needs a title.")
+        self.see_said(self.page, "A task needs a title.")
+        self.assertEqual(self.stored()[0]["title"], "Milk")
+
+    def test_date_can_be_moved_and_removed(self) -> None:
+        editor = self.edit(self.page, "Milk")
+        editor.get_by_label("Due on").fill("2031-01-02")
+        editor.get_by_role("button", name="Save").click()
+        self.see(self.row(self.page, "Milk")).to_contain_text("2 Jan 2031")
+        self.edit(self.page, "Milk").get_by_label("Due", exact=True).select_option("No date")
+        editor.get_by_role("button", name="Save").click()
+        self.see(self.row(self.page, "Milk").locator("time")).to_have_count(0)
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual(self.stored()[0], {"title": "Milk", "priority": "high"})
+
+    def test_deleted_and_brought_back_as_it_was(self) -> None:
+        before = self.stored()
+        self.row(self.page, "Milk").hover()
+        self.page.get_by_role("button", name="Delete Milk").click()
+        self.see_titles(self.page, "Bread")
+        self.see_said(self.page, "Deleted “Milk”.")
+        self.page.get_by_role("button", name="Undo").click()
+        self.see_titles(self.page, "Bread", "Milk")
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual(self.stored(), before)
+        self.assertEqual(self.ask("GET", self.path).status, 200)
+
+    def test_deleted_and_brought_back_by_keys(self) -> None:
+        self.page.get_by_role("button", name="Bread", exact=True).focus()
+        self.page.keyboard.press("Delete")
+        self.see_titles(self.page, "Milk")
+        self.see(self.page.get_by_role("button", name="Milk", exact=True)).to_be_focused()
+        self.page.keyboard.press("Control+z")
+        self.see_titles(self.page, "Bread", "Milk")
+        self.see_said(self.page, "Undone: “Bread”.")
+
+    def test_changes_in_a_row_are_sent_one_after_the_other(self) -> None:
+        """Each is for what the one before it makes: none is refused as stale."""
+        self.page.goto(self.page.url + "?show=all")
+        self.see_live(self.page)
+        for _ in range(6):
+            self.tick(self.page, "Milk").click()
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.see(self.page.locator("#conflict-dialog")).to_be_hidden()
+        self.assertFalse(self.stored()[0].get("completed", False))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,196 @@
+"""Two windows at once: changes appear live, and nobody overwrites another's without being asked."""
+
+import unittest
+
+from tests.browser.harness import BrowserTestCase
+
+
+class LiveTest(BrowserTestCase):
+
+    def test_what_one_window_does_appears_in_the_other(self) -> None:
+        one, other = self.open(), self.open()
+        one.get_by_label("New task").fill("Milk")
+        one.keyboard.press("Enter")
+        self.see_titles(other, "Milk")
+        self.edit(other, "Milk").get_by_label("Title").fill("Oat milk")
+        other.keyboard.press("Enter")
+        self.see_titles(one, "Oat milk")
+        self.tick(one, "Oat milk").check()
+        self.see_titles(other)
+        one.get_by_role("button", name="Undo").click()
+        self.see_titles(other, "Oat milk")
+        one.get_by_role("button", name="Oat milk", exact=True).focus()
+        one.keyboard.press("Delete")
+        self.see_titles(other)
+        self.see(other.locator("#empty")).to_be_visible()
+
+    def test_own_task_is_not_shown_twice(self) -> None:
+        """Its event may come before the answer, which alone tells its id."""
+        page = self.open()
+        most = page.evaluate_handle(
+            """() => { const most = {rows: 0}; new MutationObserver(() => {
+            most.rows = Math.max(most.rows, document.querySelectorAll("#list li").length);
+            }).observe(document.querySelector("#list"), {childList: true}); return most; }""")
+        page.route("**/tasks", self.answer_late)
+        page.get_by_label("New task").fill("Milk")
+        page.keyboard.press("Enter")
+        self.see(page.locator("#list li.unsaved")).to_have_count(1)
+        self.see(page.locator("#list li:not(.unsaved)")).to_have_count(1)
+        self.create("Bread")
+        self.see_titles(page, "Bread", "Milk")
+        self.assertEqual(most.evaluate("(most) => most.rows"), 2)
+
+    def answer_late(self, route: object) -> None:
+        """Let the service do it, and others see it, before its answer arrives."""
+        answer = route.fetch()  # type: ignore[attr-defined]  # Playwright, which may be missing
+        other = self.open()
+        self.see_titles(other, "Milk")
+        route.fulfill(response=answer)  # type: ignore[attr-defined]  # as above
+
+    def test_what_changes_goes_where_it_belongs_and_out_of_what_it_does_not_match(self) -> None:
+        paths = [self.create(title) for title in ("Anchovies", "Bread", "Milk")]
+        page = self.open("/?q=a&sort=title")
+        self.see_titles(page, "Anchovies", "Bread")
+        self.ask("PATCH", paths[0], {"title": "Canned fish"})
+        self.see_titles(page, "Bread", "Canned fish")
+        self.ask("PATCH", paths[1], {"title": "Toast", "description": "a lot"})
+        self.see_titles(page, "Canned fish", "Toast")
+        self.ask("PATCH", paths[2], {"description": "anything"})
+        self.see_titles(page, "Canned fish", "Milk", "Toast")
+        self.ask("PATCH", paths[0], {"title": "Fish"})
+        self.see_titles(page, "Milk", "Toast")
+
+    def test_change_by_others_is_shown_to_be_one(self) -> None:
+        path = self.create("Milk")
+        page = self.open()
+        self.see(page.locator("li.news")).to_have_count(0)
+        self.ask("PATCH", path, {"description": "two litres"})
+        self.see(self.row(page, "Milk")).to_have_class("news")
+
+
+class ConflictTest(BrowserTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = self.create("Milk", priority="low")
+        self.page = self.open()
+        self.dialog = self.page.get_by_role("alertdialog")
+
+    def edit_what_another_changes(self, **members: object) -> None:
+        """Edit the title while somebody else changes something, and save."""
+        editor = self.edit(self.page, "Milk")
+        editor.get_by_label("Title").fill("Oat milk")
+        self.ask("PATCH", self.path, members)
+        self.see(editor).to_contain_text("Somebody changed this task meanwhile.")
+        self.see_said(self.page, "Somebody changed this task meanwhile.")
+        self.page.keyboard.press("Enter")
+        self.see(self.dialog).to_contain_text("Somebody else changed this task")
+
+    def test_both_are_shown_and_mine_can_be_kept(self) -> None:
+        self.edit_what_another_changes(title="Soy milk", description="two litres")
+        mine = self.dialog.get_by_role("region", name="Yours")
+        theirs = self.dialog.get_by_role("region", name="Theirs")
+        self.see(mine.locator(".differs")).to_have_text(["differs: Oat milk"])
+        self.see(theirs.locator(".differs")).to_have_text(["differs: Soy milk"])
+        self.see(mine).to_contain_text("two litres")
+        self.assertEqual(self.stored()[0]["title"], "Soy milk")
+        self.screenshot(self.page, "conflict")
+        self.dialog.get_by_role("button", name="Keep mine").click()
+        self.see_titles(self.page, "Oat milk")
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual(self.stored(), [
+            {"title": "Oat milk", "description": "two litres", "priority": "low"}])
+
+    def test_theirs_can_be_kept(self) -> None:
+        self.edit_what_another_changes(title="Soy milk")
+        self.dialog.get_by_role("button", name="Keep theirs").click()
+        self.see_titles(self.page, "Soy milk")
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual(self.stored()[0]["title"], "Soy milk")
+
+    def test_escape_chooses_nothing(self) -> None:
+        self.edit_what_another_changes(title="Soy milk")
+        for _ in range(3):
+            self.page.keyboard.press("Escape")
+        self.see(self.dialog).to_be_visible()
+        self.assertEqual(self.stored()[0]["title"], "Soy milk")
+
+    def test_deleted_meanwhile_can_be_brought_back(self) -> None:
+        for again in ("Bring it back, as mine", "Leave it deleted"):
+            with self.subTest(again):
+                editor = self.edit(self.page, "Milk")
+                editor.get_by_label("Description").fill(again)
+                self.ask("DELETE", self.path)
+                self.see(editor).to_contain_text("Somebody deleted this task meanwhile.")
+                editor.get_by_role("button", name="Save").click()
+                self.see(self.dialog).to_contain_text("Somebody else deleted this task")
+                self.dialog.get_by_role("button", name=again).click()
+                self.see(self.page.locator(".unsaved")).to_have_count(0)
+                kept = self.stored()
+                self.see(self.page.locator("#list li")).to_have_count(len(kept))
+                self.assertEqual(kept[:1], [
+                    {"title": "Milk", "description": again, "priority": "low"}
+                ] if again.startswith("Bring") else [])
+
+    def change_unseen(self) -> None:
+        """Have somebody change the task so that the page has yet to hear of it."""
+        self.page.route("**/changes", lambda route: route.abort())
+        self.page.evaluate("dispatchEvent(new Event('pagehide'))")
+        self.ask("PATCH", self.path, {"title": "Soy milk"})
+
+    def test_deleting_what_was_changed_is_asked_about(self) -> None:
+        self.change_unseen()
+        self.page.get_by_role("button", name="Milk", exact=True).focus()
+        self.page.keyboard.press("Delete")
+        self.see(self.dialog).to_contain_text("Somebody else changed the task that you deleted")
+        self.assertEqual(self.stored()[0]["title"], "Soy milk")
+        self.dialog.get_by_role("button", name="Keep it").click()
+        self.see_titles(self.page, "Soy milk")
+
+    def test_ticking_what_was_changed_is_asked_about(self) -> None:
+        self.change_unseen()
+        self.tick(self.page, "Milk").check()
+        self.see(self.dialog).to_contain_text("Somebody else changed this task")
+        self.assertNotIn("completed", self.stored()[0])
+        self.dialog.get_by_role("button", name="Keep mine").click()
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual(self.stored()[0], {"title": "Soy milk", "priority": "low", "completed": True})
+
+    def test_undo_of_what_was_changed_since_is_asked_about(self) -> None:
+        self.page.goto(self.page.url + "?show=all")
+        self.see_live(self.page)
+        self.tick(self.page, "Milk").check()
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.ask("PATCH", self.path, {"title": "Soy milk"})
+        self.see_titles(self.page, "Soy milk")
+        self.page.get_by_role("button", name="Undo").click()
+        self.see(self.dialog).to_be_visible()
+        self.dialog.get_by_role("button", name="Keep theirs").click()
+        self.assertTrue(self.stored()[0]["completed"])
+
+    def test_an_answer_that_was_lost_is_no_conflict(self) -> None:
+        lost: list[str] = []
+
+        def lose_the_first(route: object) -> None:
+            request = route.request  # type: ignore[attr-defined]  # Playwright, which may be missing
+            if request.method in ("PATCH", "DELETE") and request.method not in lost:
+                lost.append(request.method)
+                route.fetch()  # type: ignore[attr-defined]  # as above
+                route.abort()  # type: ignore[attr-defined]  # as above
+            else:
+                route.continue_()  # type: ignore[attr-defined]  # as above
+
+        self.page.route("**/tasks/*", lose_the_first)
+        self.edit(self.page, "Milk").get_by_label("Title").fill("Oat milk")
+        self.page.keyboard.press("Enter")
+        self.see_titles(self.page, "Oat milk")
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.page.keyboard.press("Delete")
+        self.see_titles(self.page)
+        self.see(self.page.locator("#connection")).to_have_attribute("data-state", "live")
+        self.see(self.dialog).to_be_hidden()
+        self.assertEqual((self.stored(), lost), ([], ["PATCH", "DELETE"]))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,36 @@
+"""The benchmark runs: a second of it, for what it needs to go on working."""
+
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+
+from benchmarks.candidates import everyone
+from benchmarks.check import check
+from benchmarks.environment import is_prepared
+from benchmarks.processes import running
+from tests.e2e.processes import run
+
+
+@unittest.skipUnless(shutil.which("taskset"), "taskset is missing (Debian: util-linux)")
+class BenchTest(unittest.TestCase):
+    """`run.py bench`, and its peers where they are installed."""
+
+    def test_quick_run_tells_what_a_request_costs(self) -> None:
+        done = run("python3", "run.py", "bench", "--quick", "--only", "get,start",
+                   "--candidates", "taskservice")
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertRegex(done.stdout, r"\| taskservice \| [0-9,]+ \| [0-9.]+ \| 1\.00 \|")
+        self.assertIn("start to first answer: seconds", done.stdout)
+
+    def test_what_there_is_not_is_told(self) -> None:
+        done = run("python3", "run.py", "bench", "--only", "got")
+        self.assertEqual(2, done.returncode)
+        self.assertIn("no got", done.stderr)
+
+    @unittest.skipUnless(is_prepared(), "the peers are not installed (run.py bench does it)")
+    def test_peers_do_the_work_that_is_measured(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for peer in everyone():
+                with self.subTest(peer.name), running(peer, Path(folder) / peer.name) as server:
+                    check(server)

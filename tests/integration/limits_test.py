@@ -1,0 +1,306 @@
+"""Each limit of the config holds in a running service, and what is cut does not hurt the others."""
+
+import contextlib
+import json
+import resource
+import sqlite3
+import threading
+import time
+import unittest
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from taskservice import read_schema
+from taskservice.config import HttpConfig
+from tests.api import NDJSON, wait_until
+from tests.contract import quick_folder
+from tests.e2e.processes import ServiceProcess
+from tests.running import Peer, peer, request, running
+
+SHORT = 0.4
+"""Seconds of the limits that are tested."""
+
+LONG = 30.0
+"""Seconds of those that must not strike meanwhile."""
+
+LATE = 5.0
+"""Seconds by which a limit may strike late on a busy machine, and no more."""
+
+TASK = b'{"title": "a"}'
+
+
+class LimitsCase(unittest.TestCase):
+    """A service of which one limit is small."""
+
+    server = "taskservice"
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(quick_folder()))
+
+    def serve(self, task_db: Mapping[str, Any] | None = None, **limits: Any) -> ServiceProcess:
+        """Start it; `a_b` is the key a-b."""
+        http = {"server": self.server, **{name.replace("_", "-"): value for name, value in limits.items()}}
+        self.service: ServiceProcess = self.enterContext(
+            running(self.folder, task_db or {"memory": None}, http=http))
+        return self.service
+
+    def connect(self) -> Peer:
+        """Return a new client."""
+        client = Peer(self.service.port)
+        self.addCleanup(client.close)
+        return client
+
+    @contextmanager
+    def within(self, least: float) -> Iterator[None]:
+        """What is in the block takes `least` seconds, and not much more."""
+        started = time.monotonic()
+        yield
+        took = time.monotonic() - started
+        self.assertGreater(took, least - 0.05)
+        self.assertLess(took, least + LATE)
+
+    def assert_serves(self) -> None:
+        """Others are served."""
+        with peer(self.service.port) as other:
+            self.assertEqual(other.ask("GET", "/healthz")[0], 200)
+
+
+class SizesTest(LimitsCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve(max_header=1000, max_body=500, max_ndjson_body=2000)
+
+    def test_a_head(self) -> None:
+        for size, status in ((1000, 200), (1001, 431)):
+            padding = size - len(request("GET", "/tasks", X=""))
+            self.assertEqual(self.connect().ask("GET", "/tasks", X="x" * padding)[0], status)
+
+    def test_a_body(self) -> None:
+        for size, status in ((500, 201), (501, 413)):
+            body = b'{"title": "%b"}' % (b"x" * (size - 13))
+            self.assertEqual(len(body), size)
+            self.assertEqual(self.connect().ask("POST", "/tasks", body)[0], status)
+            for method in ("PUT", "PATCH"):
+                code, _, answer = self.connect().ask(method, "/tasks/none", body)
+                self.assertEqual(code, 404 if status == 201 else status, answer)
+
+    def test_a_body_of_lines(self) -> None:
+        for size, status in ((2000, 201), (2001, 413)):
+            lines = [b'{"title": "%b"}\n' % (b"x" * 386)] * 5
+            body = b"".join(lines)[:-1] + b" " * (size - 1999)
+            self.assertEqual(len(body), size)
+            self.assertEqual(
+                self.connect().ask("POST", "/tasks", body, Content_Type=NDJSON)[0], status)
+
+    def test_the_larger_limit_is_for_lines_only(self) -> None:
+        for method, path, kind in (("POST", "/tasks", "application/json"), ("PUT", "/tasks/x", NDJSON)):
+            code = self.connect().ask(method, path, b" " * 501, Content_Type=kind)[0]
+            self.assertIn(code, (413, 415))
+
+
+class TimesTest(LimitsCase):
+
+    def test_an_idle_connection(self) -> None:
+        self.serve(header_timeout=SHORT, body_timeout=LONG, reader_timeout=LONG)
+        fresh, used = self.connect(), self.connect()
+        used.ask("GET", "/tasks")
+        with self.within(SHORT):
+            self.assertEqual((fresh.rest(), used.rest()), (b"", b""))
+
+    def test_a_slow_head(self) -> None:
+        self.serve(header_timeout=SHORT, body_timeout=LONG, reader_timeout=LONG)
+        client = self.connect()
+        client.send(b"GET /tasks HTTP/1.1\r\nHost: localhost\r\n")
+        with self.within(SHORT):
+            self.assertEqual(client.answer()[0], 408)
+            client.rest()
+        self.assert_serves()
+
+    def test_a_slow_body(self) -> None:
+        self.serve(header_timeout=LONG, body_timeout=SHORT, reader_timeout=LONG)
+        client = self.connect()
+        client.send(request("POST", "/tasks", TASK, length=100))
+        with self.within(SHORT):
+            code, headers, body = client.answer()
+            client.rest()
+        self.assertEqual((code, json.loads(body)["code"], headers["connection"]), (408, 408, "close"))
+        self.assert_serves()
+
+    def test_a_slow_reader(self) -> None:
+        self.serve(header_timeout=LONG, body_timeout=LONG, reader_timeout=SHORT, answer_timeout=LONG)
+        line = b'{"title": "%b"}\n' % (b"x" * 10_000)
+        for _ in range(3):  # more than the kernel takes for a client that reads nothing
+            self.assertEqual(self.connect().ask("POST", "/tasks", line * 1_000, Content_Type=NDJSON)[0], 201)
+        client = self.connect()
+        client.send(request("GET", "/tasks"))
+        self.assertIn("200 OK", client.head())
+        wait_until(lambda: self.cut() == 1, "the end of the slow reader", LATE)
+        self.assert_serves()
+
+    def cut(self) -> int:
+        """Return how many answers were broken off, as the log tells."""
+        return sum('reason="the client went away"' in line for line in list(self.service.stdout))
+
+    def test_a_slow_answer(self) -> None:
+        """Another process holds the database: the write waits for it longer than the client may."""
+        file = self.folder / "tasks.db"
+        self.serve({"sqlite": {"path": str(file), "busy-timeout": 5}}, answer_timeout=SHORT,
+                   header_timeout=LONG, body_timeout=LONG, reader_timeout=LONG)
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            client = self.connect()
+            with self.within(SHORT):
+                code, headers, _ = client.ask("POST", "/tasks", TASK)
+                client.rest()
+            self.assertEqual(code, 503)
+            self.assertGreater(int(headers["retry-after"]), 0)
+            self.assert_serves()
+            other.execute("ROLLBACK")
+        self.assertEqual(self.connect().ask("POST", "/tasks", TASK)[0], 201)
+
+    def test_the_drain(self) -> None:
+        """What does not end in time is cut, and the end is a clean one."""
+        self.serve(drain_timeout=SHORT, body_timeout=LONG)
+        client = self.connect()
+        client.send(request("POST", "/tasks", TASK, length=100))
+        client_that_idles = self.connect()
+        client_that_idles.ask("GET", "/healthz")
+        with self.within(SHORT):
+            self.assertEqual(self.service.stop(), 0)
+        self.assertEqual(client.rest(), b"")
+        self.assertIn('"STOPPED"', self.service.stdout[-1])
+
+
+class ConnectionsTest(LimitsCase):
+
+    def test_one_too_many_waits_for_one_that_ends(self) -> None:
+        self.serve(max_connections=3)
+        clients = [self.connect() for _ in range(3)]
+        for client in clients:
+            self.assertEqual(client.ask("GET", "/healthz")[0], 200)
+        late = self.connect()
+        late.send(request("GET", "/healthz"))
+        late.sock.settimeout(0.3)
+        with self.assertRaises(TimeoutError):
+            late.head()
+        for client in clients:
+            self.assertEqual(client.ask("GET", "/healthz")[0], 200)
+        clients[0].close()
+        late.sock.settimeout(LONG)
+        self.assertEqual(late.answer()[0], 200)
+
+    def test_descriptors_that_run_out_come_back(self) -> None:
+        self.serve()
+        self.assert_serves()
+        self.run_out_of_descriptors()
+
+    def run_out_of_descriptors(self) -> None:
+        """Let clients take all descriptors, leave, and ask again: it answers within a second."""
+        pid = self.service.process.pid
+        used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 8, most))
+        clients = [self.connect() for _ in range(30)]
+        wait_until(lambda: len(list(Path(f"/proc/{pid}/fd").iterdir())) >= used + 8, "none is left")
+        self.assertEqual(clients[0].ask("GET", "/healthz")[0], 200, "who has one is served")
+        waits = Peer(self.service.port)
+        for client in clients:
+            client.close()
+        started = time.monotonic()
+        self.assertEqual(waits.ask("GET", "/healthz")[0], 200)
+        self.assertLess(time.monotonic() - started, 1)
+        waits.close()
+        self.assert_serves()
+
+
+class BacklogTest(LimitsCase):
+
+    def test_an_event_stream_that_falls_behind_is_cut_off_and_comes_back(self) -> None:
+        self.serve(stream_backlog=20, reader_timeout=LONG)
+        stream = self.connect()
+        stream.send(request("GET", "/changes", Accept="text/event-stream", Connection="close"))
+        self.assertIn("200 OK", stream.head())
+        body = b'{"title": "%b"}' % (b"x" * 60_000)
+        done = threading.Event()
+
+        def write() -> None:
+            with peer(self.service.port) as writer:
+                for _ in range(400):  # 24 MB, and it reads nothing
+                    assert writer.ask("POST", "/tasks", body)[0] == 201
+            done.set()
+
+        threading.Thread(target=write, daemon=True).start()
+        self.assertTrue(done.wait(LONG))
+        read = stream.rest()
+        self.assertLess(read.count(b"id: "), 400)
+        last = int(read.rpartition(b"\nid: ")[2].split()[0])
+        again = self.connect()
+        again.send(request("GET", "/changes", Accept="text/event-stream", Last_Event_ID=str(last)))
+        self.assertIn("200 OK", again.head())
+
+
+class TornadoTest(LimitsCase):
+    """What holds where the config chooses Tornado's own server."""
+
+    server = "tornado"
+
+    def test_sizes(self) -> None:
+        self.serve(max_header=1000, max_body=500, max_ndjson_body=2000)
+        self.assertEqual(self.connect().ask("GET", "/tasks")[0], 200)
+        client = self.connect()
+        client.send(request("GET", "/tasks", X="x" * 2000))
+        self.assertEqual(client.rest(), b"", "it closes without an answer")
+        self.assertEqual(self.connect().ask("POST", "/tasks", b" " * 501)[0], 413)
+        line = b'{"title": "%b"}\n' % (b"x" * 386)
+        self.assertEqual(self.connect().ask("POST", "/tasks", line * 6, Content_Type=NDJSON)[0], 400)
+        self.assertEqual(self.connect().ask("POST", "/tasks", line * 5, Content_Type=NDJSON)[0], 201)
+
+    def test_an_idle_connection_and_a_slow_head(self) -> None:
+        self.serve(header_timeout=SHORT)
+        idle, slow = self.connect(), self.connect()
+        idle.ask("GET", "/tasks")
+        slow.ask("GET", "/tasks")
+        slow.send(b"GET /tasks HTTP/1.1\r\n")
+        with self.within(SHORT):
+            self.assertEqual((idle.rest(), slow.rest()), (b"", b""))
+
+    def test_a_slow_body(self) -> None:
+        self.serve(body_timeout=SHORT)
+        client = self.connect()
+        client.send(request("POST", "/tasks", TASK, length=100))
+        with self.within(SHORT):
+            self.assertEqual(client.rest(), b"")
+        self.assert_serves()
+
+    def test_the_drain(self) -> None:
+        self.serve(drain_timeout=SHORT)
+        with self.within(0):
+            self.assertEqual(self.service.stop(), 0)
+
+
+class KeysTest(unittest.TestCase):
+    """The config's schema, the code and RELIABILITY.md name the same limits."""
+
+    def test_the_defaults_of_the_schema_are_those_of_the_code(self) -> None:
+        keys = read_schema("config-v1.0")["properties"]["http"]["properties"]
+        for key, schema in keys.items():
+            value = getattr(HttpConfig(), key.replace("-", "_"))
+            if "default" in schema:
+                self.assertEqual(list(value) if isinstance(value, tuple) else value, schema["default"], key)
+            else:
+                self.assertIsNone(value, key)
+        self.assertEqual(set(vars(HttpConfig())), {key.replace("-", "_") for key in keys})
+
+    def test_they_are_what_was_promised(self) -> None:
+        http = HttpConfig()
+        self.assertEqual(
+            (http.max_header, http.max_body, http.max_ndjson_body, http.header_timeout, http.body_timeout,
+             http.reader_timeout, http.answer_timeout, http.max_connections, http.drain_timeout,
+             http.stream_backlog),
+            (16 * 1024, 64 * 1024, 16 * 1024 ** 2, 30, 20, 30, 10, 16_000, 20, 1_000))
+
+
+del LimitsCase

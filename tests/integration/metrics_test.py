@@ -1,0 +1,221 @@
+"""/metrics on a running service: what is counted, under which names, by several workers."""
+
+import http.client
+import os
+import random
+import signal
+import string
+import threading
+import unittest
+from pathlib import Path
+
+from taskservice.tornado.openapi import description
+from tests.api import EventStream, wait_until
+from tests.contract import quick_folder
+from tests.e2e.processes import PATIENCE
+from tests.running import ServedTestCase, on_both_servers, running, samples, total
+from tests.support import on_every_engine
+
+REQUESTS = "taskservice_request_duration_seconds_count"
+STORE = "taskservice_store_operation_duration_seconds_count"
+IN_FLIGHT = "taskservice_requests_in_flight"
+STREAMS = "taskservice_event_streams"
+
+
+class MetricsCase(ServedTestCase):
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of a name that have these labels."""
+        return total(samples(self.ask("GET", "/metrics").body.decode()).get(name, {}), **labels)
+
+
+@on_both_servers
+class RequestsTest(MetricsCase):
+
+    def test_a_request_is_counted_by_method_route_and_status(self) -> None:
+        path = self.create()
+        for method, asked, body, route, status in (
+                ("GET", path, None, "/tasks/{id}", 200), ("HEAD", path, None, "/tasks/{id}", 200),
+                ("GET", "/tasks/none", None, "/tasks/{id}", 404), ("GET", "/tasks", None, "/tasks", 200),
+                ("GET", "/tasks?limit=x", None, "/tasks", 400), ("PUT", path + "/", "x", "/tasks/{id}", 400),
+                ("DELETE", path, None, "/tasks/{id}", 204), ("GET", "/changes", None, "/changes", 200),
+                ("DELETE", "/tasks", None, "/tasks", 405), ("GET", "/nope", None, "other", 404),
+                ("GET", "/docs/init.js", None, "/docs", 200), ("GET", "/readyz", None, "/readyz", 200)):
+            with self.subTest(method=method, path=asked):
+                labels = {"method": method, "route": route, "status": str(status)}
+                before = self.value(REQUESTS, **labels)
+                self.assertEqual(self.ask(method, asked, body).code, status)
+                self.assertEqual(self.value(REQUESTS, **labels), before + 1)
+
+    def test_its_duration_is(self) -> None:
+        self.create()
+        seconds = self.value(REQUESTS.replace("count", "sum"), route="/tasks", method="POST")
+        self.assertGreater(seconds, 0)
+        self.assertLess(seconds, 10)
+
+    def test_no_client_makes_new_names(self) -> None:
+        """Paths, methods and statuses are of a few kinds, however many are tried."""
+        chance = random.Random(6)
+
+        def word() -> str:
+            return "".join(chance.choices(string.ascii_letters, k=8))
+
+        for _ in range(60):
+            self.ask("GET", f"/{word()}/{word()}")
+            self.ask("GET", f"/tasks/{word()}")
+            self.ask("GET", f"/tasks?{word()}={word()}")
+            self.ask(word().upper(), "/tasks")
+        found = samples(self.ask("GET", "/metrics").body.decode())[REQUESTS]
+        names = {dict(labels)["route"] for labels in found}
+        routes = {path.split("/{file}")[0] for path in description()["paths"]}
+        self.assertLessEqual(names, routes | {"other", "refused"})
+        self.assertIn("/tasks/{id}", names)
+        methods = {dict(labels)["method"] for labels in found}
+        self.assertEqual(methods, {"GET", "other"})
+        self.assertLess(len(found), 10)
+
+    def test_what_it_is_and_that_head_has_no_body(self) -> None:
+        answer = self.ask("GET", "/metrics")
+        self.assertEqual(answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
+        self.assertEqual(self.ask("HEAD", "/metrics").body, b"")
+
+
+class RefusedTest(MetricsCase):
+
+    def test_what_the_connection_refuses_is_counted(self) -> None:
+        self.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: %b\r\n\r\n" % (b"x" * 20_000))
+        self.send(b"nonsense\r\n\r\n")
+        self.assertEqual(self.value(REQUESTS, route="refused", status="431"), 1)
+        self.assertEqual(self.value(REQUESTS, route="refused", status="400"), 1)
+
+
+@on_every_engine
+class StoreTest(MetricsCase):
+
+    def test_an_operation_of_the_store_is_counted_by_engine_and_name(self) -> None:
+        def count(operation: str) -> float:
+            return self.value(STORE, engine=self.engine, operation=operation)
+
+        path = self.create()
+        self.assertEqual(count("create"), 1)
+        for method, asked, body, operation in (
+                ("GET", path, None, "read"), ("PUT", path, '{"title": "b"}', "update"),
+                ("GET", "/tasks", None, "page"), ("GET", "/tasks/none", None, "read"),
+                ("DELETE", path, None, "delete"), ("GET", "/changes", None, "changes"),
+                ("GET", "/readyz", None, "revision")):
+            with self.subTest(operation):
+                before = count(operation)
+                self.ask(method, asked, body)
+                self.assertGreaterEqual(count(operation), before + 1)
+        self.assertEqual({dict(labels)["engine"] for labels in samples(
+            self.ask("GET", "/metrics").body.decode())[STORE]}, {self.engine})
+
+
+@on_both_servers
+class GoingOnTest(MetricsCase):
+    """What is going on: requests in flight, event streams; both end with what they count."""
+
+    def test_an_event_stream_is_one_while_it_is_open(self) -> None:
+        self.assertEqual((self.value(IN_FLIGHT), self.value(STREAMS)), (1, 0), "this one is, too")
+
+        async def open_two() -> list[EventStream]:
+            return [await EventStream.open(self.get_http_port()) for _ in range(2)]
+
+        streams = self.io_loop.run_sync(open_two)
+        self.wait_for(STREAMS, 2)
+        self.assertEqual(self.value(IN_FLIGHT), 3)
+        self.io_loop.run_sync(streams[0].close)
+        self.wait_for(STREAMS, 1)
+        self.io_loop.run_sync(streams[1].close)
+        self.wait_for(STREAMS, 0)
+        self.assertEqual(self.value(IN_FLIGHT), 1)
+
+    def test_nothing_is_left_of_requests_that_went_wrong(self) -> None:
+        path = self.create()
+        for method, asked, body in (
+                ("GET", "/nope", None), ("FROB", "/tasks", None), ("FROB", "/nope", None),
+                ("POST", "/tasks", "x"), ("DELETE", "/tasks", None), ("GET", "/tasks/none", None)):
+            self.ask(method, asked, body)
+        self.ask("POST", "/tasks", "{}", Sec_Fetch_Site="cross-site")
+        self.ask("GET", "/tasks", Host="example.com")
+        self.send(b"nonsense\r\n\r\n")
+        self.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % path.encode())
+        self.io_loop.run_sync(self.service.stop)
+        self.ask("GET", "/tasks")
+        self.io_loop.run_sync(self.service.start)
+        self.assertEqual(self.value(IN_FLIGHT), 1)
+
+    def wait_for(self, name: str, value: float) -> None:
+        """Wait until a value is that: a stream that was left ends a moment later."""
+        wait_until(lambda: self.value(name) == value, f"{name} = {value}", 10)
+
+
+class WorkersTest(unittest.TestCase):
+    """Each worker answers for all of them, and for those that died."""
+
+    def test_what_they_count_adds_up(self) -> None:
+        folder = Path(self.enterContext(quick_folder()))
+        service = self.enterContext(
+            running(folder, {"sqlite": str(folder / "tasks.db")}, "--workers", "2"))
+        self.port = service.port
+        parent = service.process.pid
+        wait_until(lambda: sum('"STARTING"' in line for line in list(service.stdout)) == 3, "workers")
+        children = f"/proc/{parent}/task/{parent}/children"
+        first, second = map(int, Path(children).read_text().split())
+        for number, halted in enumerate((first, second), 1):  # so that the other one answers
+            os.kill(halted, signal.SIGSTOP)
+            for _ in range(5):
+                self.assertEqual(self.get("/tasks/none")[0], 404)
+            self.assertEqual(self.counted(), 5 * number)
+            os.kill(halted, signal.SIGCONT)
+        wait_until(lambda: self.found()[IN_FLIGHT] == {frozenset(): 1}, "just this one in flight")
+        found = self.found()
+        self.assertEqual(sum(found["taskservice_build_info"].values()), 1)
+        self.assertGreaterEqual(total(found[STORE], engine="sqlite", operation="read"), 10)
+        with self.subTest("one that dies takes what it counted not with it, but what it was at"):
+            os.kill(first, signal.SIGSTOP)
+            stream = self.hang("/changes", Accept="text/event-stream")
+            wait_until(lambda: self.found()[STREAMS] == {frozenset(): 1}, "the stream", 10)
+            os.kill(first, signal.SIGCONT)
+            os.kill(second, signal.SIGKILL)
+            wait_until(lambda: sum('"STARTING"' in line for line in list(service.stdout)) == 4, "another")
+            self.assertEqual(self.found()[STREAMS], {frozenset(): 0})
+            self.assertEqual(self.counted(), 10)
+            stream.join(PATIENCE)
+        folder_of_counts = Path("/proc/%d/environ" % first).read_bytes()
+        name = folder_of_counts.partition(b"PROMETHEUS_MULTIPROC_DIR=")[2].partition(b"\0")[0].decode()
+        self.assertTrue(os.listdir(name))
+        self.assertEqual(service.stop(), 0)
+        self.assertFalse(os.path.exists(name))
+
+    def hang(self, path: str, **headers: str) -> threading.Thread:
+        """Ask for something that does not end, until it does."""
+        def ask() -> None:
+            try:
+                self.get(path, **headers)
+            except (OSError, http.client.HTTPException):
+                pass
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        return thread
+
+    def found(self) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
+        """Return all samples."""
+        return samples(self.get("/metrics")[1].decode())
+
+    def counted(self) -> float:
+        """Return how many requests for a task that is not there were counted."""
+        return total(self.found()[REQUESTS], route="/tasks/{id}", status="404")
+
+    def get(self, path: str, **headers: str) -> tuple[int, bytes]:
+        """Ask on a connection of its own."""
+        connection = http.client.HTTPConnection("localhost", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+del MetricsCase

@@ -1,0 +1,126 @@
+"""Logs cannot be forged (RELIABILITY.md 8): any bytes in path, fields, method or title.
+
+Each event is one line that parses back to what went in, and no line has a token in it.
+"""
+
+import json
+import random
+import re
+import unittest
+from collections import Counter
+from pathlib import Path
+
+from tests.contract import quick_folder
+from tests.e2e.processes import ServiceProcess
+from tests.reliability.live import FULL
+from tests.reliability_support import SEED
+from tests.running import READER, TOKENS, WRITER, Peer, bearer, running
+from tests.unit.logutils_test import LINE_ENDS, parse
+
+REQUESTS = 20_000 if FULL else 1_500
+
+FORGED = (
+    b'x" status=200 y="', b'\n message="RESPONSE" status=500', b"\r\nlevel=INFO", b'\\" a=b', b"\\", b'"',
+    b"%0a%0d", b"\x1b[2J", b"\x00", b"\x7f", b"\xff\xfe", b"\xed\xa0\x80", b"%s%d{0}{req_id}", b" ", b"\t",
+    b"=", b"null", b"true", *(end.encode("utf-8", "surrogatepass") for end in LINE_ENDS),
+    "\u202e\u200b\ufeff".encode(), "\U0001f600".encode())
+"""Pieces of what somebody would send who wants a line to end, or to say something else."""
+
+FIELDS = ("X-Request-Id", "Origin", "Accept", "If-Match", "If-None-Match", "Idempotency-Key", "Prefer",
+          "User-Agent", "Content-Type", "Sec-Fetch-Site", "Last-Event-ID", "X-Forwarded-For", "Cookie")
+
+
+def nasty(chance: random.Random) -> bytes:
+    """Return some bytes: forged pieces, any bytes, and letters in between."""
+    pieces = [chance.choice((chance.choice(FORGED), chance.randbytes(chance.randrange(8)), b"ab"))
+              for _ in range(chance.randrange(1, 6))]
+    return b"".join(pieces)
+
+
+def printable(data: bytes) -> bytes:
+    """Return what of it a request line can have in its path: no blank and no control."""
+    return bytes(byte for byte in data if byte > 0x20 and byte != 0x7f)
+
+
+class Sent(Counter[tuple[str, str]]):
+    """What must be in the log: how often each method and path."""
+
+
+class ForgedLogsTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.chance = random.Random(SEED)
+        self.folder = Path(self.enterContext(quick_folder()))
+        self.service: ServiceProcess = self.enterContext(running(
+            self.folder, {"memory": None}, "--debug", auth={"tokens": [dict(token) for token in TOKENS]}))
+        self.ids: set[str] = set()
+
+    def test_every_line_parses_back_to_what_went_in(self) -> None:
+        uris: dict[str, str] = {}
+        for number in range(REQUESTS):
+            name = f"id-{number}"
+            uri = self.request(name)
+            if uri is not None:
+                uris[name] = uri
+        self.assertEqual(self.service.stop(), 0)
+        lines = self.service.stdout
+        values = [parse(line) for line in lines]  # which fails at a line that is none
+        answers = {line["req_id"]: line for line in values if line["message"] == "RESPONSE"}
+        self.assertEqual(len(answers), sum(line["message"] == "RESPONSE" for line in values))
+        for name, uri in uris.items():
+            self.assertEqual(answers[name]["uri"], uri)
+        self.assertEqual(
+            Counter(line["message"] for line in values) - Counter({"RESPONSE": len(answers)}),
+            Counter({"STARTING": 1, "SHUTTING DOWN": 1, "STOPPED": 1}))
+        text = "\n".join(lines + self.service.stderr)
+        self.assertEqual([secret for secret in (READER, WRITER) if secret in text], [])
+        self.assertFalse(re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202e]", text))
+        print(f"\n{REQUESTS} forged requests: {len(uris)} taken, {len(answers)} lines, all parse back; "
+              f"statuses {dict(sorted(Counter(line['status'] for line in answers.values()).items()))}")
+        self.assertGreater(len(uris), REQUESTS / 4)
+        self.assertEqual([line for line in answers.values() if line["status"] >= 500], [])
+
+    def request(self, name: str) -> str | None:
+        """Send a request of which something is forged; return its path, if it was taken as it is."""
+        chance = self.chance
+        path, fields, body, method = b"/tasks", [], b"", b"GET"
+        secret = chance.choice((READER, WRITER, WRITER, "unknown"))
+        fields = [(b"Authorization", b"Bearer " + secret.encode())]
+        kind = chance.randrange(5)
+        if kind == 0:
+            path = b"/" + printable(nasty(chance)).replace(b"#", b"")
+        elif kind == 1:
+            path = b"/tasks?q=" + printable(nasty(chance)).replace(b"#", b"")
+        elif kind == 2:
+            fields.append((chance.choice(FIELDS).encode(), nasty(chance)))
+        elif kind == 3:
+            method, title = b"POST", nasty(chance).decode("utf-8", "replace")
+            body = json.dumps(chance.choice((
+                {"title": title}, {title: title}, {"title": "a", "priority": title}))).encode()
+        else:
+            method = nasty(chance)
+        head = [method + b" " + path + b" HTTP/1.1", b"Host: localhost", b"Connection: close"]
+        if not any(field == b"X-Request-Id" for field, _ in fields):
+            head.append(b"X-Request-Id: " + name.encode())
+        head += [field + b": " + value for field, value in fields]
+        head += [b"Content-Length: %d" % len(body)] if body else []
+        client = Peer(self.service.port)
+        client.send(b"\r\n".join([*head, b"", b""]) + body)
+        answer = client.rest()
+        client.close()
+        echoed = re.search(rb"\r\nX-Request-Id: ([^\r]*)\r\n", answer)
+        taken = echoed is not None and echoed[1] == name.encode()
+        return path.decode("latin-1") if taken else None
+
+    def test_the_format_of_the_tutorial_holds_too(self) -> None:
+        """Its line has a head of its own, and what is quoted there is from the service itself."""
+        client = Peer(self.service.port)
+        for path in ("/x%22", "/\xe9"):
+            client.ask("GET", path, **bearer(READER))
+        client.close()
+        self.assertEqual(self.service.stop(), 0)
+        self.assertEqual(self.service.stderr, [])
+
+
+if __name__ == "__main__":
+    unittest.main()

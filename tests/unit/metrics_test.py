@@ -1,0 +1,87 @@
+"""What is measured, as Prometheus reads it."""
+
+import platform
+import unittest
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from taskservice import __version__
+from taskservice.tornado.metrics import CONTENT_TYPE, Metrics
+from tests.running import samples, total
+
+
+class MetricsTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.metrics = Metrics("memory")
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of a name that have these labels."""
+        return total(samples(self.metrics.render().decode())[f"taskservice_{name}"], **labels)
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self.metrics.began()
+        self.metrics.ended(method, route, status, seconds)
+
+    def test_requests_are_counted_by_method_route_and_status(self) -> None:
+        for seconds in (0.0004, 0.002, 0.02, 20):
+            self.count("GET", "/tasks/{id}", 200, seconds)
+        self.count("GET", "/tasks/{id}", 404, 0.001)
+        self.count("POST", "/tasks", 201, 0.001)
+        name, of = "request_duration_seconds", {"method": "GET", "route": "/tasks/{id}", "status": "200"}
+        self.assertEqual(self.value(f"{name}_count", **of), 4)
+        self.assertAlmostEqual(self.value(f"{name}_sum", **of), 20.0224)
+        self.assertEqual(self.value(f"{name}_count"), 6)
+        for bound, count in (("0.0005", 1), ("0.0025", 2), ("0.025", 3), ("10.0", 3), ("+Inf", 4)):
+            self.assertEqual(self.value(f"{name}_bucket", le=bound, **of), count, bound)
+
+    def test_operations_of_the_store_are_counted_by_engine_and_name(self) -> None:
+        self.metrics.observe_store("read", 0.001)
+        self.metrics.observe_store("read", 0.003)
+        self.metrics.observe_store("create", 0.5)
+        name = "store_operation_duration_seconds"
+        self.assertEqual(self.value(f"{name}_count", engine="memory", operation="read"), 2)
+        self.assertAlmostEqual(self.value(f"{name}_sum", operation="read"), 0.004)
+        self.assertEqual(self.value(f"{name}_count", engine="memory"), 3)
+
+    def test_requests_in_flight_go_up_and_down(self) -> None:
+        self.metrics.began()
+        self.metrics.began()
+        self.assertEqual((self.metrics.in_flight, self.value("requests_in_flight")), (2, 2))
+        self.metrics.ended("GET", "/tasks", 200, 0.1)
+        self.assertEqual((self.metrics.in_flight, self.value("requests_in_flight")), (1, 1))
+
+    def test_open_event_streams_go_up_and_down(self) -> None:
+        streams = self.metrics.event_streams
+        with streams.track_inprogress(), streams.track_inprogress():
+            self.assertEqual(self.value("event_streams"), 2)
+        self.assertEqual(self.value("event_streams"), 0)
+
+    def test_what_the_connection_refused_is_counted_and_was_not_in_flight(self) -> None:
+        self.metrics.refused(431)
+        self.assertEqual(self.value("request_duration_seconds_count", route="refused", status="431"), 1)
+        self.assertEqual(self.value("requests_in_flight"), 0)
+
+    def test_what_runs_is_told(self) -> None:
+        self.assertEqual(
+            self.value("build_info", version=__version__, python=platform.python_version(),
+                       engine="memory"), 1)
+
+    def test_each_measurement_says_what_it_is(self) -> None:
+        self.metrics.observe_store("read", 0.001)
+        for family in text_string_to_metric_families(self.metrics.render().decode()):  # type: ignore[no-untyped-call]
+            self.assertTrue(family.documentation, family.name)
+            self.assertRegex(family.name, "^taskservice_")
+            self.assertIn(family.type, ("histogram", "gauge"))
+
+    def test_two_services_in_one_process_do_not_share_them(self) -> None:
+        Metrics("memory").began()
+        self.assertEqual(self.value("requests_in_flight"), 0)
+
+    def test_the_type_is_that_of_the_text_format(self) -> None:
+        self.assertEqual(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")
+
+
+if __name__ == "__main__":
+    unittest.main()
