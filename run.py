@@ -17,6 +17,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import unittest
 from collections.abc import Callable, Iterator, Sequence
@@ -105,6 +106,22 @@ def test(args: Sequence[str]) -> int:
     return run_tests(named if options.tests else suite_names(options.suite), verbosity=2 if options.verbose else 1)
 
 
+def matrix(args: Sequence[str]) -> int:
+    """Run tests on every Python that there is, each with a virtual environment of its own under var/."""
+    test_options(args)  # a slip in the options, or --help, ends here
+    codes = {}
+    for version, python in pythons().items():
+        venv = ROOT / "var" / f"python-{version}"
+        print(f"run.py: Python {version}", file=sys.stderr, flush=True)
+        if not (venv / "bin" / "pip").exists():
+            subprocess.check_call([python, "-m", "venv", "--clear", str(venv)])
+        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.check_call([*pip, "-r", str(ROOT / "requirements-dev.txt")])
+        codes[version] = subprocess.call([str(venv / "bin" / "python"), __file__, "test", *args])
+    print(", ".join(f"Python {version}: {'failed' if code else 'passed'}" for version, code in codes.items()))
+    return 1 if any(codes.values()) else 0
+
+
 def coverage(args: Sequence[str]) -> int:
     """Run tests under coverage and report it; to cover less than LEAST_COVERAGE is to fail."""
     args = args[1:] if args[:1] == ["--"] else args
@@ -145,6 +162,7 @@ COMMANDS = {
     "import": Command(transfer("import"), "FILE [--url URL]", "create the tasks of a file; goes on where it stopped"),
     "token": Command(token, "NAME --scope read|write", "make a token for the service's clients"),
     "test": Command(test, "[-v] [--suite NAME] [tests]", "run all tests, a suite, or the files, folders, names given"),
+    "matrix": Command(matrix, "[test arguments]", "run tests on every Python there is, from 3.11 on"),
     "bench": Command(bench, "[--quick] [--only PARTS]", "measure it beside its peers (bench --help)"),
     "profile": Command(profile, "[workload]", "show where its time goes: a flame graph, and the hottest functions"),
     "lint": Command(lint, "[paths]", "check the style with flake8"),
@@ -213,6 +231,18 @@ def tool(module: str, *args: str, cwd: Path | None = ROOT) -> int:
 
 
 # --- Tests -----------------------------------------------------------------------------------------------------------
+
+def pythons() -> dict[str, str]:
+    """The Pythons, from 3.11 on, on the PATH and of pyenv: version, and the program; one of each version."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = {}
+    for minor in range(11, 20):
+        name = f"python3.{minor}"
+        for python in (shutil.which(name), *sorted(map(str, pyenv.glob(f"3.{minor}.*/bin/{name}")))):
+            if python and subprocess.run([python, "-c", "import ensurepip"], capture_output=True).returncode == 0:
+                found[f"3.{minor}"] = python
+    return found
+
 
 def suite_names(suite: str) -> list[str]:
     """The dotted names of all test modules of a suite."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from typing import cast
 
 import httptools
 import uvloop
@@ -48,16 +49,17 @@ def write_requests(file: Path, requests: Sequence[bytes]) -> None:
 
 def run(port: int, file: Path, connections: int, seconds: float) -> Load:
     """Send requests for so long, on so many connections; raises LoadError."""
-    load = _wrk if shutil.which("wrk") else _asyncio
+    load = by_wrk if shutil.which("wrk") else by_asyncio
     result = load(port, file, connections, seconds)
     if result.errors:
         raise LoadError(f"{result.errors} of {result.requests} requests failed")
     return result
 
 
-def _wrk(port: int, file: Path, connections: int, seconds: float) -> Load:
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "-s", str(SCRIPT),
-               f"http://127.0.0.1:{port}", "--", str(file)]
+def by_wrk(port: int, file: Path, connections: int, seconds: float) -> Load:
+    """Run wrk."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--timeout", "30s",
+               "-s", str(SCRIPT), f"http://127.0.0.1:{port}", "--", str(file)]
     output = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
     return parse(output.stdout + output.stderr)
 
@@ -70,7 +72,8 @@ def parse(output: str) -> Load:
     raise LoadError(f"wrk said {output!r}")
 
 
-def _asyncio(port: int, file: Path, connections: int, seconds: float) -> Load:
+def by_asyncio(port: int, file: Path, connections: int, seconds: float) -> Load:
+    """Run what stands in for wrk."""
     requests = cycle(file.read_bytes().split(b"\0")[:-1])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_drive(port, requests, connections, seconds))
@@ -105,8 +108,7 @@ class User(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._next()
 
     def _next(self) -> None:

@@ -62,10 +62,16 @@ class ChangeFeed:
         Raises ChangesExpiredError, as `read_changes` does, and StoreError.
         """
         last = await self._db.revision() if since is None else since
+        told = False
         async with self._following():
             while True:  # what was before
-                page = await self._db.read_changes(last, PAGE)
-                last = page.revision
+                try:
+                    page = await self._db.read_changes(last, PAGE)
+                except ChangesExpiredError:
+                    if not told:
+                        raise
+                    return  # it reads so slowly that what comes next is forgotten
+                last, told = page.revision, True
                 yield page.changes
                 if not page.changes and last >= self._floor:
                     break

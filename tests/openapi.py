@@ -48,10 +48,11 @@ def _response(method: str, path: str, status: int) -> dict[str, Any]:
     """Return what the document says of this answer."""
     item = _path_item(path)
     responses: dict[str, Any] = description()["components"]["responses"]
+    access = {"401": responses["Unauthorized"], "403": responses["Forbidden"], "421": responses["Misdirected"]}
     if item is None:
-        declared = {"404": responses["UnknownEndpoint"]}
+        declared = {**access, "404": responses["UnknownEndpoint"]}
     elif method not in _methods(item):
-        declared = {"405": responses["MethodNotAllowed"]}
+        declared = {**access, "405": responses["MethodNotAllowed"]}
     else:
         declared = item[method.lower()]["responses"]
     _expect(str(status) in declared, f"undeclared status, there are {', '.join(sorted(declared))}")
@@ -60,7 +61,7 @@ def _response(method: str, path: str, status: int) -> dict[str, Any]:
 
 def _path_item(path: str) -> dict[str, Any] | None:
     """Return what the document says of a path, to which a slash may be added if it has no file's name."""
-    path = path if "." in path else path.removesuffix("/")
+    path = path if "." in path or path == "/" else path.removesuffix("/")
     found = [item for pattern, item in _templates() if pattern.fullmatch(path)]
     return found[0] if found else None
 

@@ -81,7 +81,7 @@ def running(
 
 
 def request(
-    method: str, path: str, body: bytes = b"", /, *, length: int | None = None, **headers: str
+    method: str, path: str, body: bytes = b"", length: int | None = None, /, **headers: str
 ) -> bytes:
     """Return the bytes of a request; `A_b` is the header A-b, `length` is what it says it has."""
     size = len(body) if length is None else length
@@ -171,7 +171,7 @@ Labels = frozenset[tuple[str, str]]
 def samples(text: str) -> dict[str, dict[Labels, float]]:
     """Read Prometheus' text, as Prometheus' own parser does: name of a sample -> labels -> value."""
     found: dict[str, dict[Labels, float]] = {}
-    for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
+    for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = frozenset(sample.labels.items())
             values = found.setdefault(sample.name, {})

@@ -25,11 +25,11 @@ async def canonical(
     """Give each request an id and a line in the log."""
     started = time.perf_counter()
     given = request.headers.get_first(b"x-request-id")
-    request.req_id = req_id = request_id(given.decode("latin-1") if given else None)
+    req_id = request_id(given.decode("latin-1") if given else None)
     try:
         response = await handler(request)
     except Exception as error:
-        response = tell(request, error)
+        response = tell(request, error, req_id)
     for name, value in _FIELDS:
         response.headers.add(name, value)
     response.headers.add(b"X-Request-Id", req_id.encode())
@@ -45,7 +45,7 @@ def _uri(request: Request) -> str:
     return str(request.url.value.decode("latin-1"))
 
 
-def tell(request: Request, error: Exception) -> Response:
+def tell(request: Request, error: Exception, req_id: str) -> Response:
     """Answer with an error."""
     match error:
         case Invalid():
@@ -56,7 +56,11 @@ def tell(request: Request, error: Exception) -> Response:
             code, message = 412, f"{error} has changed"
         case _:
             raise error
-    return json(problem(request.method, _uri(request), code, message, request.req_id), code)
+    return json(problem(request.method, _uri(request), code, message, req_id), code)
+
+
+def _task_id(request: Request) -> str:
+    return (request.route_values or {})["task_id"] or ""
 
 
 def _unchanged(request: Request, revision: int) -> bool:
@@ -84,7 +88,7 @@ async def post_task(request: Request) -> Response:
 @app.router.get("/tasks/{task_id}")
 async def get_task(request: Request) -> Response:
     """Give a task."""
-    stored = await store.read(request.route_values["task_id"])
+    stored = await store.read(_task_id(request))
     headers = [
         (b"ETag", stored.etag.encode()), (b"Last-Modified", stored.last_modified.encode())]
     if _unchanged(request, stored.revision):
@@ -97,7 +101,7 @@ async def put_task(request: Request) -> Response:
     """Replace a task."""
     tags = request.headers.get_first(b"if-match")
     stored = await store.update(
-        request.route_values["task_id"], validated(await request.read() or b""),
+        _task_id(request), validated(await request.read() or b""),
         tags.decode("latin-1") if tags else None)
     return Response(204, [(b"ETag", stored.etag.encode())])
 
@@ -105,5 +109,5 @@ async def put_task(request: Request) -> Response:
 @app.router.delete("/tasks/{task_id}")
 async def delete_task(request: Request) -> Response:
     """Delete a task."""
-    await store.delete(request.route_values["task_id"])
+    await store.delete(_task_id(request))
     return Response(204)

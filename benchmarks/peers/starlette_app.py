@@ -1,16 +1,16 @@
 # mypy: disable-error-code="import-not-found,misc,no-any-unimported"
 """Starlette on uvicorn[standard], with msgspec; pure ASGI middleware."""
 
-from benchmarks.peers.asgi import Canonical, uri_of
-from benchmarks.peers.common import JSON, Missing, Stale, Store, matches, problem
-from benchmarks.peers.msgspec_task import Invalid, validated
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from benchmarks.peers.asgi import Canonical, uri_of
+from benchmarks.peers.common import JSON, Missing, Stale, Store, matches, problem
+from benchmarks.peers.msgspec_task import Invalid, validated
 
 store = Store()
 

@@ -11,7 +11,10 @@ from taskservice.database.sql import migrations
 from taskservice.errors import StoreError, StoreFullError, StoreUnavailableError
 
 CACHE_KIB = 16 * 1024
-"""The page cache of a connection, unless told otherwise; it fills as pages are read."""
+"""The page cache of a connection; it fills as pages are read."""
+
+MAPPED_BYTES = 1 << 40
+"""How much of the file is mapped, at the most; SQLite itself goes no further than 2 GiB."""
 
 WAL_PAGES = 4000
 """When a commit also checkpoints (16 MB): the busiest pages are then copied once for many commits;
@@ -22,13 +25,15 @@ _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def open_connection(
-    path: str, *, busy_timeout: float, cache_kib: int = CACHE_KIB, read_only: bool = False
+    path: str, *, busy_timeout: float, read_only: bool = False, mapped: bool = False
 ) -> apsw.Connection:
     """Open the file, making it when it is not there; `busy_timeout` is in seconds.
 
-    WAL with synchronous=FULL is durable (https://sqlite.org/pragma.html#pragma_synchronous). No
-    mmap: with it, an error of the disk would be a SIGBUS (https://sqlite.org/mmap.html). Sorting
-    never makes a file, so that reads go on when the disk is full.
+    WAL with synchronous=FULL is durable (https://sqlite.org/pragma.html#pragma_synchronous).
+    Sorting never makes a file, so that reads go on when the disk is full. One that is `mapped`
+    reads the file through memory (https://sqlite.org/mmap.html): pages all over a large file then
+    cost no system call each. The price is that a read error of the disk ends the process; what is
+    acknowledged stays.
     """
     try:
         connection = apsw.Connection(path)
@@ -37,8 +42,8 @@ def open_connection(
     with Translated(connection):
         connection.set_busy_timeout(round(busy_timeout * 1000))
         connection.pragma("synchronous", "FULL")
-        connection.pragma("cache_size", -cache_kib)
-        connection.pragma("mmap_size", 0)
+        connection.pragma("cache_size", -CACHE_KIB)
+        connection.pragma("mmap_size", MAPPED_BYTES if mapped else 0)
         connection.pragma("temp_store", "MEMORY")
         connection.pragma("query_only", int(read_only))
         connection.wal_autocheckpoint(WAL_PAGES)

@@ -63,6 +63,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     request_id = ""
     """What the request is called in logs and answers; empty before it is known."""
 
+    owner = ""
+    """The name of the request's token: idempotency keys are each owner's own."""
+
     facts: dict[str, object]
     """What else explains the outcome, for the canonical log line."""
 
@@ -174,7 +177,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         if not self.public and method != "OPTIONS":
             token = access.check_token(self.header("Authorization"), method)
             if token is not None:
-                self.facts["token"] = token.name
+                self.facts["token"] = self.owner = token.name
 
     def _check_body(self, others: tuple[str, ...]) -> None:
         self.media_type = media_type(self.content_type, *others)

@@ -115,8 +115,8 @@ class TodoListRequestHandler(TaskWriter):
 
     async def post(self) -> None:
         """Create a task, or all the tasks of the lines of an NDJSON body."""
-        owner = str(self.facts.get("token", ""))
-        key = idempotency_key(self.header("Idempotency-Key"), owner, self.request.body)
+        key = idempotency_key(
+            self.header("Idempotency-Key"), self.owner, self.request.body)
         await (self._create_batch(key) if self.media_type == NDJSON else self._create_task(key))
 
     async def _create_task(self, key: IdempotencyKey | None) -> None:

@@ -22,7 +22,10 @@ from tests.running import running
 from tests.support import ROOT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, LocatorAssertions, Page
+    from email.message import Message
+
+    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api._generated import LocatorAssertions
 
 ARTEFACTS = ROOT / "var" / "browser"
 """Where screenshots go, which git ignores."""
@@ -32,7 +35,7 @@ ARGUMENTS = (
     "--disable-background-networking", "--disable-component-update")
 """What makes Chromium run as root, and keep to itself."""
 
-PATIENCE = 15_000
+PATIENCE = 30_000
 """Milliseconds that something may take to be seen."""
 
 
@@ -53,7 +56,7 @@ class Answer(NamedTuple):
     """An answer of the service."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: "Message[str, str]"
     body: Any
 
 
@@ -200,4 +203,4 @@ class BrowserTestCase(TestCase):
 
 
 FULL = os.environ.get("TASKSERVICE_FULL", "") not in ("", "0")
-"""Whether limits are checked that a busy machine cannot keep; TASKSERVICE_FULL=1 says so."""
+"""Whether limits are checked that only an idle machine can keep; TASKSERVICE_FULL=1 says so."""

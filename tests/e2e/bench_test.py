@@ -5,10 +5,13 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from benchmarks.candidates import everyone
+from benchmarks.candidates import everyone, ours
 from benchmarks.check import check
+from benchmarks.client import seed
 from benchmarks.environment import is_prepared
+from benchmarks.load import by_asyncio, write_requests
 from benchmarks.processes import running
+from benchmarks.workloads import WORKLOADS
 from tests.e2e.processes import run
 
 
@@ -22,6 +25,16 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertRegex(done.stdout, r"\| taskservice \| [0-9,]+ \| [0-9.]+ \| 1\.00 \|")
         self.assertIn("start to first answer: seconds", done.stdout)
+
+    def test_generator_that_stands_in_for_wrk_sends_the_same(self) -> None:
+        [mix] = [each for each in WORKLOADS if each.name == "mix"]
+        with tempfile.TemporaryDirectory() as name, running(ours()[0], Path(name)) as server:
+            port, file = server.place.port, Path(name) / "requests"
+            write_requests(file, mix.requests(seed(port, mix.tasks), port))
+            load = by_asyncio(port, file, 4, 0.2)
+        self.assertEqual(0, load.errors)
+        self.assertGreater(load.requests, 4)
+        self.assertGreaterEqual(load.p99, load.p50)
 
     def test_what_there_is_not_is_told(self) -> None:
         done = run("python3", "run.py", "bench", "--only", "got")

@@ -34,6 +34,7 @@ class WalkTest(ServedTestCase):
         """Give each method and path."""
         for template in (*description()["paths"], "/nope"):
             path = template.replace("{id}", self.task).replace("{file}", "init.js")
+            path = path.replace("{page_file}", "app.js")
             self.assertNotIn("{", path)
             for method in sorted(METHODS):
                 yield method, path
@@ -281,5 +282,5 @@ class PipelinedTokensTest(ServedTestCase):
                         for fields in (bearer(READER), {}, bearer(READER), bearer("unknown"))]
 
         statuses = self.io_loop.run_sync(
-            lambda: self.io_loop.run_in_executor(None, talk))  # type: ignore[arg-type,return-value]
+            lambda: self.io_loop.run_in_executor(None, talk))
         self.assertEqual(statuses, [200, 401, 200, 401])

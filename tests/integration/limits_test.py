@@ -122,7 +122,7 @@ class TimesTest(LimitsCase):
     def test_a_slow_body(self) -> None:
         self.serve(header_timeout=LONG, body_timeout=SHORT, reader_timeout=LONG)
         client = self.connect()
-        client.send(request("POST", "/tasks", TASK, length=100))
+        client.send(request("POST", "/tasks", TASK, 100))
         with self.within(SHORT):
             code, headers, body = client.answer()
             client.rest()
@@ -165,7 +165,7 @@ class TimesTest(LimitsCase):
         """What does not end in time is cut, and the end is a clean one."""
         self.serve(drain_timeout=SHORT, body_timeout=LONG)
         client = self.connect()
-        client.send(request("POST", "/tasks", TASK, length=100))
+        client.send(request("POST", "/tasks", TASK, 100))
         client_that_idles = self.connect()
         client_that_idles.ask("GET", "/healthz")
         with self.within(SHORT):
@@ -270,7 +270,7 @@ class TornadoTest(LimitsCase):
     def test_a_slow_body(self) -> None:
         self.serve(body_timeout=SHORT)
         client = self.connect()
-        client.send(request("POST", "/tasks", TASK, length=100))
+        client.send(request("POST", "/tasks", TASK, 100))
         with self.within(SHORT):
             self.assertEqual(client.rest(), b"")
         self.assert_serves()

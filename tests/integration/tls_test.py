@@ -57,7 +57,8 @@ class TLSTest(ServedTestCase):
                 there.send(data)
                 return there.rest()
 
-        return self.elsewhere(talk)
+        answer: bytes = self.elsewhere(talk)
+        return answer
 
     def elsewhere(self, work: Any) -> Any:
         """Do what blocks in a thread, and return what it returns."""

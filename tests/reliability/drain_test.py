@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tests import postgres
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess
+from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess
 from tests.load import KeptConnection, NotSent, Unanswered
 from tests.reliability.live import FULL
-from tests.running import SERVER, write_config
+from tests.running import write_config
 
 RESTARTS = 10 if FULL else 3
 CLIENTS = 64

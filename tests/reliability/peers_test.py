@@ -142,7 +142,7 @@ class SlowTest(PeersCase):
 
     async def slow_body(self) -> float:
         """Be one with a body that does not end."""
-        head = request("POST", "/tasks", length=5000)
+        head = request("POST", "/tasks", b"", 5000)
         reader, writer = await asyncio.open_connection("127.0.0.1", self.service.port)
         started = time.monotonic()
         writer.write(head)

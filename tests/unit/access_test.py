@@ -8,7 +8,6 @@ from unittest import mock
 
 from taskservice.config import Config, HttpConfig
 from taskservice.errors import ForbiddenError, MisdirectedError, UnauthorizedError
-from taskservice.tornado import access
 from taskservice.tornado.access import Access, hash_token, new_token
 from tests.running import READER, TOKENS, WRITER
 
@@ -60,7 +59,7 @@ class CheckTokenTest(unittest.TestCase):
         """Whichever it is, and also when it is none of them: the first match ends nothing."""
         for secret in (READER, WRITER, "unknown"):
             with mock.patch.object(
-                    access.hmac, "compare_digest", wraps=hmac.compare_digest) as compare:
+                    hmac, "compare_digest", wraps=hmac.compare_digest) as compare:
                 try:
                     self.access.check_token(f"Bearer {secret}", "GET")
                 except UnauthorizedError:

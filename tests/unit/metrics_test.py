@@ -70,7 +70,7 @@ class MetricsTest(unittest.TestCase):
 
     def test_each_measurement_says_what_it_is(self) -> None:
         self.metrics.observe_store("read", 0.001)
-        for family in text_string_to_metric_families(self.metrics.render().decode()):  # type: ignore[no-untyped-call]
+        for family in text_string_to_metric_families(self.metrics.render().decode()):
             self.assertTrue(family.documentation, family.name)
             self.assertRegex(family.name, "^taskservice_")
             self.assertIn(family.type, ("histogram", "gauge"))

@@ -37,7 +37,8 @@ export class Api {
    * @returns {Promise<{entries: Entry[], revision: number, next: string | null}>}
    */
   async list(url, signal) {
-    const {headers, text} = await this.#ask("GET", url, {Accept: "application/x-ndjson"}, null, signal);
+    const accept = {Accept: "application/x-ndjson"};
+    const {headers, text} = await this.#ask("GET", url, accept, null, signal);
     const lines = text.split("\n").filter(Boolean);
     return {
       entries: lines.map((line) => JSON.parse(line)), revision: revisionOf(headers),

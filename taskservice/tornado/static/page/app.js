@@ -41,8 +41,13 @@ class App {
     this.listen(find("#list"));
     find("#retry").addEventListener("click", () => this.connection.retry());
     find("#reload").addEventListener("click", () => this.store.load());
-    find("#clear").addEventListener("click", () => { this.filters.clear(); find("#search").focus(); });
-    addEventListener("beforeunload", (event) => { if (this.store.unsaved) event.preventDefault(); });
+    find("#clear").addEventListener("click", () => {
+      this.filters.clear();
+      find("#search").focus();
+    });
+    addEventListener("beforeunload", (event) => {
+      if (this.store.unsaved) event.preventDefault();
+    });
     onNewDay(() => { this.showDay(); this.load(); });
     setInterval(() => this.list.schedule(), 60_000);  // what was due by now is late
     this.showDay();
@@ -88,7 +93,8 @@ class App {
     this.linger(row);
     this.store.write(row, patched(row.task, {completed: completed || null}));
     const said = completed ? "Done" : "To do again";
-    this.notices.tell(`${said}: “${shortTitle(row.task)}”.`, this.undo(row, before, row.version));
+    const undo = this.undo(row, before, row.version);
+    this.notices.tell(`${said}: “${shortTitle(row.task)}”.`, undo);
   }
 
   /** Leave what was just ticked where it is, so that nothing moves while more is being ticked. */
@@ -137,8 +143,7 @@ class App {
       delete: () => { this.close(row); if (row.task) this.remove(row); },
       changed: (text) => { if (text) this.notices.announce(text); },
     }));
-    view.focus();
-    this.list.render();
+    this.list.focus(row);
   }
 
   close(row) {

@@ -38,9 +38,11 @@ export class ConflictDialog {
     const words = WORDS[theirs === null ? "gone" : mine === null ? "deleting" : "changed"];
     find("#conflict-heading").textContent = words.heading;
     show(find("#conflict-mine"), mine, theirs, "You deleted it.");
-    show(find("#conflict-theirs"), theirs, mine, `“${shortTitle(theirs ?? mine)}” is not there any more.`);
+    const gone = `“${shortTitle(theirs ?? mine)}” is not there any more.`;
+    show(find("#conflict-theirs"), theirs, mine, gone);
     find("#keep-mine").textContent = words.mine;
     find("#keep-theirs").textContent = words.theirs;
+    // The heading has the focus next, so that one Enter too many chooses nothing.
     const focused = document.activeElement;
     this.#dialog.returnValue = "";
     while (!this.#dialog.returnValue) {  // browsers close a dialog at a second Escape in any case

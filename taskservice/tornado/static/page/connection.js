@@ -65,7 +65,8 @@ export class Connection extends EventTarget {
   }
 
   async #pause(failures, atLeast = 0) {
-    const backoff = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures) * (0.75 + Math.random() / 2);
+    const longer = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures);
+    const backoff = longer * (0.75 + Math.random() / 2);  // so that not all come back at once
     await new Promise((done) => {
       const timer = setTimeout(done, Math.max(backoff, atLeast));
       this.#wake.addEventListener("now", () => { clearTimeout(timer); done(); }, {once: true});

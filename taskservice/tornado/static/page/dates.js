@@ -53,7 +53,7 @@ function dayRelative(date, days, now) {
   return (thisYear ? formats.thisYear : formats.otherYear).format(date);
 }
 
-/** A due date that this page sets is the last second of its day, so it is late when that is over. */
+/** What this page sets is the last second of a day: it is late when that is over. */
 function hasTime(date) {
   const pad = (number) => String(number).padStart(2, "0");
   const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(pad).join(":");

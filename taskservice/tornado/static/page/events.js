@@ -1,4 +1,6 @@
-/** Server-sent events from a stream of bytes (WHATWG HTML §9.2.6), as EventSource cannot send a token. */
+/**
+ * Server-sent events from a stream of bytes (WHATWG HTML §9.2.6): EventSource cannot send a token.
+ */
 
 const SILENCE = 40_000;  // the service sends a comment every 15 s
 

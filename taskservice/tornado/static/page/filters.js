@@ -52,8 +52,5 @@ export class Filters {
     for (const [name, value] of Object.entries(this.choices)) {
       this.#form.elements.namedItem(name).value = value;
     }
-    for (const name of ["priority", "due"]) {
-      this.#form.elements.namedItem(name).parentElement.classList.toggle("chosen", this.choices[name] !== "");
-    }
   }
 }

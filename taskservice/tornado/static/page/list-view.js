@@ -200,7 +200,7 @@ export class ListView extends EventTarget {
 
   // --- What stays where it is ------------------------------------------------------------------
 
-  /** Return the row at the top of the viewport and where it is; null where the list begins there. */
+  /** Return the row at the top of the viewport, and where it is; null if the list begins there. */
   #anchor() {
     if (this.#list.getBoundingClientRect().top >= 0) return null;
     let found = null;

@@ -29,7 +29,7 @@ export class Notices {
 
   /**
    * Tell everybody, and offer to do something about it.
-   * @param {{label: string, run: () => void} | null} [action] also done by Ctrl+Z where it is an Undo
+   * @param {{label: string, run: () => void} | null} [action] Ctrl+Z does it, too, if it is an Undo
    */
   tell(text, action = null, tone = "") {
     this.#action = action;
@@ -62,7 +62,7 @@ export class Notices {
   }
 
   #key(event) {
-    const undo = event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
+    const undo = event.key === "z" && (event.ctrlKey || event.metaKey);
     if (!undo || this.#action?.label !== "Undo" || hasText(event.target)) return;
     event.preventDefault();
     this.#act();

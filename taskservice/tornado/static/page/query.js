@@ -31,7 +31,8 @@ export function choicesFrom(search) {
 
 /** Return choices as the search part of an address. */
 export function searchOf(choices) {
-  const different = Object.entries(choices).filter(([name, value]) => value !== FIRST_CHOICES[name]);
+  const different = Object.entries(choices)
+    .filter(([name, value]) => value !== FIRST_CHOICES[name]);
   return different.length ? `?${new URLSearchParams(different)}` : "";
 }
 

@@ -31,11 +31,12 @@ export class RowView {
     this.element.addEventListener("animationend", () => this.element.classList.remove("news"));
   }
 
-  /** Show the row as it is. @param {number} position @param {number} size -1 where it is not known */
+  /** Show the row as it is; `size` is how long the list is, -1 where that is not known. */
   update(position, size, now) {
     setAttribute(this.element, "aria-posinset", position);
     setAttribute(this.element, "aria-setsize", size);
     this.element.classList.toggle("unsaved", this.row.pending > 0);
+    this.#parts.done.checked = member(this.row.lastTask, "completed");
     const day = Math.floor(now.getTime() / 60_000);
     if (this.row.lastTask !== this.#task || day !== this.#day) this.#show(this.row.lastTask, now);
     [this.#task, this.#day] = [this.row.lastTask, day];
@@ -45,9 +46,8 @@ export class RowView {
   }
 
   #show(task, now) {
-    const {done, title, description, meta, delete: remove} = this.#parts;
+    const {title, description, meta, delete: remove} = this.#parts;
     const completed = member(task, "completed");
-    done.checked = completed;
     this.element.classList.toggle("done", completed);
     this.element.dataset.priority = member(task, "priority");
     setText(title, task.title);

@@ -24,7 +24,8 @@ export class Status {
   /** Show how it stands. */
   show(connection, store, choices) {
     this.#showConnection(connection, store);
-    const [rows, loading, failed] = [store.rows.length, store.phase === "loading", store.phase === "failed"];
+    const rows = store.rows.length;
+    const [loading, failed] = ["loading", "failed"].map((phase) => store.phase === phase);
     this.#list.setAttribute("aria-busy", String(loading));
     this.#skeleton.hidden = !loading || rows > 0;
     this.#more.hidden = store.complete || loading || failed || !rows;

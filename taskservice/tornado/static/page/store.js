@@ -14,7 +14,8 @@ const LARGEST_PAGE = 1000;
 const TEMPORARY = "~";
 
 /**
- * @typedef {(conflict: {mine: object | null, theirs: object | null}) => Promise<"mine" | "theirs">} Choose
+ * @typedef {{mine: object | null, theirs: object | null}} Conflict
+ * @typedef {(conflict: Conflict) => Promise<"mine" | "theirs">} Choose
  * @typedef {(error: Error, row: Row, again: () => void) => void} Report
  *
  * A "change" event tells that there is something else to show; a "load" event, that a list is read.
@@ -26,7 +27,7 @@ export class TaskStore extends EventTarget {
   /** Whether these are all that match. */
   complete = false;
 
-  /** "loading" until the list that was asked for is there; then "ready", or "failed" for a `reason`. */
+  /** "loading" until the list that was asked for is there, then "ready"; or "failed", with why. */
   phase = "loading";
   reason = "";
 
@@ -311,7 +312,7 @@ export class TaskStore extends EventTarget {
     }
   }
 
-  /** Send a write for one version; return the entry it made, or null where that was not the last. */
+  /** Send a write for one version; return the entry it made, null if that was not the last. */
   async #try(row, base, version, patch) {
     try {
       return await this.#connection.persist(() => this.#request(row.id, base, version.task, patch));

