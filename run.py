@@ -34,6 +34,7 @@ SUITES = {
     "unit": ("unit",),
     "integration": ("integration",),
     "e2e": ("e2e",),
+    "browser": ("browser",),
     "reliability": ("reliability",),  # takes long, so it is no part of "all"
 }
 

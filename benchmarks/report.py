@@ -103,16 +103,17 @@ def scale_table(results: Results) -> str:
     tasks = next((each.tasks for each in results.memory.values()), 0)
     count = next((each.count for each in results.streams.values()), 0)
     head = ("", "start to first answer, s", "memory at start, MiB", f"with {tasks:,} tasks, MiB",
-            f"a stream of {count:,}, KiB", "one write to all streams, s")
+            f"a stream of {count:,}, KiB", "one write to all streams, s", "its CPU time, s")
     return table(head, (_scale_row(results, name) for name in names)) + "\n"
 
 
 def _scale_row(results: Results, name: str) -> list[str]:
     memory, streams = results.memory.get(name), results.streams.get(name)
     mib = [f"{each / 2 ** 20:.1f}" for each in (memory.before, memory.after)] if memory else []
-    told = [f"{streams.bytes_each / 1024:.1f}", f"{streams.seconds:.3f}"] if streams else []
+    told = [f"{streams.bytes_each / 1024:.1f}", f"{streams.seconds:.3f}",
+            f"{streams.cpu:.3f}"] if streams else []
     start = f"{results.start[name]:.3f}" if name in results.start else "–"
-    return [results.labels[name], start, *(mib or ["–", "–"]), *(told or ["–", "–"])]
+    return [results.labels[name], start, *(mib or ["–", "–"]), *(told or ["–"] * 3)]
 
 
 @dataclass(frozen=True, slots=True)

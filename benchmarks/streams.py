@@ -21,11 +21,15 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """How many there were, the server's bytes for each, the slowest write's seconds to all."""
+    """How many there were, the server's bytes for each, what it takes for one write to reach all.
+
+    `seconds` are the slowest write's, `cpu` is the server's CPU time for a write.
+    """
 
     count: int
     bytes_each: float
     seconds: float
+    cpu: float
 
 
 def allow_files(count: int) -> int:
@@ -47,9 +51,11 @@ def measure_streams(candidate: Candidate, count: int, folder: Path) -> Streams:
         for _ in range(0, count, AT_ONCE):
             listeners.open(server.place.port, AT_ONCE)
         each = (server.resident_bytes() - before) / listeners.count
+        cpu = server.cpu_seconds()
         slowest = max(_write(client, listeners) for _ in range(WRITES))
+        cpu = (server.cpu_seconds() - cpu) / WRITES
     say(f"streams: {candidate.name}, {count}: {each / 1024:.1f} KiB each, {slowest:.3f} s to all")
-    return Streams(listeners.count, each, slowest)
+    return Streams(listeners.count, each, slowest, cpu)
 
 
 def _write(client: Client, listeners: "Listeners") -> float:

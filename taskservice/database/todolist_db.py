@@ -80,7 +80,7 @@ class AbstractTodoListDB(ABC):
     async def revision(self) -> int:
         """Return the revision of the last write; 0 for a store never written to.
 
-        An engine that may be written to by others while it is down counts its start as a write.
+        An engine that others may write to while it is down counts its start as a write.
         """
 
     async def create_task(
@@ -154,6 +154,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         self._open = False
         self._revision = 0
         self._kept_since = 0
+        self._began = 0
         self._tasks: dict[str, StoredTask] = {}
         self._ids: list[str] = []
         # Id -> revision of its latest write, deletions too; a dict keeps the order of writes.
@@ -169,6 +170,8 @@ class InMemoryTodoListDB(AbstractTodoListDB):
 
     async def start(self) -> None:
         """Begin; what is there stays there."""
+        if not self._open and not self._revision:
+            self._began = self._clock() - 1
         self._open = True
 
     async def stop(self) -> None:
@@ -291,6 +294,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
     def _record(self, task_id: str, revision: int) -> None:
         self._latest.pop(task_id, None)
         self._latest[task_id] = self._revision = revision
+        self._began = min(self._began, revision)  # the clock may go back
 
     async def _persist(self, tasks: Sequence[StoredTask]) -> None:
         """Keep what is about to be put; raises StoreError when it cannot be kept."""
@@ -323,7 +327,9 @@ class InMemoryTodoListDB(AbstractTodoListDB):
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
         """Return changes; those of before the process began are not kept."""
         self._check_open()
-        if since is not None and not self._kept_since <= since <= self._revision:
+        # A revision of before the process began is that of a store which is gone.
+        if since is not None and (
+                not self._kept_since <= since <= self._revision or 0 < since < self._began):
             raise ChangesExpiredError(
                 f"changes since {since} are not kept, only since {self._kept_since}"
                 f" and up to {self._revision}")
@@ -337,7 +343,8 @@ class InMemoryTodoListDB(AbstractTodoListDB):
 
 def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
     """Return the first tasks that match, one more than the limit; by id they come sorted."""
-    found = (task for task in tasks if query.matches(task.entry))
+    found = iter(tasks) if not query.filtered else (
+        task for task in tasks if query.matches(task.entry))
     if query.sort is TaskSort.CREATED:
         return list(islice(found, query.limit + 1))
     key, after = query.sort_key, query.after

@@ -1,7 +1,7 @@
 """The request handlers: the happy path. What goes wrong is raised, and told by `write_error`."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from http import HTTPStatus
 from typing import Any
@@ -35,8 +35,8 @@ RETRY_MS = 1_000
 class TaskWriter(BaseRequestHandler):
     """What the answers to writes have in common."""
 
-    def answer(self, created: bool, revision: int, body: bytes) -> None:
-        """Answer a write: by its status and tag, and where it is preferred by the task."""
+    def answer(self, created: bool, revision: int, body: Callable[[], bytes]) -> None:
+        """Answer a write: by its status and tag, and where it is preferred by the task's body."""
         self.facts["rev"] = revision
         preference = preferred_return(self.header("Prefer"))
         self.set_header("ETag", task_etag(revision))
@@ -45,7 +45,7 @@ class TaskWriter(BaseRequestHandler):
         if preference == "representation":
             self.set_status(HTTPStatus.CREATED if created else HTTPStatus.OK)
             self.set_header("Content-Type", JSON)
-            self.write(body)
+            self.write(body())
         else:
             self.set_status(HTTPStatus.CREATED if created else HTTPStatus.NO_CONTENT)
 
@@ -125,7 +125,7 @@ class TodoListRequestHandler(TaskWriter):
         self._note_replay(created)
         [(task_id, revision)] = created.tasks
         self.set_header("Location", f"/tasks/{task_id}")
-        self.answer(True, revision, entry.to_json())
+        self.answer(True, revision, entry.to_json)
 
     async def _create_batch(self, key: IdempotencyKey | None) -> None:
         # There may be very many lines, and the event loop has other things to do.
@@ -175,7 +175,7 @@ class TodoListEntryRequestHandler(TaskWriter):
             created = await self.service.create_task(entry, task_id=task_id)
             [(_, revision)] = created.tasks
             self.set_header("Location", f"/tasks/{task_id}")
-            self.answer(True, revision, entry.to_json())
+            self.answer(True, revision, entry.to_json)
         else:
             self._answer_task(await self.service.update_task(task_id, entry, self._expected()))
 
@@ -195,7 +195,7 @@ class TodoListEntryRequestHandler(TaskWriter):
             self._expected()))
 
     def _answer_task(self, task: StoredTask) -> None:
-        self.answer(False, task.revision, task.body)
+        self.answer(False, task.revision, lambda: task.body)
 
     async def delete(self, task_id: str) -> None:
         """Delete the task."""

@@ -91,6 +91,16 @@ def configure(logging_config: Mapping[str, Any] | None = None) -> None:
         logging.config.dictConfig(_completed(logging_config or {"version": 1}))
     except (ValueError, TypeError, AttributeError, LookupError, ImportError, OSError) as error:
         raise ValueError(one_line(error)) from error
+    _leave_out_what_no_format_shows(logging_config or {})
+
+
+def _leave_out_what_no_format_shows(config: Mapping[str, Any]) -> None:
+    """Spare each record the look-up of threads and processes (the HOWTO's "Optimization")."""
+    formats = str(config.get("formatters"))
+    custom = "'()'" in formats or "'class'" in formats  # whose needs are not known
+    logging.logThreads = custom or "thread" in formats
+    logging.logProcesses = custom or "process" in formats
+    logging.logMultiprocessing = custom or "processName" in formats
 
 
 class OneLineFormatter(logging.Formatter):

@@ -61,10 +61,10 @@ class ToolsTest(unittest.TestCase):
         self.run_all(f"sed -i 's/level: ERROR/level: INFO/' {name}")
         said = self.run_all(f"./run.py test {name} tests/unit/task_data_test.py")
         for method, rest in (
-                ("GET", r'message="RESPONSE" status=200 time_ms=[0-9.e-]+$'),
-                ("POST", r'message="RESPONSE" status=201 time_ms=[0-9.e-]+$'),
+                ("GET", r'message="RESPONSE" status=200 time_ms=[0-9.e-]+ store_ms=.*$'),
+                ("POST", r'message="RESPONSE" status=201 time_ms=[0-9.e-]+ store_ms=.*$'),
                 ("POST", r'reason="Invalid JSON body" message="RESPONSE" status=400 '
-                         r'time_ms=[0-9.e-]+ trace="Traceback .*"$')):
+                         r'time_ms=[0-9.e-]+ .*trace="Traceback .*"$')):
             level = "WARNING" if "reason" in rest else "INFO"
             self.assertRegex(
                 said, rf'(?m)^\.*{level}:taskservice:{REQUEST_ID} method="{method}" '

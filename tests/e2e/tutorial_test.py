@@ -114,7 +114,7 @@ class CurlSessionTest(TutorialTestCase):
         patterns = (
             'message="STARTING" service_name="TodoList" port=[0-9]+',
             f'{REQUEST_ID} method="POST" uri="/tasks" ip="(127.0.0.1|::1)" '
-            r'message="RESPONSE" status=201 time_ms=[0-9.]+(e-\d+)?',
+            r'message="RESPONSE" status=201 time_ms=[0-9.]+(e-\d+)? store_ms=.*',
             'message="SHUTTING DOWN" service_name="TodoList"',
             'message="STOPPED" service_name="TodoList"')
         self.assertEqual(len(service.stdout), len(patterns), service.stdout)

@@ -29,8 +29,10 @@ from tests.reliability.live import FULL  # noqa: E402
 from tests.running import write_config  # noqa: E402
 from tests.support import ENGINES  # noqa: E402
 
-SECONDS = 60.0 if FULL else 6.0
-TASKS = 10_000
+SECONDS = 60.0 if FULL else 5.0
+SHARE = 0.999 if FULL else 0.99
+"""Of so many of the times the lag has to be small; in the short form there are too few for the last tenth."""
+
 CLIENTS = 16 if FULL else 8
 STREAMS = 100 if FULL else 20
 TICK = 0.002
@@ -81,6 +83,8 @@ def idle(seconds: float) -> None:
 class LagCase(unittest.TestCase):
 
     engine: str
+    tasks = 10_000
+    """How many there are; memory, which is for tests, looks at all of them for each list."""
 
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(quick_folder()))
@@ -106,14 +110,23 @@ class LagCase(unittest.TestCase):
                 for values in (late, used)]
         print(f"\n{self.engine}: lag of the loop {told[0]}; of its own making {told[1]} "
               f"(the machine's own p99.9: {machine * 1000:.1f} ms)")
-        self.assertLess(percentile(used, 0.999), MOST)
+        self.assertLess(percentile(used, SHARE), MOST)
         if machine < QUIET:
-            self.assertLess(percentile(late, 0.999), MOST)
+            self.assertLess(percentile(late, SHARE), MOST)
 
     async def loaded(self, load: Callable[[], Awaitable[None]]) -> None:
         """Put the load on it for SECONDS."""
+        self.clients: list[KeptConnection] = []
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(load(), SECONDS)
+        for client in self.clients:
+            client.close()
+        await asyncio.sleep(0.05)  # so that they are closed
+
+    def client(self) -> KeptConnection:
+        """Return a client, which is closed at the end."""
+        self.clients.append(KeptConnection(self.port))
+        return self.clients[-1]
 
     async def mixed(self) -> None:
         """Small requests, large lists and batches, searches, documents, event streams: all at once."""
@@ -132,10 +145,10 @@ class LagCase(unittest.TestCase):
 
     async def fill(self) -> None:
         """Import many tasks, in large batches, and then go on with small ones."""
-        client = KeptConnection(self.port)
+        client = self.client()
         line = b'{"title": "one of seven", "description": "%b", "due_date": 1664000000}\n' % (b"word " * 30)
         for _ in range(4):
-            answer = await client.ask("POST", "/tasks", line * (TASKS // 4), Content_Type=NDJSON)
+            answer = await client.ask("POST", "/tasks", line * (self.tasks // 4), Content_Type=NDJSON)
             assert answer.status == 201, answer
         while True:
             assert (await client.ask("POST", "/tasks", line * 10, Content_Type=NDJSON)).status == 201
@@ -144,12 +157,13 @@ class LagCase(unittest.TestCase):
     async def small(self, number: int) -> None:
         """Be a client of the usual kind."""
         mix = Mix(self.port, number)
+        self.clients.append(mix.client)
         while True:
             await mix.step()
 
     async def repeat(self, path: str, fields: dict[str, str]) -> None:
         """Ask for something large again and again."""
-        client = KeptConnection(self.port)
+        client = self.client()
         while True:
             assert (await client.ask("GET", path, **fields)).status == 200
             await asyncio.sleep(0.25)
@@ -168,6 +182,7 @@ class LagCase(unittest.TestCase):
 class LagOnMemoryTest(LagCase):
 
     engine = "memory"
+    tasks = 1_000
 
     def test_the_loop_is_never_blocked(self) -> None:
         self.measure(self.mixed)

@@ -6,14 +6,23 @@ from unittest import IsolatedAsyncioTestCase
 from taskservice.database.sqlite_db import SQLiteTodoListDB
 from taskservice.database.todolist_db import (
     AbstractTodoListDB, Clock, FileTodoListDB, InMemoryTodoListDB)
+from taskservice.datamodel import TaskEntry
+from taskservice.errors import ChangesExpiredError
 from tests import contract
 
 
 class InMemoryContractTest(contract.EngineContract, IsolatedAsyncioTestCase):
-    """memory: gone with the process."""
+    """memory: gone with the process, of which the next one knows nothing."""
 
     def make(self, clock: Clock) -> AbstractTodoListDB:
         return InMemoryTodoListDB(clock=clock)
+
+    async def test_a_revision_of_an_earlier_process_is_not_kept(self) -> None:
+        earlier = self.clock.now - 2
+        await self.engine.create_task("a", TaskEntry("a"))
+        with self.assertRaises(ChangesExpiredError):
+            await self.engine.read_changes(earlier, 10)
+        self.assertEqual(len((await self.engine.read_changes(0, 10)).changes), 1)
 
 
 class FileContractTest(contract.DurableEngineContract, IsolatedAsyncioTestCase):
