@@ -149,6 +149,12 @@ def rss(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def own_memory(pid: int) -> int:
+    """Return how much of that is its own, in bytes: not files that it maps, such as SQLite's."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("RssAnon")]
+    return int(line.split()[1]) * 1024
+
+
 def descriptors(pid: int) -> int:
     """Return how many file descriptors a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
