@@ -182,6 +182,16 @@ class Delete:
         return batch.delete(self.ids[0])
 
 
+def settle(future: "asyncio.Future[Any]", outcome: Any) -> None:
+    """Give a write's outcome to who waits for it; an exception is raised there."""
+    if future.done():  # whoever asked was cancelled
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
 def _row(task: StoredTask) -> Row:
     row = list(task_row(task))
     _check_text(task.id, task.entry.title, task.entry.description or "")

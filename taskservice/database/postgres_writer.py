@@ -8,7 +8,7 @@ from typing import Any, Sequence
 
 import asyncpg
 
-from taskservice.database.batch import Batch, KeptKey, Row, Write
+from taskservice.database.batch import Batch, KeptKey, Row, Write, settle
 from taskservice.database.postgres_connections import (
     LOST, MAX_IDLE, SOON, Connection, Connections, Watch, translated)
 from taskservice.database.sql import TASK_COLUMNS
@@ -128,7 +128,7 @@ class Writer:
                     self._fail(self._take_all(), exception)
             else:
                 for (_, future), outcome in zip(group, outcomes):
-                    _settle(future, outcome)
+                    settle(future, outcome)
 
     def _next_group(self) -> list[tuple[Write, asyncio.Future[Any]]]:
         group = [self._queue.popleft()]
@@ -152,7 +152,7 @@ class Writer:
         for _, future in group:
             failure = kind(*error.args)
             failure.__cause__ = cause
-            _settle(future, failure)
+            settle(future, failure)
 
     async def _commit(self, writes: Sequence[Write]) -> list[Any]:
         """Return the outcome of each write, which may be an exception.
@@ -236,15 +236,6 @@ class Writer:
             with Watch(self._connections, connection):
                 await connection.fetch(_PRUNE, now - TOMBSTONE_LIFETIME, now)
             self._pruned = now
-
-
-def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
-    if future.done():  # whoever asked was cancelled
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
 
 
 async def _decide(writes: Sequence[Write], batch: Batch) -> list[Any]:

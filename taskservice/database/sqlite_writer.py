@@ -15,7 +15,7 @@ from typing import Any, Sequence
 
 import apsw
 
-from taskservice.database.batch import Batch, KeptKey, Row, Write
+from taskservice.database.batch import Batch, KeptKey, Row, Write, settle
 from taskservice.database.sql import TASK_COLUMNS
 from taskservice.database.sqlite_connection import Translated
 from taskservice.database.todolist_db import Clock
@@ -230,9 +230,4 @@ def _set_outcomes(
     futures: Sequence["asyncio.Future[Any]"], outcomes: Sequence[Any]
 ) -> None:
     for future, outcome in zip(futures, outcomes, strict=True):
-        if future.done():  # its caller was cancelled
-            continue
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+        settle(future, outcome)
