@@ -114,14 +114,30 @@ class Peer:
         return head.decode("latin-1")
 
     def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Read an answer that tells its length; raises EOFError where there is none."""
+        """Read an answer, in one piece or in chunks; raises EOFError where there is none."""
         status, *lines = self.head().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        size = int(headers.get("content-length", "0"))
+        if "transfer-encoding" in headers:
+            return int(status.split()[1]), headers, self._chunks()
+        return int(status.split()[1]), headers, self._take(int(headers.get("content-length", "0")))
+
+    def _take(self, size: int) -> bytes:
         while len(self._ahead) < size:
             self._ahead += self._more()
-        body, self._ahead = self._ahead[:size], self._ahead[size:]
-        return int(status.split()[1]), headers, body
+        piece, self._ahead = self._ahead[:size], self._ahead[size:]
+        return piece
+
+    def _chunks(self) -> bytes:
+        """Read a chunked body (RFC 9112 §7.1)."""
+        pieces = []
+        while True:
+            while b"\r\n" not in self._ahead:
+                self._ahead += self._more()
+            line, self._ahead = self._ahead.split(b"\r\n", 1)
+            pieces.append(self._take(int(line, 16)))
+            self._take(2)
+            if not pieces[-1]:
+                return b"".join(pieces)
 
     def ask(self, method: str, path: str, body: bytes = b"", /, **headers: str) -> tuple[
             int, dict[str, str], bytes]:
