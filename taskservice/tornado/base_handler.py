@@ -223,6 +223,15 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.written += len(chunk)
         super().write(chunk)
 
+    def unchanged(self, etag: str) -> bool:
+        """Tag the answer; make it a 304 where the client has it already (RFC 9110 §13.1.2)."""
+        self.set_header("ETag", etag)
+        tags = ETags.from_header(self.header("If-None-Match"))
+        if tags is None or not tags.contains_weak(etag):
+            return False
+        self.set_status(HTTPStatus.NOT_MODIFIED)
+        return True
+
     async def send(self) -> None:
         """Send what is written so far, and wait until the client has taken most of it."""
         try:

@@ -66,11 +66,11 @@ class TodoListRequestHandler(TaskWriter):
         """Give the tasks: a page where there is a limit, else all as they are read."""
         request = parse_list_query(self.request.query)
         self.vary("Accept")
-        if await self._unchanged():
+        if self.header("If-None-Match") is not None and (
+                self.unchanged(list_etag(await self.service.revision()))):
             return
         ndjson = preferred_type(self.header("Accept"), NDJSON) == NDJSON
         self.set_header("Content-Type", NDJSON if ndjson else JSON)
-        self._gzip = GzipStream() if accepts_gzip(self.header("Accept-Encoding")) else None
         if request.limited:
             page = await self.service.read_page(request.query)
             if page.more:
@@ -80,18 +80,6 @@ class TodoListRequestHandler(TaskWriter):
             await self._write_all(request.query, ndjson)
 
     head = get
-
-    async def _unchanged(self) -> bool:
-        """Answer 304 where the client has the list as it is (RFC 9110 §13.1.2)."""
-        tags = ETags.from_header(self.header("If-None-Match"))
-        if tags is None:
-            return False
-        etag = list_etag(await self.service.revision())
-        if not tags.contains_weak(etag):
-            return False
-        self.set_header("ETag", etag)
-        self.set_status(HTTPStatus.NOT_MODIFIED)
-        return True
 
     async def _write_all(self, query: TaskQuery, ndjson: bool) -> None:
         query = replace(query, limit=STREAMED_AT_ONCE)
@@ -113,9 +101,9 @@ class TodoListRequestHandler(TaskWriter):
                 b"" if more else b"}"))
         if not self._headers_written:
             self.set_header("ETag", list_etag(page.revision))
-            if not more and len(encoded) < LEAST_TO_COMPRESS:
-                self._gzip = None
-            if self._gzip is not None:
+            if (more or len(encoded) >= LEAST_TO_COMPRESS) and (
+                    accepts_gzip(self.header("Accept-Encoding"))):
+                self._gzip = GzipStream()
                 self.set_header("Content-Encoding", "gzip")
         self.write(encoded if self._gzip is None else self._gzip.compress(encoded, last=not more))
 
@@ -161,12 +149,9 @@ class TodoListEntryRequestHandler(TaskWriter):
     async def get(self, task_id: str) -> None:
         """Give the task."""
         task = await self.service.get_task(task_id)
-        etag = task_etag(task.revision)
-        self.set_header("ETag", etag)
+        unchanged = self.unchanged(task_etag(task.revision))
         self.set_header("Last-Modified", last_modified(task.revision))
-        tags = ETags.from_header(self.header("If-None-Match"))
-        if tags is not None and tags.contains_weak(etag):
-            self.set_status(HTTPStatus.NOT_MODIFIED)
+        if unchanged:
             return
         self.set_header("Content-Type", JSON)
         self.write(task.body)
@@ -279,10 +264,7 @@ class DocumentRequestHandler(BaseRequestHandler):
 
     def give(self, file: openapi.ServedFile) -> None:
         """Give the file, compressed beforehand."""
-        self.set_header("ETag", file.etag)
-        tags = ETags.from_header(self.header("If-None-Match"))
-        if tags is not None and tags.contains_weak(file.etag):
-            self.set_status(HTTPStatus.NOT_MODIFIED)
+        if self.unchanged(file.etag):
             return
         self.set_header("Content-Type", file.media_type)
         gzipped = accepts_gzip(self.header("Accept-Encoding"))
