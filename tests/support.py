@@ -105,6 +105,10 @@ def journal() -> Iterator[Journal]:
         yield kept
 
 
+HTTP_SERVER = os.environ.get("TASKSERVICE_HTTP_SERVER")
+"""The server to run the tests of applications on; None: what each one's config says."""
+
+
 class AppTestCase(tornado.testing.AsyncHTTPTestCase):
     """The application on a free port, with a store and a journal of its own."""
 
@@ -133,7 +137,7 @@ class AppTestCase(tornado.testing.AsyncHTTPTestCase):
     def get_http_server(self) -> Any:
         """Serve as the config says, but for what TASKSERVICE_HTTP_SERVER says."""
         config = self.config()
-        server = os.environ.get("TASKSERVICE_HTTP_SERVER", config.http.server)
+        server = HTTP_SERVER or config.http.server
         return make_server(replace(config, http=replace(config.http, server=server)), self._app)
 
     def tearDown(self) -> None:
@@ -143,13 +147,19 @@ class AppTestCase(tornado.testing.AsyncHTTPTestCase):
     def ask(
         self, method: str, path: str, body: bytes | str | None = None, /, **headers: str
     ) -> HTTPResponse:
+        """Do as `fetch_as_is`, and check that the answer is one that the API's document declares."""
+        answer = self.fetch_as_is(method, path, body, **headers)
+        check_declared(method, path, answer.code, answer.headers, answer.body)
+        return answer
+
+    def fetch_as_is(
+        self, method: str, path: str, body: bytes | str | None = None, /, **headers: str
+    ) -> HTTPResponse:
         """Send a request as it is, and return the answer as it came; `A_b` is the header A-b."""
-        answer = self.fetch(
+        return self.fetch(
             path, method=method, body=body, allow_nonstandard_methods=True,
             decompress_response=False, follow_redirects=False,
             headers={name.replace("_", "-"): value for name, value in headers.items()})
-        check_declared(method, path, answer.code, answer.headers, answer.body)
-        return answer
 
     def create(self, body: bytes | str = '{"title": "Task1"}') -> str:
         """Create a task, and return its path."""

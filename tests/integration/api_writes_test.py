@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from taskservice.config import Config, HttpConfig
 from tests.api import MERGE_PATCH, NDJSON, PROBLEM, Request, all_at_once
-from tests.support import AppTestCase, on_every_engine
+from tests.support import HTTP_SERVER, AppTestCase, on_every_engine
 
 FULL_TASK = (
     b'{"title": "a", "description": "b", "priority": "high", "completed": true, "due_date": 1.5}')
@@ -281,9 +281,12 @@ class OrderOfChecksTest(AppTestCase):
             self.assertEqual(
                 self.ask("PATCH", f"/tasks/a{size}", sized(size), If_Match="*").code,
                 status if size > 100 else 204)
-        for size, status in ((300, 201), (301, 413)):
-            answer = self.ask("POST", "/tasks", sized(size), Content_Type=NDJSON)
-            self.assertEqual(answer.code, status)
+        self.assertEqual(
+            self.ask("POST", "/tasks", sized(300), Content_Type=NDJSON).code, 201)
+        # Tornado's own server refuses what is beyond the largest limit by itself, with a bare 400.
+        ask, status = (self.fetch_as_is, 400) if HTTP_SERVER == "tornado" else (self.ask, 413)
+        answer = ask("POST", "/tasks", sized(301), Content_Type=NDJSON)
+        self.assertEqual(answer.code, status)
 
 
 class BodyTest(AppTestCase):

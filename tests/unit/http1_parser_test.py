@@ -6,17 +6,17 @@ from tornado.httputil import HTTPHeaders, HTTPInputError
 
 from taskservice.tornado.http1_answer import head_bytes, http_date
 from taskservice.tornado.http1_body import ChunkedBody, SizedBody
-from taskservice.tornado.http1_headers import RequestHeaders
+from taskservice.tornado.http1_headers import LeanHeaders
 from taskservice.tornado.http1_parser import BadRequest, HeadCheck, guess_line, parse_head
 
 
-class RequestHeadersTest(unittest.TestCase):
+class LeanHeadersTest(unittest.TestCase):
     """They answer as Tornado's do."""
 
     LINES = [("accept", "a"), ("x-one", "1"), ("accept", "b"), ("cookie", "c=d"), ("accept", "")]
 
     def setUp(self) -> None:
-        self.ours, self.theirs = RequestHeaders(), HTTPHeaders()
+        self.ours, self.theirs = LeanHeaders(), HTTPHeaders()
         for name, value in self.LINES:
             self.ours.append(name, value)
             self.theirs.add(name, value)
