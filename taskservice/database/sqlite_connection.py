@@ -10,8 +10,9 @@ import apsw
 from taskservice.database.sql import migrations
 from taskservice.errors import StoreError, StoreFullError, StoreUnavailableError
 
-CACHE_KIB = 16 * 1024
-"""The page cache of a connection; it fills as pages are read."""
+CACHE_KIB = 4 * 1024
+"""The page cache of a connection; it fills as pages are read, of which the system's cache has more.
+"""
 
 MAPPED_BYTES = 1 << 40
 """How much of the file is mapped, at the most; SQLite itself goes no further than 2 GiB."""

@@ -322,7 +322,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         elif query.after is not None:
             start = bisect_right(self._ids, query.after[1])
         indices = range(stop - 1, start - 1, -1) if query.descending else range(start, stop)
-        return (self._tasks[self._ids[index]] for index in indices)
+        return map(self._tasks.__getitem__, map(self._ids.__getitem__, indices))
 
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
         """Return changes; those of before the process began are not kept."""
@@ -343,8 +343,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
 
 def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
     """Return the first tasks that match, one more than the limit; by id they come sorted."""
-    found = iter(tasks) if not query.filtered else (
-        task for task in tasks if query.matches(task.entry))
+    found = (task for task in tasks if query.matches(task.entry)) if query.filtered else tasks
     if query.sort is TaskSort.CREATED:
         return list(islice(found, query.limit + 1))
     key, after = query.sort_key, query.after

@@ -16,10 +16,12 @@ from taskservice.database.metered_db import MeteredTodoListDB
 from taskservice.service import TodoListService
 from taskservice.tornado.access import Access
 from taskservice.tornado.base_handler import BaseRequestHandler, DefaultRequestHandler
+from taskservice.tornado.dispatch import HandlerDelegate
 from taskservice.tornado.handlers import (
     ChangesRequestHandler, DocsRequestHandler, HealthRequestHandler, MetricsRequestHandler,
     OpenAPIRequestHandler, ReadinessRequestHandler, TodoListEntryRequestHandler,
     TodoListRequestHandler)
+from taskservice.tornado.http1_exchange import Exchange
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.openapi import DOCS_FILES
 from taskservice.tornado.page import PAGE_FILES
@@ -46,7 +48,7 @@ _TASK_PATH = re.compile(ROUTES[1][0])
 
 
 class TaskServiceApplication(tornado.web.Application):
-    """Finds the handlers of tasks at once; for others Tornado goes through its rules."""
+    """Takes requests for tasks to their handlers at once; others go through Tornado's rules."""
 
     def __init__(self, service: TodoListService, **settings: Any) -> None:
         self._arguments = {"service": service}
@@ -55,17 +57,20 @@ class TaskServiceApplication(tornado.web.Application):
             default_handler_class=DefaultRequestHandler, default_handler_args=self._arguments,
             log_function=log_response, **settings)
 
-    def find_handler(
-        self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any
-    ) -> Any:  # Tornado's type of it is private
-        """Return what handles the request."""
-        path = request.path
-        if path == "/tasks":
-            return self.get_handler_delegate(request, TodoListRequestHandler, self._arguments)
-        if (match := _TASK_PATH.fullmatch(path)) is not None:
-            return self.get_handler_delegate(
-                request, TodoListEntryRequestHandler, self._arguments, path_args=[match[1].encode()])
-        return super().find_handler(request, **kwargs)
+    def start_request(
+        self, server_conn: object, request_conn: tornado.httputil.HTTPConnection
+    ) -> tornado.httputil.HTTPMessageDelegate:
+        """Return what takes a request."""
+        if isinstance(request_conn, Exchange):
+            path = request_conn.head.start_line.path.partition("?")[0]
+            if path == "/tasks":
+                return HandlerDelegate(
+                    self, request_conn, TodoListRequestHandler, self._arguments, ())
+            if (match := _TASK_PATH.fullmatch(path)) is not None:
+                return HandlerDelegate(
+                    self, request_conn, TodoListEntryRequestHandler, self._arguments,
+                    (match[1].encode(),))
+        return super().start_request(server_conn, request_conn)
 
 
 def make_taskservice_app(
@@ -84,6 +89,7 @@ def make_taskservice_app(
         cross_origin_protection=True,
         trusted_origins=list(config.http.cors_origins),
         service_name=config.service_name,
+        logger=logging.getLogger(LOGGER_NAME),
         access=Access.from_config(config),
         http=config.http,
         metrics=metrics,
@@ -101,7 +107,7 @@ def log_response(handler: tornado.web.RequestHandler) -> None:
     level = logging.ERROR if broken else logging.WARNING if status >= 400 else logging.INFO
     seconds = time.perf_counter() - handler.started
     logutils.log(
-        logging.getLogger(LOGGER_NAME), level, include_context=True, message="RESPONSE",
+        handler.settings["logger"], level, include_context=True, message="RESPONSE",
         status=status, time_ms=seconds * 1000, store_ms=round(handler.store_time[0] * 1000, 3),
         bytes=handler.written, **_explanation(handler, status, broken))
     method = handler.request.method or ""

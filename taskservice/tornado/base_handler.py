@@ -9,12 +9,10 @@ from types import TracebackType
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import tornado.httputil
 import tornado.web
 import uuid_utils
 from tornado.iostream import StreamClosedError
 
-from taskservice import LOGGER_NAME
 from taskservice.config import HttpConfig
 from taskservice.database import metered_db
 from taskservice.service import TodoListService
@@ -22,6 +20,7 @@ from taskservice.tornado import representation
 from taskservice.tornado.access import Access
 from taskservice.tornado.etag import ETags
 from taskservice.tornado.http1_answer import http_date
+from taskservice.tornado.http1_headers import LeanHeaders
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.negotiation import (
     MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
@@ -35,6 +34,11 @@ _ALLOWED = ", ".join((
     "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
     "Last-Event-ID", "Prefer", "X-Request-Id"))
 """The fields that pages of other origins may read, and send, beside the usual ones."""
+
+_EVERY_ANSWER = {
+    "server": "taskservice", "content-type": "text/html; charset=UTF-8", "date": "",
+    "x-content-type-options": "nosniff", "cache-control": "private, no-cache",
+    "vary": "Accept-Encoding"}
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -80,8 +84,10 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.store_time = [0.0]
         self.written = 0
         self.started = time.perf_counter()
-        self.content_type: str | None = self.request.headers.pop("Content-Type", None)
-        if "Origin" in self.request.headers:
+        self.content_type = self.header("Content-Type")
+        if self.content_type is not None:
+            del self.request.headers["Content-Type"]
+        if self.header("Origin") is not None:
             self._mend_origin()
 
     def _mend_origin(self) -> None:
@@ -113,13 +119,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
         Tornado's own makes the Date anew for each, which costs as much as all the rest.
         """
-        headers = self._headers = tornado.httputil.HTTPHeaders()
-        headers["Server"] = "taskservice"
-        headers["Content-Type"] = "text/html; charset=UTF-8"
-        headers["Date"] = http_date()
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Cache-Control"] = "private, no-cache"
-        headers["Vary"] = "Accept-Encoding"
+        headers = self._headers = LeanHeaders.of({**_EVERY_ANSWER, "date": http_date()})
         self._write_buffer: list[bytes] = []
         self._status_code = 200
         self._reason = "OK"
@@ -127,6 +127,13 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self._set_cross_origin_headers()
         if self.request_id:
             headers["X-Request-Id"] = self.request_id
+
+    def set_header(self, name: str, value: Any) -> None:
+        """Set a field as the base does; what is printable ASCII needs no closer look."""
+        if type(value) is str and value.isascii() and value.isprintable():
+            self._headers[name] = value
+        else:
+            super().set_header(name, value)
 
     def vary(self, name: str) -> None:
         """Note a field that the answer depends on (RFC 9110 §12.5.5)."""
@@ -152,7 +159,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.metrics.began()
         metered_db.spent.set(self.store_time)
         logutils.log(
-            logging.getLogger(LOGGER_NAME), logging.DEBUG, include_context=True,
+            self.settings["logger"], logging.DEBUG, include_context=True,
             message="REQUEST", service_name=self.settings["service_name"])
         method = self.request.method or ""
         self._check_access(method)

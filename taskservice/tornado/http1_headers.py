@@ -1,25 +1,31 @@
-"""The header fields of a request, held as they are looked up: by lower-case name."""
+"""Header fields, held as they are looked up: by lower-case name."""
 
-import functools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from tornado.httputil import HTTPHeaders
 
 
-class RequestHeaders(HTTPHeaders):
-    """Tornado's `HTTPHeaders`, for fields that a parser has already judged.
+class LeanHeaders(HTTPHeaders):
+    """Tornado's `HTTPHeaders`, for fields that are known to be well-formed.
 
     Tornado matches each name and value against the grammar and normalises the name before it
     stores or finds anything, which costs as much as all the rest of reading a request. Here a
     field is found by its lower-case name, and the `Http-Header-Case` is made only for those who
-    list the names. Every public method answers as the base's does.
+    list the names. Every public method answers as the base's does, but `[]=` checks nothing.
     """
 
     def __init__(self) -> None:
         # Not the base's, which would fill what it keeps; every method that reads it is below.
         self._values: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}  # only of fields that came more than once
+
+    @classmethod
+    def of(cls, values: dict[str, str]) -> Self:
+        """Make them of values by lower-case name; the dict becomes theirs."""
+        headers = cls()
+        headers._values = values
+        return headers
 
     def append(self, name: str, value: str) -> None:
         """Add a field line, its `name` in lower case and both within the grammar (unchecked)."""
@@ -40,24 +46,28 @@ class RequestHeaders(HTTPHeaders):
 
     def get_all(self) -> Iterable[tuple[str, str]]:
         """Give all pairs of name and value, a name as often as it has values."""
-        for key in self._values:
-            for value in self.get_list(key):
-                yield _in_header_case(key), value
+        if self._lines:
+            return [(_IN_HEADER_CASE[key], value)
+                    for key in self._values for value in self.get_list(key)]
+        return [(_IN_HEADER_CASE[key], value) for key, value in self._values.items()]
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the combined value; without the exception that a Mapping makes of a miss."""
         return self._values.get(name.lower(), default)
 
     def __setitem__(self, name: str, value: str) -> None:
-        self._lines.pop(name.lower(), None)
-        self._values[name.lower()] = value
+        key = name.lower()
+        if self._lines:
+            self._lines.pop(key, None)
+        self._values[key] = value
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
 
     def __delitem__(self, name: str) -> None:
-        self._lines.pop(name.lower(), None)
-        del self._values[name.lower()]
+        key = name.lower()
+        self._lines.pop(key, None)
+        del self._values[key]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._values
@@ -66,9 +76,17 @@ class RequestHeaders(HTTPHeaders):
         return len(self._values)
 
     def __iter__(self) -> Iterator[str]:
-        return map(_in_header_case, self._values)
+        return map(_IN_HEADER_CASE.__getitem__, self._values)
 
 
-@functools.lru_cache(maxsize=256)
-def _in_header_case(name: str) -> str:
-    return "-".join(word.capitalize() for word in name.split("-"))
+class _HeaderCases(dict[str, str]):
+    """How names are written, by their lower-case form; so many as a service may have."""
+
+    def __missing__(self, name: str) -> str:
+        written = "-".join(word.capitalize() for word in name.split("-"))
+        if len(self) < 256:
+            self[name] = written
+        return written
+
+
+_IN_HEADER_CASE = _HeaderCases()

@@ -6,13 +6,14 @@ So nothing that it makes of a head (an upgrade, a closed connection) can move th
 
 import functools
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httptools
 from tornado.httputil import RequestStartLine
 
-from taskservice.tornado.http1_headers import RequestHeaders
+from taskservice.tornado.http1_headers import LeanHeaders
 
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31}")
 # What llhttp is shown under its own name. It would refuse what it does not know, and end the
@@ -37,7 +38,7 @@ class Head(NamedTuple):
     """A request's head, and what follows from it for the connection."""
 
     start_line: RequestStartLine
-    headers: RequestHeaders
+    headers: LeanHeaders
     length: int
     """Bytes of the body; -1: chunked."""
     keep_alive: bool
@@ -48,16 +49,16 @@ class Head(NamedTuple):
 def parse_head(block: bytes) -> Head:
     """Read a head: request line, fields and the empty line. Raises BadRequest."""
     method, target, version = _request_line(block)
-    headers = _Fields(block).headers
-    if "host" in headers or version == "HTTP/1.1":
+    headers, values = _fields(block)
+    if "host" in values or version == "HTTP/1.1":
         _check_host(headers)
-    if not target.startswith("/"):
+    if target[:1] != "/":
         target = _path_of(method, target, headers)
     if "#" in target:
         raise BadRequest("A request target has no fragment")
     return Head(
-        RequestStartLine(method, target, version), headers, _body_length(version, headers),
-        _keeps_alive(version, headers), _waits(version, headers))
+        RequestStartLine(method, target, version), headers, _body_length(version, values),
+        _keeps_alive(version, values.get("connection")), _waits(version, values.get("expect")))
 
 
 def _request_line(block: bytes) -> tuple[str, str, str]:
@@ -70,26 +71,38 @@ def _request_line(block: bytes) -> tuple[str, str, str]:
     return words[0], words[1], words[2]
 
 
-class _Fields:
-    """Takes the fields of one head from llhttp. Raises BadRequest where that finds fault."""
+def _fields(block: bytes) -> tuple[LeanHeaders, Mapping[str, str]]:
+    """Take the fields of a head from llhttp, and their values; raises BadRequest."""
+    listener = _Listener()
+    try:
+        httptools.HttpRequestParser(listener).feed_data(_with_common_method(block))
+    except httptools.HttpParserUpgrade:
+        pass  # an offer that is not taken up (RFC 9110 §7.8): an ordinary request
+    except httptools.HttpParserError as error:
+        raise BadRequest(f"Malformed request: {error}") from None
+    if not listener.complete:
+        raise BadRequest("Malformed request")
+    values: dict[str, str] = {}
+    headers = LeanHeaders.of(values)
+    for name, value in listener.lines:
+        headers.append(name.decode("latin-1").lower(), value.rstrip(b" \t").decode("latin-1"))
+    return headers, values
 
-    def __init__(self, block: bytes) -> None:
-        self.headers = RequestHeaders()
-        self._complete = False
-        try:
-            httptools.HttpRequestParser(self).feed_data(_with_common_method(block))
-        except httptools.HttpParserUpgrade:
-            pass  # an offer that is not taken up (RFC 9110 §7.8): an ordinary request
-        except httptools.HttpParserError as error:
-            raise BadRequest(f"Malformed request: {error}") from None
-        if not self._complete:
-            raise BadRequest("Malformed request")
+
+class _Listener:
+    """Is told by llhttp what it reads."""
+
+    __slots__ = ("lines", "complete")
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[bytes, bytes]] = []
+        self.complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append(name.lower().decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
+        self.lines.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._complete = True
+        self.complete = True
 
 
 def _with_common_method(block: bytes) -> bytes:
@@ -106,7 +119,7 @@ def _with_common_method(block: bytes) -> bytes:
     return b"GET" + block[len(method):]
 
 
-def _check_host(headers: RequestHeaders) -> None:
+def _check_host(headers: LeanHeaders) -> None:
     """Ask for one well-formed Host (RFC 9112 §3.2): two parties must not see two hosts."""
     hosts = headers.get_list("host")
     if len(hosts) != 1:
@@ -120,7 +133,7 @@ def _is_host(host: str) -> bool:
     return _HOST.fullmatch(host) is not None
 
 
-def _path_of(method: str, target: str, headers: RequestHeaders) -> str:
+def _path_of(method: str, target: str, headers: LeanHeaders) -> str:
     """Return the path of a target that is no path; raises BadRequest (RFC 9112 §3.2).
 
     In the absolute form the target's authority takes the place of Host.
@@ -140,30 +153,28 @@ def _path_of(method: str, target: str, headers: RequestHeaders) -> str:
     return rest if rest.startswith("/") else f"/{rest}"
 
 
-def _body_length(version: str, headers: RequestHeaders) -> int:
+def _body_length(version: str, values: Mapping[str, str]) -> int:
     """Return the bytes of the body, -1 for a chunked one; raises BadRequest (RFC 9112 §6).
 
     llhttp has refused what conflicts, repeats, or is no number.
     """
-    if (coding := headers.get("transfer-encoding")) is not None:
+    if (coding := values.get("transfer-encoding")) is not None:
         if coding.lower() != "chunked" or version != "HTTP/1.1":
             raise BadRequest("Unknown Transfer-Encoding")
         return -1
-    return int(headers.get("content-length", 0))
+    return int(values.get("content-length", 0))
 
 
-def _keeps_alive(version: str, headers: RequestHeaders) -> bool:
+def _keeps_alive(version: str, options: str | None) -> bool:
     """Tell whether the client expects the connection to stay (RFC 9112 §9.3)."""
-    options = headers.get("connection")
     if options is None:
         return version == "HTTP/1.1"
     wanted = {option.strip(" \t") for option in options.lower().split(",")}
     return "close" not in wanted and (version == "HTTP/1.1" or "keep-alive" in wanted)
 
 
-def _waits(version: str, headers: RequestHeaders) -> bool:
+def _waits(version: str, expectation: str | None) -> bool:
     """Tell whether the client expects to be told to send the body (RFC 9110 §10.1.1)."""
-    expectation = headers.get("expect")
     return (expectation is not None and version == "HTTP/1.1"
             and expectation.lower() == "100-continue")
 

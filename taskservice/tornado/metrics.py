@@ -6,10 +6,15 @@ parent sets), and each worker answers for all.
 
 import os
 import platform
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from taskservice import __version__
 
@@ -21,19 +26,66 @@ _REQUEST_BUCKETS = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.
 _STORE_BUCKETS = (.00001, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5)
 
 
+class LoopHistogram(Collector):
+    """A histogram of one process, counted on its event loop: without a lock, for two of them are
+    counted in each request."""
+
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
+    ) -> None:
+        self._described = (name, text)
+        self._labels = labels
+        self._buckets = buckets
+        # For values of the labels, how many fell into each bucket and beyond the last; their sum.
+        self._counts: dict[tuple[str, ...], list[int]] = {}
+        self._sums: dict[tuple[str, ...], float] = {}
+
+    def observe(self, value: float, labels: tuple[str, ...]) -> None:
+        """Count a value."""
+        if labels not in self._counts:
+            self._counts[labels] = [0] * (len(self._buckets) + 1)
+            self._sums[labels] = 0.0
+        self._counts[labels][bisect_left(self._buckets, value)] += 1
+        self._sums[labels] += value
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Give the counts as prometheus-client wants them: each bucket with those below it."""
+        family = HistogramMetricFamily(*self._described, labels=self._labels)
+        bounds = [*map(floatToGoString, self._buckets), "+Inf"]
+        for labels, counts in self._counts.items():
+            family.add_metric(
+                labels, list(zip(bounds, accumulate(counts), strict=True)), self._sums[labels])
+        yield family
+
+
+class SharedHistogram:
+    """The same over several processes, in the files that prometheus-client has for it."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._children: dict[tuple[str, ...], Histogram] = {}
+
+    def observe(self, value: float, labels: tuple[str, ...]) -> None:
+        """Count a value."""
+        child = self._children.get(labels)
+        if child is None:  # to find one by its labels takes as long as to count
+            child = self._children[labels] = self._histogram.labels(*labels)
+        child.observe(value)
+
+
 class Metrics:
     """The measurements of one service; times are in seconds."""
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._registry = CollectorRegistry()
+        self._shared = FOLDER_VARIABLE in os.environ
         self._requests = self._histogram(
             "taskservice_request_duration_seconds", "How long requests took",
             ("method", "route", "status"), _REQUEST_BUCKETS)
         self._store = self._histogram(
             "taskservice_store_operation_duration_seconds", "How long operations of the store took",
             ("engine", "operation"), _STORE_BUCKETS)
-        self._children: dict[tuple[str, ...], Histogram] = {}
         self.in_flight = 0
         self._in_flight = self._gauge("taskservice_requests_in_flight", "Requests in flight")
         self.event_streams = self._gauge("taskservice_event_streams", "Open event streams")
@@ -44,8 +96,13 @@ class Metrics:
 
     def _histogram(
         self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
-    ) -> Histogram:
-        return Histogram(name, text, labels, registry=self._registry, buckets=buckets)
+    ) -> LoopHistogram | SharedHistogram:
+        if self._shared:
+            return SharedHistogram(
+                Histogram(name, text, labels, registry=self._registry, buckets=buckets))
+        histogram = LoopHistogram(name, text, labels, buckets)
+        self._registry.register(histogram)
+        return histogram
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry, multiprocess_mode="livesum")
@@ -53,32 +110,29 @@ class Metrics:
     def began(self) -> None:
         """Count a request that has come."""
         self.in_flight += 1
-        self._in_flight.inc()
+        if self._shared:
+            self._in_flight.set(self.in_flight)
 
     def ended(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that had begun and has been answered."""
         self.in_flight -= 1
-        self._in_flight.dec()
-        self._observe(self._requests, seconds, method, route, str(status))
+        if self._shared:
+            self._in_flight.set(self.in_flight)
+        self._requests.observe(seconds, (method, route, str(status)))
 
     def refused(self, status: int) -> None:
         """Count a request that never reached the application."""
-        self._observe(self._requests, 0.0, "other", "refused", str(status))
+        self._requests.observe(0.0, ("other", "refused", str(status)))
 
     def observe_store(self, operation: str, seconds: float) -> None:
         """Count an operation of the store."""
-        self._observe(self._store, seconds, self._engine, operation)
-
-    def _observe(self, histogram: Histogram, seconds: float, *labels: str) -> None:
-        child = self._children.get(labels)
-        if child is None:  # to find one by its labels takes as long as to count
-            child = self._children[labels] = histogram.labels(*labels)
-        child.observe(seconds)
+        self._store.observe(seconds, (self._engine, operation))
 
     def render(self) -> bytes:
         """Return the measurements of all workers, as Prometheus' text."""
+        self._in_flight.set(self.in_flight)
         registry = self._registry
-        if FOLDER_VARIABLE in os.environ:
+        if self._shared:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
         return generate_latest(registry)

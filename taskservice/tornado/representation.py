@@ -12,7 +12,14 @@ JSON = "application/json; charset=UTF-8"
 
 def members(tasks: Iterable[StoredTask]) -> bytes:
     """Return the tasks as members of a JSON object: `"id": task, …`, without its braces."""
-    return b", ".join(b'"%b": %b' % (task.id.encode(), task.body) for task in tasks)
+    return b", ".join([task.__dict__.get("member") or _member(task) for task in tasks])
+
+
+def _member(task: StoredTask) -> bytes:
+    """Make a task's member, and leave it with the task, which an engine may hold for long."""
+    member: bytes = b'"%b": %b' % (task.id.encode(), task.body)
+    task.__dict__["member"] = member
+    return member
 
 
 class GzipStream:

@@ -39,8 +39,7 @@ def logfmt(values: Mapping[str, object]) -> str:
     other object is its quoted str(). In a key, a character outside `[A-Za-z0-9_.-]` becomes `_`:
     a wrong key must not cost a request its log line. Raises nothing.
     """
-    line = " ".join([f"{_key(key)}={_WRITERS.get(type(value), _other)(value)}"
-                     for key, value in values.items()])
+    line = " ".join([_KEYS[key] + _WRITERS[type(value)](value) for key, value in values.items()])
     if line.isascii() and "\x7f" not in line:  # quick, and true of most lines
         return line
     return line.translate(_UNSAFE_ESCAPES)
@@ -55,9 +54,30 @@ def log(logger: logging.Logger, level: int, /, *, include_context: bool = False,
     """
     if logger.isEnabledFor(level):
         values = {**taskcontext.current(), **kvs} if include_context else kvs
-        # What logger.log() does, but for the walk up the stack to find the caller: it is here.
-        logger.handle(logger.makeRecord(
-            logger.name, level, __file__, _LINE, _Line(logfmt(values)), (), None, "log"))
+        logger.handle(_record(logger, level, _Line(logfmt(values))))
+
+
+def _record(logger: logging.Logger, level: int, line: "_Line") -> logging.LogRecord:
+    """Do what logger.log() does, but for the walk up the stack to find the caller: it is `log`.
+
+    What is the same in each record is looked up once, where nobody has to say whose they are.
+    """
+    threads_or_tasks = logging.logThreads or getattr(logging, "logAsyncioTasks", False)
+    if threads_or_tasks or logging.getLogRecordFactory() is not logging.LogRecord:
+        return logger.makeRecord(logger.name, level, __file__, _LINE, line, (), None, "log")
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__ = fields = _common_fields(logger.name, level).copy()
+    created = fields["created"] = time.time()
+    fields["msecs"] = int(created % 1 * 1000) + 0.0
+    fields["relativeCreated"] += created * 1000
+    fields["msg"] = line
+    return record
+
+
+@functools.cache
+def _common_fields(name: str, level: int) -> dict[str, Any]:
+    fields = logging.LogRecord(name, level, __file__, _LINE, "", (), None, "log").__dict__
+    return {**fields, "relativeCreated": fields["relativeCreated"] - fields["created"] * 1000}
 
 
 _LINE = log.__code__.co_firstlineno
@@ -101,6 +121,7 @@ def _leave_out_what_no_format_shows(config: Mapping[str, Any]) -> None:
     logging.logThreads = custom or "thread" in formats
     logging.logProcesses = custom or "process" in formats
     logging.logMultiprocessing = custom or "processName" in formats
+    setattr(logging, "logAsyncioTasks", custom or "taskName" in formats)  # Python 3.12 and newer
 
 
 class OneLineFormatter(logging.Formatter):
@@ -110,11 +131,15 @@ class OneLineFormatter(logging.Formatter):
     as `trace="…"` and `stack="…"`, so that each line of a logfmt file parses.
     """
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._uses_time = self.usesTime()
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the one line of `record`."""
-        written = isinstance(record.msg, _Line)
-        record.message = str(record.msg) if written else logfmt(self._foreign(record))
-        if self.usesTime():
+        line = record.msg
+        record.message = line if isinstance(line, _Line) else logfmt(self._foreign(record))
+        if self._uses_time:
             record.asctime = self.formatTime(record, self.datefmt)
         line = self.formatMessage(record)
         if line.isprintable():
@@ -177,18 +202,33 @@ def _other(value: object) -> str:
         return encode_basestring(f"<unprintable {type(value).__name__}>")
 
 
-_WRITERS: Mapping[type, Callable[[Any], str]] = {
+class _Writers(dict[type, Callable[[Any], str]]):
+    """How a value of a type is written."""
+
+    def __missing__(self, _type: type) -> Callable[[Any], str]:
+        return _other
+
+
+_WRITERS = _Writers({
     str: encode_basestring,
     int: _integer,
     float: _float,
     bool: {False: "false", True: "true"}.__getitem__,
     NoneType: lambda _: "null",
-}
+})
 
 
-@functools.lru_cache(maxsize=256)
-def _key(key: str) -> str:
-    return _BAD_IN_KEY.sub("_", key) or "_"
+class _Keys(dict[str, str]):
+    """How a key is written, up to the value."""
+
+    def __missing__(self, key: str) -> str:
+        written = f"{_BAD_IN_KEY.sub('_', key) or '_'}="
+        if len(self) < 256:
+            self[key] = written
+        return written
+
+
+_KEYS = _Keys()
 
 
 def _said(error: BaseException) -> str:

@@ -106,12 +106,9 @@ def _own_values() -> dict[str, object]:
 
 
 def _inherited(loop: asyncio.AbstractEventLoop) -> dict[str, object]:
-    parent: Any = asyncio.current_task(loop)
-    try:
-        values: dict[str, object] = parent.context.copy()
-    except AttributeError:  # created in a callback, or by a task made before install()
-        return {}
-    return values
+    # A task made in a callback has no parent; one made before install() has no values.
+    values: dict[str, object] | None = getattr(asyncio.current_task(loop), "context", None)
+    return {} if values is None else values.copy()
 
 
 class _EagerTask(asyncio.Task[_T]):
