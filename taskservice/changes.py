@@ -21,6 +21,9 @@ HEARTBEAT = 15.0
 PAGE = 1_000
 """How many changes are read at once."""
 
+TURN = 16
+"""How many followers are woken at once: each has something to send, and others wait, too."""
+
 
 class ChangeFeed:
     """Reads a store's changes while anybody follows, and keeps the latest of them for all.
@@ -37,14 +40,14 @@ class ChangeFeed:
         self._followers = 0
         self._joining = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._news = asyncio.Event()
+        self._waiting: set[asyncio.Future[None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._stopped = False
 
     async def stop(self) -> None:
         """Let the followers end."""
         self._stopped = True
-        self._tell()
+        await self._tell()
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.wait([self._reader])
@@ -77,7 +80,7 @@ class ChangeFeed:
                     break
             while not self._stopped and last >= self._floor:
                 batch = self._after(last)
-                if not batch and await _set_within(self._news, HEARTBEAT):
+                if not batch and await self._told(HEARTBEAT):
                     continue
                 yield batch
                 last = batch[-1].revision if batch else last
@@ -133,12 +136,29 @@ class ChangeFeed:
                 self._floor = self._recent.popleft().revision
             if len(page.changes) == self._backlog:
                 self._wake.set()  # there may be more
-        self._tell()
-        await asyncio.sleep(0)  # a store in memory answers at once, and the followers take turns
+        await self._tell()
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    async def _tell(self) -> None:
+        """Wake those who follow, in turns."""
+        waiting = tuple(self._waiting)
+        for start in range(0, len(waiting), TURN):
+            for waiter in waiting[start:start + TURN]:
+                if not waiter.done():
+                    waiter.set_result(None)
+            await asyncio.sleep(0)
+
+    async def _told(self, seconds: float) -> bool:
+        """Wait for news; return whether there are some within so many seconds."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            async with asyncio.timeout(seconds):
+                await waiter
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.discard(waiter)
+        return True
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
