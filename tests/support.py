@@ -4,12 +4,15 @@ import asyncio
 import logging
 import os
 import sys
+import time
 import unittest
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
+from unittest import mock
 
 import tornado.testing
 import tornado.web
@@ -17,6 +20,7 @@ from tornado.httpclient import HTTPResponse
 
 from taskservice import LOGGER_NAME
 from taskservice.config import Config
+from taskservice.database import todolist_db
 from taskservice.tornado.app import make_taskservice_app
 from taskservice.tornado.server import make_server
 from taskservice.utils import taskcontext
@@ -59,6 +63,16 @@ def logging_put_back() -> Iterator[None]:
         yield
     finally:
         keeper.doCleanups()
+
+
+@contextmanager
+def later(seconds: float) -> Iterator[None]:
+    """Have the stores of this process think that it is so many seconds later."""
+    def time_ns() -> int:
+        return round((time.time() + seconds) * 1e9)
+
+    with mock.patch.object(todolist_db, "time", SimpleNamespace(time_ns=time_ns)):
+        yield
 
 
 class Line(NamedTuple):

@@ -129,9 +129,11 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             headers["X-Request-Id"] = self.request_id
 
     def set_header(self, name: str, value: Any) -> None:
-        """Set a field as the base does; what is printable ASCII needs no closer look."""
+        """Set a field as the base does; a number and printable ASCII need no closer look."""
         if type(value) is str and value.isascii() and value.isprintable():
             self._headers[name] = value
+        elif type(value) is int:
+            self._headers[name] = str(value)
         else:
             super().set_header(name, value)
 

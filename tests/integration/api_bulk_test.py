@@ -108,6 +108,17 @@ class BulkTest(AppTestCase):
             [(change["id"], change["revision"], change["task"]["title"]) for change in changes],
             [(line["id"], line["revision"], title) for line, title in zip(created, "abc")])
 
+    def test_a_body_may_have_16_mib(self) -> None:
+        """The default limit, with tasks as long as may be, so that there are not too many."""
+        most = 16 * 1024 ** 2
+        line = b'{"title": "%b"}\n' % (b"x" * (65_537 - 14))
+        self.assertEqual(len(line), 65_537)
+        body = line * (most // len(line))
+        body += b" " * (most - len(body))
+        for size, status in ((most, 201), (most + 1, 413)):
+            self.assertEqual(self.post(body + b" " * (size - most)).code, status)
+        self.assertEqual(len(self.titles()), most // len(line))
+
 
 if __name__ == "__main__":
     unittest.main()

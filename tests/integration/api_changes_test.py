@@ -13,8 +13,9 @@ from tornado.httpclient import HTTPResponse
 from taskservice import changes
 from taskservice.changes import ChangeFeed
 from taskservice.datamodel import TaskEntry
+from tests import postgres
 from tests.api import EVENT_STREAM, EventStream, PROBLEM, until
-from tests.support import AppTestCase, on_every_engine
+from tests.support import AppTestCase, later, on_every_engine
 
 
 @on_every_engine
@@ -120,6 +121,37 @@ class ForgottenChangesTest(AppTestCase):
                 answer = self.ask("GET", f"/changes?since={since}", Accept=accept)
                 self.assertEqual(answer.code, 410)
         self.assertEqual(self.ask("GET", "/changes").code, 200)
+
+
+class OldDeletionsTest(AppTestCase):
+    """SQL engines keep a deletion for a week; who asks for changes since before it is told so."""
+
+    engine = "sqlite"
+
+    def test_changes_since_before_a_deletion_that_is_forgotten_are_gone(self) -> None:
+        path = self.create()
+        before = self.revision()
+        self.ask("DELETE", path)
+        deleted = self.revision()
+        with later(6 * 24 * 3600):
+            self.create()
+            self.assertEqual(self.ask("GET", f"/changes?since={before}").code, 200)
+        with later(8 * 24 * 3600):
+            self.create()  # old deletions are forgotten with a write
+            for accept in ("*/*", EVENT_STREAM):
+                answer = self.ask("GET", f"/changes?since={before}", Accept=accept)
+                self.assertEqual((answer.code, answer.reason), (410, "Gone"))
+            self.assertEqual(self.ask("GET", f"/changes?since={deleted}").code, 200)
+
+    def revision(self) -> int:
+        """Return the store's revision."""
+        return int(json.loads(self.ask("GET", "/changes").body)["revision"])
+
+
+@unittest.skipIf(postgres.available() is not None, postgres.available() or "")
+class OldDeletionsTestOnPostgres(OldDeletionsTest):
+
+    engine = "postgres"
 
 
 class StreamCase(AppTestCase):

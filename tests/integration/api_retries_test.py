@@ -7,7 +7,7 @@ from http import HTTPStatus
 from tornado.httpclient import HTTPResponse
 
 from tests.api import NDJSON, Request, all_at_once, json_lines
-from tests.support import AppTestCase, on_every_engine
+from tests.support import AppTestCase, later, on_every_engine
 
 BODY = '{"title": "a"}'
 LINES = '{"title": "a"}\n{"id": "b", "task": {"title": "b"}}\n'
@@ -89,6 +89,16 @@ class RetryTest(AppTestCase):
                 if again is not first:
                     self.assert_replayed(first, again)
             self.assertEqual(self.count() - before, len(body.splitlines()))
+
+    def test_after_a_day_it_is_forgotten(self) -> None:
+        with later(23.9 * 3600):
+            first = self.post('"k"')
+        self.assert_replayed(first, self.post('"k"'))
+        with later((23.9 + 23.9) * 3600):
+            self.assert_replayed(first, self.post('"k"'))
+        with later((23.9 + 24.1) * 3600):
+            self.assertNotIn("Idempotent-Replayed", self.post('"k"').headers)
+        self.assertEqual(self.count(), 2)
 
     def test_what_failed_is_not_kept(self) -> None:
         self.assertEqual(self.post('"k"', '{"title": ""}').code, 400)
