@@ -80,6 +80,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         has many `&` or looks like a broken multipart.
         """
         self.service = service
+        self.SUPPORTED_METHODS = (self.request.method or "",)  # `prepare` knows which there are
         self.facts = {}
         self.store_time = [0.0]
         self.written = 0
@@ -155,7 +156,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     def prepare(self) -> None:
         """Bind the request to the task context, log that it came, and check that it may go on.
 
-        Raises what is answered by 421, 401, 403, 415, 413 and 428, in this order.
+        Raises what is answered by 421, 401, 403, 405, 415, 413 and 428, in this order.
         """
         self._bind()
         self.metrics.began()
@@ -165,6 +166,8 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             message="REQUEST", service_name=self.settings["service_name"])
         method = self.request.method or ""
         self._check_access(method)
+        if method not in tornado.web.RequestHandler.SUPPORTED_METHODS:
+            raise tornado.web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
         if method in self.bodies:
             self._check_body(self.bodies[method])
         if self.http.require_if_match and method in self.conditional:
@@ -176,6 +179,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
             request_id = uuid_utils.uuid4().hex
         self.request_id = self._headers["X-Request-Id"] = request_id
+        setattr(request.connection, "request_id", request_id)
         taskcontext.bind({
             "req_id": request_id, "method": request.method, "uri": request.uri,
             "ip": request.remote_ip})
@@ -301,14 +305,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
 
 class DefaultRequestHandler(BaseRequestHandler):
-    """Every path that is not another's."""
+    """Every path that is not another's; it has no method that is not allowed."""
 
-    def initialize(self, service: TodoListService) -> None:
-        """Know every method: a path that is not there has none that is not allowed."""
-        super().initialize(service)
-        self.SUPPORTED_METHODS = (self.request.method or "",)
-
-    def prepare(self) -> None:
-        """Log the request as any other; raises 404."""
-        super().prepare()
+    def _check_access(self, method: str) -> None:
+        """Check that it may be told so; raises 404."""
+        super()._check_access(method)
         raise tornado.web.HTTPError(HTTPStatus.NOT_FOUND, reason="Unknown Endpoint")

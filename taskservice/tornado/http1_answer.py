@@ -23,6 +23,8 @@ class Refusal:
     remote_ip: str
     headers: HTTPHeaders | None
     """The request's fields; None where they could not be read."""
+    request_id: str
+    """What the application calls the request; empty where it has not seen it."""
 
 
 Refuse = Callable[[Refusal], tuple[Mapping[str, str], bytes]]

@@ -133,8 +133,8 @@ class Connection(Wire):
         if exchange is not None and exchange.started:
             self.cut()
             return
-        headers = exchange.head.headers if exchange else None
-        refusal = Refusal(status, message, method, uri, self.context.remote_ip, headers)
+        headers, request_id = (exchange.head.headers, exchange.request_id) if exchange else (None, "")
+        refusal = Refusal(status, message, method, uri, self.context.remote_ip, headers, request_id)
         self.send(self._server.refusal(refusal))
         self.close(linger=not self._eof)
 

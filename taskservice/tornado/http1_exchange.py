@@ -34,6 +34,8 @@ class Exchange(HTTPConnection):
     """Whether the application gets the request without its body: that has more than it may."""
     started = False
     """Whether the head of the answer has been written."""
+    request_id = ""
+    """What the application calls the request, for those who refuse it later; it may set this."""
     keep_alive = True
     """Whether the connection stays, as far as the answer's head told the client."""
     _closed = False

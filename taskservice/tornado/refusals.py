@@ -19,7 +19,7 @@ def refuser(metrics: Metrics) -> Refuse:
     """Make the function that answers for the connection, and logs and counts what it refused."""
     def refuse(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
         about = {
-            "req_id": uuid.uuid4().hex, "method": refusal.method, "uri": refusal.uri,
+            "req_id": refusal.request_id or uuid.uuid4().hex, "method": refusal.method, "uri": refusal.uri,
             "ip": refusal.remote_ip}
         _log(refusal, about)
         metrics.refused(refusal.status)

@@ -92,7 +92,7 @@ class WalkTest(ServedTestCase):
         for method, path, body, fields in (
                 ("GET", "/nope", None, {}), ("PUT", "/tasks/none", "x", {}),
                 ("POST", "/tasks", "x", {"Content_Type": "text/plain"}),
-                ("DELETE", "/tasks", None, {})):
+                ("DELETE", "/tasks", None, {}), ("BREW", "/tasks", None, {})):
             self.assertEqual(self.ask(method, path, body, **fields).code, 401)
             answer = self.ask(method, path, body, **fields, **bearer(WRITER))
             self.assertIn(answer.code, (400, 404, 405, 415))

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import resource
 import sqlite3
 import threading
@@ -160,6 +161,11 @@ class TimesTest(LimitsCase):
             self.assert_serves()
             other.execute("ROLLBACK")
         self.assertEqual(self.connect().ask("POST", "/tasks", TASK)[0], 201)
+        # What became of it is told when it is known, under the name that the client was given.
+        self.service.stop()
+        told = [line for line in self.service.stdout if f'req_id="{headers["x-request-id"]}"' in line]
+        self.assertEqual([re.findall(r"status=(\d+)", line) for line in told if "RESPONSE" in line],
+                         [["503"], ["201"]])
 
     def test_the_drain(self) -> None:
         """What does not end in time is cut, and the end is a clean one."""
