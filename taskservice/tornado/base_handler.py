@@ -70,6 +70,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     owner = ""
     """The name of the request's token: idempotency keys are each owner's own."""
 
+    context: Mapping[str, object]
+    """The values of the task context."""
+
     facts: dict[str, object]
     """What else explains the outcome, for the canonical log line."""
 
@@ -180,7 +183,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             request_id = uuid_utils.uuid4().hex
         self.request_id = self._headers["X-Request-Id"] = request_id
         setattr(request.connection, "request_id", request_id)
-        taskcontext.bind({
+        self.context = taskcontext.bind({
             "req_id": request_id, "method": request.method, "uri": request.uri,
             "ip": request.remote_ip})
 
@@ -282,7 +285,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         trace = logutils.format_trace(self.error) if self.settings["debug_errors"] else None
         as_problem = wants_problem(self.header("Accept"))
         self.set_header("Content-Type", PROBLEM if as_problem else representation.JSON)
-        self.finish(problem.to_json(taskcontext.current(), trace, rfc_9457=as_problem))
+        self.finish(problem.to_json(self.context, trace, rfc_9457=as_problem))
 
     def _problem(self, error: BaseException) -> Problem:
         if not isinstance(error, tornado.web.HTTPError):

@@ -81,7 +81,7 @@ class HandlerDelegate(HTTPMessageDelegate):
         request.body = b"".join(self._body)
         handler = self._handler(self._application, request, **self._options)
         # What Tornado's own delegate calls; it catches all that a handler may raise.
-        task = asyncio.get_running_loop().create_task(handler._execute([], *self._path_args))
+        task = self._exchange.loop.create_task(handler._execute([], *self._path_args))
         _running.add(task)
         task.add_done_callback(_running.discard)
 

@@ -108,7 +108,7 @@ class Connection(Wire):
         """Go on to the next request, or close, after the end of an answer."""
         self._exchange = None
         if exchange.delegate is not None:  # it has not seen, and did not want, all of the request
-            self._server.loop.call_soon(self._tell, exchange.tell_gone)
+            self.loop.call_soon(self._tell, exchange.tell_gone)
             self.close(linger=True)
         elif not exchange.keep_alive:
             # There may be more on its way from a client that did not know that this is the last.
@@ -116,7 +116,7 @@ class Connection(Wire):
         else:
             self.allow(self._server.idle_timeout)
             if self._buffer or self._eof or not self._reading:
-                self._server.loop.call_soon(self._advance)
+                self.loop.call_soon(self._advance)
 
     def _can_linger(self) -> bool:
         """Tell whether the client sees the end of the last answer even while input is read."""

@@ -45,6 +45,7 @@ class Exchange(HTTPConnection):
 
     def __init__(self, connection: "Connection", head: Head) -> None:
         self.context = connection.context
+        self.loop = connection.loop
         self.head = head
         self._connection = connection
         if head.length:

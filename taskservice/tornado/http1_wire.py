@@ -44,11 +44,12 @@ class Wire(Protocol):
     """What a connection does below HTTP. `deadline` is when `expired` is called, unless moved."""
 
     __slots__ = (
-        "context", "deadline", "_server", "_transport", "_waiters", "_open", "_paused",
+        "context", "deadline", "loop", "_server", "_transport", "_waiters", "_open", "_paused",
         "_written", "_sent", "_progress")
 
     def __init__(self, server: "HTTP1Server") -> None:
         self.deadline = math.inf
+        self.loop = server.loop
         self._server = server
         self._waiters: list[Future[None]] = []
         self._open = True     # takes input
@@ -92,13 +93,13 @@ class Wire(Protocol):
         self._transport.write(data)
         if not self._paused:
             return self._server.done
-        waiter: Future[None] = self._server.loop.create_future()
+        waiter: Future[None] = self.loop.create_future()
         self._waiters.append(waiter)
         return waiter
 
     def failed_write(self) -> "Future[None]":
         """Return what a write to nobody returns."""
-        waiter: Future[None] = self._server.loop.create_future()
+        waiter: Future[None] = self.loop.create_future()
         _fail(waiter)
         return waiter
 

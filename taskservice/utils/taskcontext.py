@@ -57,9 +57,11 @@ def set(key: str, value: object) -> None:
     _own_values()[key] = value
 
 
-def bind(values: Mapping[str, object]) -> None:
-    """Bind several values at once, as set() does one."""
-    _own_values().update(values)
+def bind(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Bind several values at once, as set() does one; return what current() does from now on."""
+    bound = _own_values()
+    bound.update(values)
+    return bound
 
 
 def current() -> Mapping[str, object]:
