@@ -119,7 +119,9 @@ def places(engine: str, folder: Path) -> Iterator[Callable[[int], Mapping[str, A
     if engine == "sqlite":
         yield lambda rows: {"sqlite": str(folder / f"tasks-{rows}.db")}
         return
-    with PostgresServer() as server:
+    # As deploy/compose.yaml has it, and docs/operating.md says: by its default of 128 MB the server
+    # would fetch most pages of a large store from the system.
+    with PostgresServer(settings={"shared_buffers": "1GB"}) as server:
         names: dict[int, str] = {}
 
         def place(rows: int) -> Mapping[str, Any]:
