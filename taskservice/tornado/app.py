@@ -107,10 +107,9 @@ def log_response(handler: tornado.web.RequestHandler) -> None:
     level = logging.ERROR if broken else logging.WARNING if status >= 400 else logging.INFO
     seconds = time.perf_counter() - handler.started
     logutils.log(
-        handler.settings["logger"], level, **{
-            **handler.context, "message": "RESPONSE", "status": status, "time_ms": seconds * 1000,
-            "store_ms": round(handler.store_time[0] * 1000, 3), "bytes": handler.written,
-            **_explanation(handler, status, broken)})
+        handler.settings["logger"], level, context=handler.context, message="RESPONSE",
+        status=status, time_ms=seconds * 1000, store_ms=round(handler.store_time[0] * 1000, 3),
+        bytes=handler.written, **_explanation(handler, status, broken))
     method = handler.request.method or ""
     handler.metrics.ended(
         method if method in tornado.web.RequestHandler.SUPPORTED_METHODS else "other",

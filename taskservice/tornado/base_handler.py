@@ -165,7 +165,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.metrics.began()
         metered_db.spent.set(self.store_time)
         logutils.log(
-            self.settings["logger"], logging.DEBUG, include_context=True,
+            self.settings["logger"], logging.DEBUG, context=self.context,
             message="REQUEST", service_name=self.settings["service_name"])
         method = self.request.method or ""
         self._check_access(method)

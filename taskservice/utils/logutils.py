@@ -14,10 +14,10 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any
 
-from taskservice.utils import taskcontext
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 _LINE_ENDS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # those of str.splitlines()
 
@@ -45,15 +45,15 @@ def logfmt(values: Mapping[str, object]) -> str:
     return line.translate(_UNSAFE_ESCAPES)
 
 
-def log(logger: logging.Logger, level: int, /, *, include_context: bool = False,
+def log(logger: logging.Logger, level: int, /, *, context: Mapping[str, object] = _NOTHING,
         **kvs: object) -> None:
     """Emit one logfmt record, unless `level` is disabled.
 
-    With `include_context` the values of the task context come first; a value in `kvs` takes the
+    The values of a `context` (see `taskcontext`) come first; a value in `kvs` takes the
     place of the context's of the same name.
     """
     if logger.isEnabledFor(level):
-        values = {**taskcontext.current(), **kvs} if include_context else kvs
+        values = {**context, **kvs} if context else kvs
         logger.handle(_record(logger, level, _Line(logfmt(values))))
 
 

@@ -43,7 +43,7 @@ def copy_project(folder: Path) -> Path:
     """Copy the project, as a clone of it would be, and return the copy's folder."""
     copy = folder / "project"
     made = shutil.ignore_patterns(
-        ".git", ".venv", "var", ".hypothesis", ".mypy_cache", "__pycache__", "htmlcov", ".coverage*")
+        ".git", ".venv*", "var", ".hypothesis", ".mypy_cache", "__pycache__", "htmlcov", ".coverage*")
     shutil.copytree(ROOT, copy, ignore=made, symlinks=True)
     return copy
 

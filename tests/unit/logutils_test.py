@@ -218,8 +218,8 @@ class LogTest(unittest.TestCase):
     def test_the_context_comes_first_when_asked_for(self) -> None:
         async def task() -> None:
             with taskcontext.scope(req_id="1", method="GET"):
-                logutils.log(self.logger, logging.INFO, include_context=True, status=200)
-                logutils.log(self.logger, logging.INFO, include_context=True, method="PUT", a=1)
+                logutils.log(self.logger, logging.INFO, context=taskcontext.current(), status=200)
+                logutils.log(self.logger, logging.INFO, context=taskcontext.current(), method="PUT", a=1)
                 logutils.log(self.logger, logging.INFO, status=200)
 
         asyncio.run(task())
@@ -227,7 +227,7 @@ class LogTest(unittest.TestCase):
                                            'req_id="1" method="PUT" a=1', "status=200"])
 
     def test_the_context_is_empty_outside_a_task(self) -> None:
-        logutils.log(self.logger, logging.INFO, include_context=True, status=200)
+        logutils.log(self.logger, logging.INFO, context=taskcontext.current(), status=200)
         self.assertEqual(self.messages(), ["status=200"])
 
     def test_a_percent_sign_is_a_character(self) -> None:
@@ -243,7 +243,7 @@ class LogTest(unittest.TestCase):
             def __str__(self) -> str:
                 raise AssertionError("formatted")
 
-        logutils.log(self.logger, logging.DEBUG, include_context=True, value=Untouchable())
+        logutils.log(self.logger, logging.DEBUG, context=taskcontext.current(), value=Untouchable())
         self.assertEqual(self.records, [])
 
     def test_a_trace_is_one_value(self) -> None:
