@@ -1,6 +1,7 @@
 """The object data model: a task, what an engine hands out, and what an engine is asked for."""
 
 import json
+import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -16,8 +17,6 @@ TITLE_KEY_LENGTH = 500
 A cursor, which goes into a URL, and an entry of PostgreSQL's indexes have room for no more; titles
 that are the same for as long go by id.
 """
-
-_encode_number = json.JSONEncoder(allow_nan=False).encode
 
 
 class TaskPriority(Enum):
@@ -90,7 +89,9 @@ class TaskEntry:
         if self.completed is not None:
             members.append(f'"completed": {"true" if self.completed else "false"}')
         if self.due_date is not None:
-            members.append(f'"due_date": {_encode_number(self.due_date)}')
+            if not math.isfinite(self.due_date):
+                raise ValueError(f"JSON has no {self.due_date}")
+            members.append(f'"due_date": {self.due_date!r}')
         return (", ".join(members) + "}").encode()
 
 

@@ -1,5 +1,6 @@
 """What all request handlers share: context, checks before the body is looked at, errors."""
 
+import asyncio
 import logging
 import re
 import time
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import tornado.web
 import uuid_utils
+from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
 
 from taskservice.config import HttpConfig
@@ -70,11 +72,29 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     owner = ""
     """The name of the request's token: idempotency keys are each owner's own."""
 
+    task: asyncio.Task[None] | None = None
+    """The task that it runs in, where that is known."""
+
     context: Mapping[str, object]
     """The values of the task context."""
 
     facts: dict[str, object]
     """What else explains the outcome, for the canonical log line."""
+
+    def __init__(
+        self, application: tornado.web.Application, request: HTTPServerRequest, **options: Any
+    ) -> None:
+        # Not the base's, which makes the namespaces of templates; this is all else that it does.
+        self.application = application
+        self.request = request
+        self._headers_written = self._finished = False
+        self._auto_finish = True
+        self._prepared_future = None
+        self.clear()
+        assert request.connection is not None
+        request.connection.set_close_callback(  # type: ignore[attr-defined]  # each has it
+            self.on_connection_close)
+        self.initialize(**options)
 
     def initialize(self, service: TodoListService) -> None:
         """Take the service, and keep the body from Tornado's form parser.
@@ -185,7 +205,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         setattr(request.connection, "request_id", request_id)
         self.context = taskcontext.bind({
             "req_id": request_id, "method": request.method, "uri": request.uri,
-            "ip": request.remote_ip})
+            "ip": request.remote_ip}, self.task)
 
     def _check_access(self, method: str) -> None:
         access: Access = self.settings["access"]
@@ -242,9 +262,11 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     def unchanged(self, etag: str) -> bool:
         """Tag the answer; make it a 304 where the client has it already (RFC 9110 §13.1.2)."""
         self.set_header("ETag", etag)
-        tags = ETags.from_header(self.header("If-None-Match"))
-        if tags is None or not tags.contains_weak(etag):
-            return False
+        value = self.header("If-None-Match")
+        if value != etag:  # else there is nothing to find out
+            tags = ETags.from_header(value)
+            if tags is None or not tags.contains_weak(etag):
+                return False
         self.set_status(HTTPStatus.NOT_MODIFIED)
         return True
 

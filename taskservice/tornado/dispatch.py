@@ -15,6 +15,7 @@ from tornado.httputil import (
     HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, RequestStartLine, ResponseStartLine,
     split_host_and_port)
 
+from taskservice.tornado.base_handler import BaseRequestHandler
 from taskservice.tornado.http1_exchange import Exchange
 
 _running: set[asyncio.Task[None]] = set()  # the loop itself would not keep them alive
@@ -57,7 +58,7 @@ class HandlerDelegate(HTTPMessageDelegate):
 
     def __init__(
         self, application: tornado.web.Application, exchange: Exchange,
-        handler: type[tornado.web.RequestHandler], options: dict[str, Any], path_args: Sequence[bytes]
+        handler: type[BaseRequestHandler], options: dict[str, Any], path_args: Sequence[bytes]
     ) -> None:
         self._application = application
         self._exchange = exchange
@@ -82,6 +83,7 @@ class HandlerDelegate(HTTPMessageDelegate):
         handler = self._handler(self._application, request, **self._options)
         # What Tornado's own delegate calls; it catches all that a handler may raise.
         task = self._exchange.loop.create_task(handler._execute([], *self._path_args))
+        handler.task = task
         _running.add(task)
         task.add_done_callback(_running.discard)
 
