@@ -2,11 +2,13 @@
 
 import platform
 import unittest
+from typing import Any
 
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from taskservice import __version__
-from taskservice.tornado.metrics import CONTENT_TYPE, Metrics
+from taskservice.tornado.metrics import CONTENT_TYPE, LoopHistogram, Metrics, SharedHistogram
 from tests.running import samples, total
 
 
@@ -81,6 +83,35 @@ class MetricsTest(unittest.TestCase):
 
     def test_the_type_is_that_of_the_text_format(self) -> None:
         self.assertEqual(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")
+
+
+class HistogramTest(unittest.TestCase):
+    """Counted on the loop or in shared files, what is measured reads the same."""
+
+    def test_both_tell_what_prometheus_client_tells(self) -> None:
+        buckets = (0.5, 1, 2.5)
+        values = ((0.1, "a"), (0.5, "a"), (0.7, "b"), (1, "b"), (2.6, "a"), (2.5, "b"), (9, "b"))
+        told = []
+        for kind in ("loop", "shared", "plain"):
+            registry = CollectorRegistry()
+            histogram: Any
+            if kind == "loop":
+                histogram = LoopHistogram("h_seconds", "Text", ("x",), buckets)
+                registry.register(histogram)
+            else:
+                histogram = plain = Histogram(
+                    "h_seconds", "Text", ("x",), registry=registry, buckets=buckets)
+                histogram = SharedHistogram(plain) if kind == "shared" else plain
+            for value, label in values:
+                if kind == "plain":
+                    histogram.labels(label).observe(value)
+                else:
+                    histogram.observe(value, (label,))
+            lines = generate_latest(registry).decode().splitlines()
+            told.append([line for line in lines if "_created" not in line])
+        self.assertEqual(told[0], told[2])
+        self.assertEqual(told[1], told[2])
+        self.assertIn('h_seconds_bucket{le="1.0",x="b"} 2.0', told[0])
 
 
 if __name__ == "__main__":
