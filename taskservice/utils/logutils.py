@@ -122,6 +122,7 @@ def _leave_out_what_no_format_shows(config: Mapping[str, Any]) -> None:
     logging.logProcesses = custom or "process" in formats
     logging.logMultiprocessing = custom or "processName" in formats
     setattr(logging, "logAsyncioTasks", custom or "taskName" in formats)  # Python 3.12 and newer
+    _common_fields.cache_clear()
 
 
 class OneLineFormatter(logging.Formatter):

@@ -4,11 +4,13 @@ import asyncio
 import http
 import io
 import logging
+import os
 import logging.handlers
 import math
 import re
 import sys
 import tempfile
+import threading
 import unittest
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -366,6 +368,17 @@ class ConfigureTest(ConfigureTestCase):
             self.assertEqual(self.stderr.getvalue(),
                              'WARNING:configure-test:message="seen\\nall"\n')
             self.assertEqual(self.stdout.getvalue(), "")
+
+    def test_what_a_format_shows_is_there_whatever_was_configured_before(self) -> None:
+        for shown, expected in (
+                ("%(levelname)s", "INFO"), ("%(process)d %(threadName)s", f"{os.getpid()} MainThread"),
+                ("%(processName)s %(thread)d", f"MainProcess {threading.get_ident()}")):
+            self.configure({
+                "version": 1, "formatters": {"f": {"format": shown}},
+                "handlers": {"h": {"class": "logging.StreamHandler", "formatter": "f"}},
+                "loggers": {"configure-test": {"level": "INFO", "handlers": ["h"]}}})
+            logutils.log(logging.getLogger("configure-test"), logging.INFO, a=1)
+            self.assertEqual(self.stderr.getvalue(), f"{expected}\n")
 
     def test_a_root_level_alone_shows_the_lines_of_the_tutorials_unit_test(self) -> None:
         self.configure({"version": 1, "root": {"level": "INFO"}})
