@@ -8,6 +8,7 @@ The share of a function becomes microseconds by the CPU time a request, measured
 """
 
 import argparse
+import html
 import os
 import subprocess
 import sys
@@ -69,14 +70,23 @@ def profile(
         target = Target(server, workload)
         target.load(1)
         cpu = target.sample(0, max(options.seconds / 3, 1)).cpu
-        for format_, suffix in (("flamegraph", "svg"), ("raw", "stacks")):
+        graph = folder / "graph.svg"
+        for format_, file in (("flamegraph", graph), ("raw", Path(f"{stem}.stacks"))):
             with _under_load(target, options.seconds + 2):
-                _record(server.pid, options, format_, Path(f"{stem}.{suffix}"))
+                _record(server.pid, options, format_, file)
     stacks = read_stacks(Path(f"{stem}.stacks").read_text("utf-8"))
-    text = f"{workload.label}: {candidate.label}, {cpu * 1e6:.1f} µs of CPU a request\n\n"
-    text += "\n".join(rows(hottest(stacks), cpu))
+    title = f"{workload.label}: {candidate.label}, {cpu * 1e6:.1f} µs of CPU a request"
+    text = "\n".join((title, "", *rows(hottest(stacks), cpu)))
     Path(f"{stem}.txt").write_text(f"{text}\n", "utf-8")
-    return f"{text}\n\nwritten: {stem}.svg {stem}.txt {stem}.stacks"
+    Path(f"{stem}.html").write_text(page(title, graph.read_text("utf-8"), text), "utf-8")
+    return f"{text}\n\nwritten: {stem}.html {stem}.txt {stem}.stacks"
+
+
+def page(title: str, graph: str, text: str) -> str:
+    """Return flame graph (SVG, with its own script) and table as one HTML page."""
+    title, text = html.escape(title), html.escape(text)
+    return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            f"</head><body>\n{graph[graph.index('<svg'):]}\n<pre>{text}</pre>\n</body></html>\n")
 
 
 @contextmanager
