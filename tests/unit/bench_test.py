@@ -6,7 +6,7 @@ from benchmarks import report
 from benchmarks.client import request
 from benchmarks.load import LoadError, parse
 from benchmarks.measure import QUICK, Sample, ratio, typical
-from benchmarks.profiling import hottest, read_stacks
+from benchmarks.profiling import hottest, page, read_stacks
 from benchmarks.report import Goal, Results, goals, rate, tables
 from benchmarks.workloads import WORKLOADS
 
@@ -99,3 +99,13 @@ class ProfileTest(unittest.TestCase):
     def test_recursion_counts_once(self) -> None:
         [hot] = hottest(read_stacks("a;a;a 4"))
         self.assertEqual((1.0, 1.0), (hot.own, hot.total))
+
+
+class ProfilePageTest(unittest.TestCase):
+
+    def test_it_has_the_graph_as_it_is_and_the_table_as_text(self) -> None:
+        made = page("a<b", '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg><g/></svg>\n', "f<g>")
+        self.assertTrue(made.startswith("<!DOCTYPE html>\n"))
+        self.assertEqual(made.count("<!DOCTYPE"), 1)
+        for part in ("<title>a&lt;b</title>", "\n<svg><g/></svg>\n", "<pre>f&lt;g&gt;</pre>"):
+            self.assertIn(part, made)
