@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from json.encoder import encode_basestring
-from typing import Any, Mapping
+from typing import Any, ClassVar, Mapping
 
 NO_DUE_DATE = float(2 ** 53)
 """Where a task without a due date sorts: after all others, whose magnitude is below this."""
@@ -105,6 +105,9 @@ class StoredTask:
     id: str
     revision: int
     body: bytes
+
+    member: ClassVar[bytes] = b""
+    """The task as it is in a list; kept in the instance once it has been in one."""
 
     @classmethod
     def of(cls, task_id: str, revision: int, entry: TaskEntry) -> "StoredTask":

@@ -141,7 +141,8 @@ class Connections:
     async def _connect(self) -> Connection:
         settings = {"application_name": "taskservice"}
         if not self._pgbouncer:  # it refuses settings that it cannot keep to one client
-            settings |= {
+            settings |= {  # what a plan depends on is in the statements' text, see page_sql
+                "plan_cache_mode": "force_generic_plan",
                 "jit": "off", "statement_timeout": str(round(self.statement_timeout * 1000))}
         return await asyncpg.connect(
             self._dsn, server_settings=settings, timeout=self.acquire_timeout,

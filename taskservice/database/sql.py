@@ -66,18 +66,19 @@ def page_sql(query: TaskQuery, *, contains: str) -> tuple[str, list[Any]]:
 
 
 def _filters(query: TaskQuery, contains: str, arguments: _Arguments) -> list[str]:
+    """Return the conditions; numbers are in the text, so that a plan for any position knows them."""
     conditions = []
     if query.completed is not None:
-        conditions.append(f"completed = {arguments.add(query.completed)}")
+        conditions.append(f"completed = {query.completed}")
     if query.priorities:
         ranks = sorted(priority.rank for priority in query.priorities)
-        conditions.append(f"priority IN ({', '.join(arguments.add(rank) for rank in ranks)})")
+        conditions.append(f"priority IN ({', '.join(map(str, ranks))})")
     if query.due_after is not None:
-        conditions.append(f"due_date > {arguments.add(float(query.due_after))}")
+        conditions.append(f"due_date > {float(query.due_after)!r}")
     if query.due_before is not None:
-        conditions.append(f"due_date < {arguments.add(float(query.due_before))}")
+        conditions.append(f"due_date < {float(query.due_before)!r}")
     if query.due_after is not None or query.due_before is not None:
-        conditions.append(f"due_date < {arguments.add(NO_DUE_DATE)}")
+        conditions.append(f"due_date < {NO_DUE_DATE!r}")
     conditions += [f"{contains}(search, {arguments.add(word)}) > 0" for word in query.words]
     return conditions
 

@@ -12,7 +12,7 @@ JSON = "application/json; charset=UTF-8"
 
 def members(tasks: Iterable[StoredTask]) -> bytes:
     """Return the tasks as members of a JSON object: `"id": task, …`, without its braces."""
-    return b", ".join([task.__dict__.get("member") or _member(task) for task in tasks])
+    return b", ".join([task.member or _member(task) for task in tasks])
 
 
 def _member(task: StoredTask) -> bytes:
