@@ -1,5 +1,6 @@
 """The business logic of a to-do list; it knows no HTTP, and no engine by name."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +13,10 @@ from taskservice.database.todolist_db import AbstractTodoListDB
 from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
 from taskservice.errors import StaleRevisionError
+
+
+LISTS_AT_ONCE = 2
+"""How many whole lists read a page at the same time: between their pages others have their turn."""
 
 
 def new_task_id() -> str:
@@ -33,6 +38,7 @@ class TodoListService:
         """Make a service on a store; who follows its changes may be `backlog` of them behind."""
         self._db = task_db
         self._feed = ChangeFeed(task_db, backlog=backlog)
+        self._turns = asyncio.Semaphore(LISTS_AT_ONCE)
         self.new_id = new_id
 
     async def __aenter__(self) -> Self:
@@ -126,15 +132,18 @@ class TodoListService:
     async def list_tasks(self, query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
         """Give all the tasks of `query`, in pages of its limit; the last one has no `more`.
 
-        No store resource is held between pages, so that a slow reader holds up nobody. A task
+        No store resource is held between pages, so that a slow reader holds up nobody, and many
+        who read at once take turns, so that they hold up no others. A task
         that is not written meanwhile is neither skipped nor repeated.
         """
-        page = await self._db.read_page(query)
-        yield page
-        while page.more:
-            query = replace(query, after=query.sort_key(page.tasks[-1]))
-            page = await self._db.read_page(query)
+        more = True
+        while more:
+            async with self._turns:
+                page = await self._db.read_page(query)
+                await asyncio.sleep(0)  # a store in memory would give all to all at once
             yield page
+            if more := page.more:
+                query = replace(query, after=query.sort_key(page.tasks[-1]))
 
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
         """Return at most `limit` changes after `since`, in order; raises ChangesExpiredError."""

@@ -90,7 +90,6 @@ class TodoListRequestHandler(TaskWriter):
                     await self.send()
                     if self.request.method == "HEAD":  # the headers are all it wants
                         return
-                    await asyncio.sleep(0)  # a store in memory would give all at once
 
     def _write_page(self, page: TaskPage, ndjson: bool, more: bool = False) -> None:
         """Write a page of the list; `more` of it come in this answer."""

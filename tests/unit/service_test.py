@@ -1,10 +1,11 @@
 """The service's own logic: ids, and that a list goes on where its page ended."""
 
+import asyncio
 import unittest
 
 from taskservice.database.todolist_db import InMemoryTodoListDB
-from taskservice.datamodel import TaskEntry, TaskQuery
-from taskservice.service import TodoListService, new_task_id
+from taskservice.datamodel import TaskEntry, TaskPage, TaskQuery
+from taskservice.service import LISTS_AT_ONCE, TodoListService, new_task_id
 
 
 class ServiceTest(unittest.IsolatedAsyncioTestCase):
@@ -30,3 +31,34 @@ class ServiceTest(unittest.IsolatedAsyncioTestCase):
             pages = [[task.id for task in page.tasks]
                      async for page in service.list_tasks(TaskQuery(limit=2, descending=True))]
         self.assertEqual(pages, [["e", "d"], ["c", "b"], ["a"]])
+
+    async def test_whole_lists_take_turns_and_a_page_waits_for_none_of_them(self) -> None:
+        store = SlowTodoListDB()
+        async with TodoListService(store) as service:
+            for title in "vwxyz":
+                await service.create_task(TaskEntry(title))
+
+            async def whole() -> int:
+                pages = service.list_tasks(TaskQuery(limit=1))
+                return sum([len(page.tasks) async for page in pages])
+
+            lists = asyncio.gather(*(whole() for _ in range(10)))
+            await asyncio.sleep(0.005)
+            self.assertEqual(store.reading, LISTS_AT_ONCE)
+            page = asyncio.create_task(service.read_page(TaskQuery()))
+            await asyncio.sleep(0)
+            self.assertEqual(store.reading, LISTS_AT_ONCE + 1)
+            await page
+            self.assertEqual(await lists, [5] * 10)
+
+
+class SlowTodoListDB(InMemoryTodoListDB):
+    """Takes its time for a page, and tells how many it reads."""
+
+    reading = 0
+
+    async def read_page(self, query: TaskQuery) -> TaskPage:
+        self.reading += 1
+        await asyncio.sleep(0.01)
+        self.reading -= 1
+        return await super().read_page(query)
