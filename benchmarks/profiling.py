@@ -86,6 +86,7 @@ def page(title: str, graph: str, text: str) -> str:
     """Return flame graph (SVG, with its own script) and table as one HTML page."""
     title, text = html.escape(title), html.escape(text)
     return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            "<style>svg { width: 100% }</style>"
             f"</head><body>\n{graph[graph.index('<svg'):]}\n<pre>{text}</pre>\n</body></html>\n")
 
 
