@@ -15,10 +15,14 @@ FULL = os.environ.get("TASKSERVICE_FULL", "") not in ("", "0")
 """Whether to test at full size, which takes long; TASKSERVICE_FULL=1 says so."""
 
 
-def config(task_db: Mapping[str, Any], level: str = "INFO") -> str:
-    """Return a config with this engine, whose log is on standard output: logfmt alone."""
+def config(task_db: Mapping[str, Any], level: str = "INFO", **sections: Any) -> str:
+    """Return a config with this engine, whose log is on standard output: logfmt alone.
+
+    `sections` are others, such as http.
+    """
     handler = {"class": "logging.StreamHandler", "formatter": "bare", "stream": "ext://sys.stdout"}
     return yaml.safe_dump({
+        **sections,
         "task-db": dict(task_db),
         "logging": {
             "version": 1,
@@ -30,10 +34,12 @@ def config(task_db: Mapping[str, Any], level: str = "INFO") -> str:
 
 
 @contextmanager
-def live_server(task_db: Mapping[str, Any], level: str = "INFO") -> Iterator[ServiceProcess]:
+def live_server(
+    task_db: Mapping[str, Any], level: str = "INFO", **sections: Any
+) -> Iterator[ServiceProcess]:
     """Start a server on a free port, with a config of its own; it is gone at the end."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.yaml"
-        path.write_text(config(task_db, level), "utf-8")
+        path.write_text(config(task_db, level, **sections), "utf-8")
         with started("python3", "run.py", "serve", "--config", path, "--port", "0") as service:
             yield service
