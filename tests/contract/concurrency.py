@@ -114,7 +114,7 @@ class ConcurrencyContract(Harness):
                 page = await self.engine.read_page(TaskQuery(sort=sort))
                 kept = [name for name in ids(page.tasks) if name.startswith("kept")]
                 self.assertEqual(len(kept), 10)
-                await asyncio.sleep(0)  # an engine that never waits would let no one else run
+                await asyncio.sleep(0.001)  # an engine that never waits would let no one else run
 
         writers = [asyncio.create_task(write(f"w{number}")) for number in range(4)]
         await asyncio.gather(*(read(sort) for sort in TaskSort), *writers)

@@ -30,3 +30,4 @@ class PostgresMachine(EngineMachine):
 
 PostgresMachineTest = PostgresMachine.TestCase
 PostgresMachineTest.settings = machine_settings(15, 30)
+PostgresMachineTest.__module__ = __name__  # whose setUpModule it has to wait for

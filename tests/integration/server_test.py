@@ -1,5 +1,6 @@
 """The composition root in this process: how it starts, what it answers, how it ends."""
 
+import gc
 import io
 import os
 import signal
@@ -50,6 +51,7 @@ class ServerTest(unittest.TestCase):
 
     def main(self, *options: str) -> int:
         """Run the server to its end; keep what it printed."""
+        gc.collect()  # what other tests have left may complain, and should not do so here
         self.stdout, self.stderr = Console(self.started), io.StringIO()
         with redirect_stdout(self.stdout), redirect_stderr(self.stderr):
             return server.main(["--config", str(self.config), *options])
