@@ -6,7 +6,7 @@ import unittest
 from tornado.httpclient import HTTPResponse
 
 from tests.api import NDJSON, json_lines, ndjson
-from tests.support import AppTestCase, on_every_engine
+from tests.support import HTTP_SERVER, AppTestCase, on_every_engine
 
 
 @on_every_engine
@@ -115,8 +115,11 @@ class BulkTest(AppTestCase):
         self.assertEqual(len(line), 65_537)
         body = line * (most // len(line))
         body += b" " * (most - len(body))
-        for size, status in ((most, 201), (most + 1, 413)):
-            self.assertEqual(self.post(body + b" " * (size - most)).code, status)
+        self.assertEqual(self.post(body).code, 201)
+        # Tornado's own server refuses what is beyond the largest limit by itself, with a bare 400.
+        status = 400 if HTTP_SERVER == "tornado" else 413
+        answer = self.fetch_as_is("POST", "/tasks", body + b" ", Content_Type=NDJSON)
+        self.assertEqual(answer.code, status)
         self.assertEqual(len(self.titles()), most // len(line))
 
 
