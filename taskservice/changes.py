@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 
 from taskservice import LOGGER_NAME
@@ -118,7 +118,7 @@ class ChangeFeed:
                 logutils.log(
                     logging.getLogger(LOGGER_NAME), logging.WARNING,
                     message="CHANGES UNAVAILABLE", reason=str(error))
-            await _set_within(self._wake, POLL_INTERVAL)
+            await _within(self._wake.wait(), POLL_INTERVAL)
 
     async def _advance(self) -> None:
         """Read what is new, and tell the followers."""
@@ -152,18 +152,16 @@ class ChangeFeed:
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.add(waiter)
         try:
-            async with asyncio.timeout(seconds):
-                await waiter
-        except TimeoutError:
-            return False
+            return await _within(waiter, seconds)
         finally:
             self._waiting.discard(waiter)
-        return True
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+async def _within(awaited: Awaitable[object], seconds: float) -> bool:
+    """Wait for something; return whether it came within so many seconds."""
     try:
         async with asyncio.timeout(seconds):
-            return await event.wait()
+            await awaited
     except TimeoutError:
         return False
+    return True
