@@ -140,9 +140,10 @@ class TodoListService:
         while more:
             async with self._turns:
                 page = await self._db.read_page(query)
-                await asyncio.sleep(0)  # a store in memory would give all to all at once
+                if more := page.more:
+                    await asyncio.sleep(0)  # a store in memory would give all to all at once
             yield page
-            if more := page.more:
+            if more:
                 query = replace(query, after=query.sort_key(page.tasks[-1]))
 
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:

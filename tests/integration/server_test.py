@@ -9,6 +9,7 @@ import tempfile
 import threading
 import unittest
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -51,7 +52,8 @@ class ServerTest(unittest.TestCase):
 
     def main(self, *options: str) -> int:
         """Run the server to its end; keep what it printed."""
-        gc.collect()  # what other tests have left may complain, and should not do so here
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            gc.collect()  # Tornado leaves sockets that it bound to the collector when it cannot bind the next
         self.stdout, self.stderr = Console(self.started), io.StringIO()
         with redirect_stdout(self.stdout), redirect_stderr(self.stderr):
             return server.main(["--config", str(self.config), *options])

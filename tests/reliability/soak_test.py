@@ -43,7 +43,7 @@ class SoakTest(unittest.TestCase):
         work += [asyncio.create_task(self.comes_and_goes()), asyncio.create_task(self.follows()),
                  asyncio.create_task(self.lists())]
         memory: list[tuple[float, float]] = []
-        whole: list[int] = []
+        whole: list[tuple[float, float]] = []
         files: list[int] = []
         started = time.monotonic()
         while (now := time.monotonic() - started) < SECONDS:
@@ -53,7 +53,7 @@ class SoakTest(unittest.TestCase):
                     task.result()  # its error ends the test
             if now > WARM:
                 memory.append((now / 600, own_memory(self.pid) / 2 ** 20))
-                whole.append(rss(self.pid) // 2 ** 20)
+                whole.append((now / 600, rss(self.pid) / 2 ** 20))
                 files.append(descriptors(self.pid))
         self.done.set()
         await asyncio.gather(*work)
@@ -61,7 +61,8 @@ class SoakTest(unittest.TestCase):
         print(f"\n{SECONDS / 60:.1f} minutes: {len(self.took)} answers, "
               f"p99 {percentile(self.took, 0.99) * 1000:.0f} ms, p99.9 {percentile(self.took, 0.999) * 1000:.0f} ms; "
               f"memory {memory[0][1]:.1f} to {memory[-1][1]:.1f} MiB, {growth:+.2f} MiB in 10 minutes "
-              f"(with mapped files {whole[0]} to {whole[-1]} MiB); {min(files)} to {max(files)} descriptors")
+              f"(with mapped files {whole[0][1]:.1f} to {whole[-1][1]:.1f} MiB, {slope(whole):+.2f} MiB); "
+              f"{min(files)} to {max(files)} descriptors")
         self.assertLess(growth, MOST)
         third = len(files) // 3
         self.assertLessEqual(abs(max(files[-third:]) - max(files[:third])), 3, "descriptors")
