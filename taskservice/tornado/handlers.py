@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -28,10 +27,6 @@ MAX_ID_LENGTH = 128
 
 LEAST_TO_COMPRESS = 1024
 """How many bytes a list has to have: less gains nothing."""
-
-STREAMED_AT_ONCE = 100
-"""How many tasks of a whole list are read and written at a time: each may have 64 KiB, and many
-slow readers may wait with theirs."""
 
 RETRY_MS = 1_000
 """Milliseconds after which a client comes back to an event stream that was cut off."""
@@ -82,7 +77,6 @@ class TodoListRequestHandler(TaskWriter):
     head = get
 
     async def _write_all(self, query: TaskQuery, ndjson: bool) -> None:
-        query = replace(query, limit=STREAMED_AT_ONCE)
         async with aclosing(self.service.list_tasks(query)) as pages:
             async for page in pages:
                 self._write_page(page, ndjson, page.more)

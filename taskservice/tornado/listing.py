@@ -21,6 +21,10 @@ from taskservice.tornado.request_fields import remembered
 MOST_TASKS = 1000
 """The largest `limit`."""
 
+STREAMED_AT_ONCE = 100
+"""How many tasks of a list without a `limit` are read and written at a time: each may have 64 KiB,
+and many slow readers may wait with theirs."""
+
 MOST_WORDS = 32
 """How many words a search takes: each is a condition of its own for an engine."""
 
@@ -38,7 +42,7 @@ _ID = re.compile(r"[a-zA-Z0-9-]+")
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
-    """A list that is asked for: which tasks, and whether just a page of them.
+    """A list that is asked for: which tasks, and whether just a page of them (else all, in pages).
 
     `parameters` are all but the cursor, as they were sent; `fingerprint` tells lists apart.
     """
@@ -93,7 +97,7 @@ def _is_cursor(part: str) -> bool:
 
 def _read_query(values: Mapping[str, list[str]]) -> TaskQuery:
     """Read everything but the cursor."""
-    members: dict[str, Any] = {}
+    members: dict[str, Any] = {"limit": STREAMED_AT_ONCE}
     for name, (value, *_) in values.items():
         match name:
             case "completed":

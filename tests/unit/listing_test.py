@@ -19,8 +19,8 @@ from taskservice.datamodel import (
     TaskSort)
 from taskservice.errors import BadInputError
 from taskservice.tornado.listing import (
-    LONGEST_CURSOR, MOST_WORDS, ChangesRequest, decode_cursor, encode_cursor, parse_changes_query,
-    parse_list_query)
+    LONGEST_CURSOR, MOST_WORDS, STREAMED_AT_ONCE, ChangesRequest, decode_cursor, encode_cursor,
+    parse_changes_query, parse_list_query)
 from tests.strategies import property_settings, task_entries
 
 IDS = st.text("abcXYZ019-", min_size=1, max_size=128)
@@ -68,12 +68,12 @@ class ListQueryTest(unittest.TestCase):
         for raw, members in cases:
             with self.subTest(raw=raw):
                 request = parse_list_query(raw)
-                self.assertEqual(request.query, TaskQuery(**members))
+                self.assertEqual(request.query, TaskQuery(**{"limit": STREAMED_AT_ONCE, **members}))
                 self.assertEqual(request.limited, "limit=" in raw)
 
     def test_no_query_asks_for_everything(self) -> None:
         self.assertEqual(parse_list_query(None), parse_list_query(""))
-        self.assertEqual(parse_list_query(None).query, TaskQuery())
+        self.assertEqual(parse_list_query(None).query, TaskQuery(limit=STREAMED_AT_ONCE))
 
     def test_a_bad_value_is_told_by_its_parameter(self) -> None:
         for raw, message in [
