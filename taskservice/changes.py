@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from taskservice import LOGGER_NAME
 from taskservice.database.todolist_db import AbstractTodoListDB
@@ -114,10 +115,8 @@ class ChangeFeed:
             self._wake.clear()
             try:
                 await self._advance()
-            except StoreError as error:
-                logutils.log(
-                    logging.getLogger(LOGGER_NAME), logging.WARNING,
-                    message="CHANGES UNAVAILABLE", reason=str(error))
+            except Exception as error:  # who follows waits for this task, and sees it end nowhere
+                _log_unavailable(error)
             await _within(self._wake.wait(), POLL_INTERVAL)
 
     async def _advance(self) -> None:
@@ -155,6 +154,14 @@ class ChangeFeed:
             return await _within(waiter, seconds)
         finally:
             self._waiting.discard(waiter)
+
+
+def _log_unavailable(error: Exception) -> None:
+    foreseen = isinstance(error, StoreError)
+    trace: dict[str, Any] = {} if foreseen else {"trace": logutils.format_trace(error)}
+    logutils.log(
+        logging.getLogger(LOGGER_NAME), logging.WARNING if foreseen else logging.ERROR,
+        message="CHANGES UNAVAILABLE", reason=str(error), **trace)
 
 
 async def _within(awaited: Awaitable[object], seconds: float) -> bool:

@@ -1,5 +1,6 @@
 """The YAML config, checked against `schema/config-v1.0.json`; an error names the key."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -45,6 +46,28 @@ class Config:
     tokens: Sequence[Mapping[str, str]] = ()
 
 
+class _Loader(yaml.SafeLoader):
+    """Takes each key once (YAML 1.2.2 §3.2.1.1), where the base lets the last one win."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if (name := (key.tag, repr(key.value))) in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value} comes a second time", problem_mark=key.start_mark)
+            seen.add(name)
+        return node
+
+
+# As JSON Schema has them, but for 1.0, which is no integer here, and for what JSON has no number.
+_TYPES = jsonschema.Draft7Validator.TYPE_CHECKER.redefine_many({
+    "integer": lambda _checker, value: type(value) is int,
+    "number": lambda _checker, value: type(value) in (int, float) and math.isfinite(value)})
+_Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # it has no types
+    jsonschema.Draft7Validator, type_checker=_TYPES)
+
+
 def read_config(path: str | Path) -> Config:
     """Read a config file; raises ConfigError, which names the file and what is wrong in it."""
     try:
@@ -59,11 +82,11 @@ def read_config(path: str | Path) -> Config:
 def parse_config(text: str) -> Config:
     """Make a config of YAML; raises ConfigError, in one line, with every key that is wrong."""
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        document = yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a day 30 of February, say
         raise ConfigError(f"not YAML: {' '.join(str(error).split())}") from error
     document = {} if document is None else document
-    if problems := list(_problems(document)):
+    if problems := list(_problems(document)) or list(_twins(document)):
         raise ConfigError("; ".join(problems))
     http = {key.replace("-", "_"): value for key, value in document.get("http", {}).items()}
     return Config(
@@ -75,13 +98,21 @@ def parse_config(text: str) -> Config:
 
 
 def _problems(document: Any) -> Iterator[str]:
-    validator = jsonschema.Draft7Validator(read_schema("config-v1.0"))
+    validator = _Validator(read_schema("config-v1.0"))
     for error in validator.iter_errors(document):
         where = ".".join(str(part) for part in error.absolute_path)
         if error.validator == "additionalProperties":
             yield from _unknown_keys(where, error)
         else:
             yield f"{where or 'the config'}: {_expectation(error)}"
+
+
+def _twins(document: Any) -> Iterator[str]:
+    """Tell of a token that is there twice: which of its scopes would hold?"""
+    first: dict[str, int] = {}
+    for number, token in enumerate(document.get("auth", {}).get("tokens", ())):
+        if (earlier := first.setdefault(token["sha256"], number)) != number:
+            yield f"auth.tokens.{number}.sha256: expected another than that of auth.tokens.{earlier}"
 
 
 def _unknown_keys(where: str, error: jsonschema.ValidationError) -> Iterator[str]:
@@ -102,6 +133,10 @@ def _expectation(error: jsonschema.ValidationError) -> str:
             return f"expected {error.validator_value!r}, got {_shown(error.instance)}"
         case "minProperties" | "maxProperties":
             return f"expected exactly one of {', '.join(_known_keys(error))}"
+        case "pattern":
+            schema: Any = error.schema
+            examples = " or ".join(schema["examples"])
+            return f"expected the like of {examples}, got {_shown(error.instance)}"
         case "minLength":
             return "expected a text that is not empty"
         case "minimum" | "exclusiveMinimum":

@@ -1,9 +1,9 @@
-"""Who may do what: bearer tokens and their scopes (RFC 6750), and the hosts that are ours."""
+"""Who may do what: bearer tokens and their scopes (RFC 6750), hosts that are ours, other origins."""
 
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,6 +12,19 @@ from taskservice.errors import ForbiddenError, MisdirectedError, UnauthorizedErr
 
 READING_METHODS = frozenset({"GET", "HEAD"})
 """What a token of scope `read` may do; OPTIONS wants none."""
+
+
+_EXPOSED = ", ".join((
+    "Accept-Patch", "Allow", "ETag", "Idempotent-Replayed", "Last-Modified", "Link", "Location",
+    "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id"))
+"""The fields that pages of other origins may read, beside the usual ones."""
+
+
+def cross_origin_fields(origin: str | None, allowed: Collection[str]) -> Mapping[str, str]:
+    """Return the fields that let a page of an allowed origin see an answer (Fetch, §3.2)."""
+    if origin is None or origin not in allowed:
+        return {}
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _EXPOSED}
 
 
 @dataclass(frozen=True, slots=True)

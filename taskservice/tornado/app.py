@@ -44,11 +44,11 @@ ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
 ]
 """Path and handler; `/openapi.json` describes each of them."""
 
-_TASK_PATH = re.compile(ROUTES[1][0])
+_ROUTES = [(re.compile(path), handler) for path, handler in ROUTES]
 
 
 class TaskServiceApplication(tornado.web.Application):
-    """Takes requests for tasks to their handlers at once; others go through Tornado's rules."""
+    """Takes requests on our own connection to their handlers itself; others by Tornado's rules."""
 
     def __init__(self, service: TodoListService, **settings: Any) -> None:
         self._arguments = {"service": service}
@@ -61,16 +61,14 @@ class TaskServiceApplication(tornado.web.Application):
         self, server_conn: object, request_conn: tornado.httputil.HTTPConnection
     ) -> tornado.httputil.HTTPMessageDelegate:
         """Return what takes a request."""
-        if isinstance(request_conn, Exchange):
-            path = request_conn.head.start_line.path.partition("?")[0]
-            if path == "/tasks":
-                return HandlerDelegate(
-                    self, request_conn, TodoListRequestHandler, self._arguments, ())
-            if (match := _TASK_PATH.fullmatch(path)) is not None:
-                return HandlerDelegate(
-                    self, request_conn, TodoListEntryRequestHandler, self._arguments,
-                    (match[1].encode(),))
-        return super().start_request(server_conn, request_conn)
+        if not isinstance(request_conn, Exchange):
+            return super().start_request(server_conn, request_conn)
+        path = request_conn.head.start_line.path.partition("?")[0]
+        for pattern, handler in _ROUTES:
+            if (match := pattern.fullmatch(path)) is not None:
+                arguments = [group.encode() for group in match.groups()]
+                return HandlerDelegate(self, request_conn, handler, self._arguments, arguments)
+        return HandlerDelegate(self, request_conn, DefaultRequestHandler, self._arguments, ())
 
 
 def make_taskservice_app(
@@ -110,10 +108,7 @@ def log_response(handler: tornado.web.RequestHandler) -> None:
         handler.settings["logger"], level, context=handler.context, message="RESPONSE",
         status=status, time_ms=seconds * 1000, store_ms=round(handler.store_time[0] * 1000, 3),
         bytes=handler.written, **_explanation(handler, status, broken))
-    method = handler.request.method or ""
-    handler.metrics.ended(
-        method if method in tornado.web.RequestHandler.SUPPORTED_METHODS else "other",
-        handler.route, status, seconds)
+    handler.metrics.ended(handler.request.method or "", handler.route, status, seconds)
 
 
 def _explanation(handler: BaseRequestHandler, status: int, broken: bool) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -11,7 +10,6 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import tornado.web
-import uuid_utils
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
 
@@ -19,7 +17,7 @@ from taskservice.config import HttpConfig
 from taskservice.database import metered_db
 from taskservice.service import TodoListService
 from taskservice.tornado import representation
-from taskservice.tornado.access import Access
+from taskservice.tornado.access import Access, cross_origin_fields
 from taskservice.tornado.etag import ETags
 from taskservice.tornado.http1_answer import http_date
 from taskservice.tornado.http1_headers import LeanHeaders
@@ -27,22 +25,18 @@ from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.negotiation import (
     MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
 from taskservice.tornado.problems import Problem, problem_of
+from taskservice.tornado.request_fields import request_id_of
 from taskservice.utils import logutils, taskcontext
 
-_EXPOSED = ", ".join((
-    "Accept-Patch", "Allow", "ETag", "Idempotent-Replayed", "Last-Modified", "Link", "Location",
-    "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id"))
 _ALLOWED = ", ".join((
     "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
     "Last-Event-ID", "Prefer", "X-Request-Id"))
-"""The fields that pages of other origins may read, and send, beside the usual ones."""
+"""The fields that pages of other origins may send, beside the usual ones."""
 
 _EVERY_ANSWER = {
     "server": "taskservice", "content-type": "text/html; charset=UTF-8", "date": "",
     "x-content-type-options": "nosniff", "cache-control": "private, no-cache",
     "vary": "Accept-Encoding"}
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class BaseRequestHandler(tornado.web.RequestHandler):
@@ -166,12 +160,11 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self._headers["Vary"] = f"{name}, {self._headers['Vary']}"
 
     def _set_cross_origin_headers(self) -> None:
-        """Let pages of the origins in the config see the answer (the Fetch standard, §3.2)."""
+        """Let pages of the origins in the config see the answer."""
         self.vary("Origin")
-        origin = self.header("Origin")
-        if origin is not None and origin in self.http.cors_origins:
-            self.set_header("Access-Control-Allow-Origin", origin)
-            self.set_header("Access-Control-Expose-Headers", _EXPOSED)
+        fields = cross_origin_fields(self.header("Origin"), self.http.cors_origins)
+        for name, value in fields.items():
+            self.set_header(name, value)
 
     def compute_etag(self) -> None:
         """Have no tags but those that are set: Tornado would digest every other answer."""
@@ -198,9 +191,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
     def _bind(self) -> None:
         request = self.request
-        request_id = self.header("X-Request-Id")
-        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
-            request_id = uuid_utils.uuid4().hex
+        request_id = request_id_of(self.header("X-Request-Id"))
         self.request_id = self._headers["X-Request-Id"] = request_id
         setattr(request.connection, "request_id", request_id)
         self.context = taskcontext.bind({
@@ -278,8 +269,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self.give_up()
 
     def give_up(self) -> NoReturn:
-        """End a request whose client has gone."""
-        taskcontext.set("reason", "the client went away")
+        """End a request whose client has gone, or had to."""
+        cut = getattr(self.request.connection, "cut_reason", "")
+        taskcontext.set("reason", cut or "the client went away")
         raise tornado.web.Finish
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:

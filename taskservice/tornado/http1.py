@@ -145,7 +145,7 @@ class HTTP1Server:
         for task in self._opening:
             task.cancel()
         for connection in list(self.connections):
-            connection.abort()
+            connection.abort("cut: not at its end in drain-timeout")
         await self._until_empty()
 
     def _start_accepting(self) -> None:

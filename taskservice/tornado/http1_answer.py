@@ -25,6 +25,8 @@ class Refusal:
     """The request's fields; None where they could not be read."""
     request_id: str
     """What the application calls the request; empty where it has not seen it."""
+    seconds: float | None
+    """How long ago its head was there; None where it never was."""
 
 
 Refuse = Callable[[Refusal], tuple[Mapping[str, str], bytes]]

@@ -5,6 +5,7 @@ buffer (no more than one read of it) and in the kernel's, until it is answered (
 """
 
 import math
+import re
 from asyncio import Future
 from asyncio.transports import BaseTransport
 from collections.abc import Callable
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _END = b"\r\n\r\n"
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+
+TURN = 64 * 1024
+"""After how many bytes at once others have their turn: the event loop would go on to read, up to
+32 times, and what is read may have been made to be hard to take."""
 
 
 class Connection(Wire):
@@ -53,6 +59,10 @@ class Connection(Wire):
         if self._open:
             self._buffer = self._buffer + data if self._buffer else data
             self._advance()
+            if len(data) >= TURN and self._open and self._reading:
+                self._reading = False
+                self._transport.pause_reading()
+                self.loop.call_soon(self._advance)  # reads on
 
     def eof_received(self) -> bool:
         """Tell the application that its client has left, but answer: it may still be reading."""
@@ -134,7 +144,9 @@ class Connection(Wire):
             self.cut()
             return
         headers, request_id = (exchange.head.headers, exchange.request_id) if exchange else (None, "")
-        refusal = Refusal(status, message, method, uri, self.context.remote_ip, headers, request_id)
+        seconds = None if exchange is None else self._server.time() - exchange.began
+        refusal = Refusal(
+            status, message, method, uri, self.context.remote_ip, headers, request_id, seconds)
         self.send(self._server.refusal(refusal))
         self.close(linger=not self._eof)
 
@@ -187,8 +199,8 @@ class Connection(Wire):
 
     def _begin(self) -> bool:
         """Start on the next request when its head is there; raises BadRequest."""
-        while self._buffer.startswith(b"\r\n"):  # RFC 9112 §2.2
-            self._buffer = self._buffer[2:]
+        if (empty := _EMPTY_LINES.match(self._buffer)) is not None:  # RFC 9112 §2.2
+            self._buffer = self._buffer[empty.end():]
         end = self._buffer.find(_END)
         size = len(self._buffer) if end < 0 else end + len(_END)
         limits = self._server.limits

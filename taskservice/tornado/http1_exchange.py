@@ -47,6 +47,7 @@ class Exchange(HTTPConnection):
         self.context = connection.context
         self.loop = connection.loop
         self.head = head
+        self.began = self.loop.time()
         self._connection = connection
         if head.length:
             self.body = SizedBody(head.length) if head.length > 0 else ChunkedBody()
@@ -115,6 +116,11 @@ class Exchange(HTTPConnection):
         if not self._closed:
             self._closed = True
             self._connection.cut()
+
+    @property
+    def cut_reason(self) -> str:
+        """Why the service has broken the connection off; empty where it was the client's doing."""
+        return self._connection.cut_reason
 
     # What the connection calls.
 

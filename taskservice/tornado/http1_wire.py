@@ -45,10 +45,11 @@ class Wire(Protocol):
 
     __slots__ = (
         "context", "deadline", "loop", "_server", "_transport", "_waiters", "_open", "_paused",
-        "_written", "_sent", "_progress")
+        "_written", "_sent", "_progress", "cut_reason")
 
     def __init__(self, server: "HTTP1Server") -> None:
         self.deadline = math.inf
+        self.cut_reason = ""  # why it was broken off, where that was not the client's doing
         self.loop = server.loop
         self._server = server
         self._waiters: list[Future[None]] = []
@@ -127,9 +128,10 @@ class Wire(Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
-    def abort(self) -> None:
+    def abort(self, reason: str) -> None:
         """Close without sending what waits to be sent."""
         self._open = False
+        self.cut_reason = reason
         self._transport.abort()
 
     def look(self, now: float) -> None:
@@ -140,6 +142,7 @@ class Wire(Protocol):
         if sent != self._sent or not (waiting or closing):
             self._sent, self._progress = sent, now
         elif now - self._progress >= self._server.limits.reader_timeout:
+            self.cut_reason = "cut: the client took nothing in reader-timeout"
             self.cut()
             return
         if now >= self.deadline:

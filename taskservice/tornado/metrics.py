@@ -15,6 +15,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+from tornado.web import RequestHandler
 
 from taskservice import __version__
 
@@ -118,11 +119,15 @@ class Metrics:
         self.in_flight -= 1
         if self._shared:
             self._in_flight.set(self.in_flight)
-        self._requests.observe(seconds, (method, route, str(status)))
+        self._count(method, route, status, seconds)
 
-    def refused(self, status: int) -> None:
-        """Count a request that never reached the application."""
-        self._requests.observe(0.0, ("other", "refused", str(status)))
+    def refused(self, method: str, status: int, seconds: float) -> None:
+        """Count a request that the connection has answered."""
+        self._count(method, "refused", status, seconds)
+
+    def _count(self, method: str, route: str, status: int, seconds: float) -> None:
+        known = method if method in RequestHandler.SUPPORTED_METHODS else "other"
+        self._requests.observe(seconds, (known, route, str(status)))
 
     def observe_store(self, operation: str, seconds: float) -> None:
         """Count an operation of the store."""

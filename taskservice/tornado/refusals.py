@@ -1,40 +1,47 @@
 """Answers to requests that the connection refuses, in the shape that all errors have."""
 
 import logging
-import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from taskservice import LOGGER_NAME
+from taskservice.tornado.access import cross_origin_fields
 from taskservice.tornado.http1 import Refusal, Refuse
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.negotiation import PROBLEM, wants_problem
 from taskservice.tornado.problems import RETRY_AFTER, Problem
 from taskservice.tornado.representation import JSON
+from taskservice.tornado.request_fields import request_id_of
 from taskservice.utils import logutils
 
 
-def refuser(metrics: Metrics) -> Refuse:
+def refuser(metrics: Metrics, cors_origins: Collection[str] = ()) -> Refuse:
     """Make the function that answers for the connection, and logs and counts what it refused."""
     def refuse(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
+        headers: Mapping[str, str] = refusal.headers or {}
         about = {
-            "req_id": refusal.request_id or uuid.uuid4().hex, "method": refusal.method, "uri": refusal.uri,
-            "ip": refusal.remote_ip}
+            "req_id": refusal.request_id or request_id_of(headers.get("X-Request-Id")),
+            "method": refusal.method, "uri": refusal.uri, "ip": refusal.remote_ip}
         _log(refusal, about)
-        metrics.refused(refusal.status)
-        return _answer(refusal, about)
+        metrics.refused(refusal.method or "", refusal.status, refusal.seconds or 0.0)
+        fields, body = _answer(refusal, about)
+        if cors_origins:
+            fields["Vary"] += ", Origin"
+            fields |= cross_origin_fields(headers.get("Origin"), cors_origins)
+        return fields, body
     return refuse
 
 
 def _log(refusal: Refusal, about: Mapping[str, Any]) -> None:
     level = logging.ERROR if refusal.status >= 500 else logging.WARNING
+    took: dict[str, Any] = {} if refusal.seconds is None else {"time_ms": refusal.seconds * 1000}
     logutils.log(
         logging.getLogger(LOGGER_NAME), level, **about, reason=refusal.message,
-        message="RESPONSE", status=refusal.status)
+        message="RESPONSE", status=refusal.status, **took)
 
 
-def _answer(refusal: Refusal, about: Mapping[str, Any]) -> tuple[Mapping[str, str], bytes]:
+def _answer(refusal: Refusal, about: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
     as_problem = refusal.headers is not None and wants_problem(refusal.headers.get("Accept"))
     phrase = HTTPStatus(refusal.status).phrase
     problem = Problem(refusal.status, phrase, refusal.message)

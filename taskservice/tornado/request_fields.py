@@ -1,10 +1,12 @@
-"""Request fields as plain values: lists with parameters, Prefer, Idempotency-Key."""
+"""Request fields as plain values: lists with parameters, Prefer, Idempotency-Key, X-Request-Id."""
 
 import hashlib
 import re
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Literal, TypeVar, TypeVarTuple
+
+import uuid_utils
 
 from taskservice.datamodel import IdempotencyKey
 from taskservice.errors import BadInputError
@@ -24,10 +26,19 @@ _SF_STRING = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+)"')
 _BARE_KEY = re.compile(r"[\x20\x21\x23-\x2b\x2d-\x7e]+")
 _KEY_LENGTH = 255
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
 ReturnPreference = Literal["representation", "minimal"]
 
 _TOLD_LENGTH = 80
 _REMEMBERED_LENGTH = 256
+
+
+def request_id_of(value: str | None) -> str:
+    """Return the X-Request-Id that came, if it is well-formed, else a new one."""
+    if value is not None and _REQUEST_ID.fullmatch(value):
+        return value
+    return uuid_utils.uuid4().hex
 
 
 def remembered(

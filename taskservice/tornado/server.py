@@ -7,6 +7,7 @@ import errno
 import gc
 import logging
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -29,6 +30,7 @@ from taskservice import LOGGER_NAME
 from taskservice.config import Config, read_config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.errors import ConfigError, TodoListError
+from taskservice.tornado.access import Access
 from taskservice.tornado.app import make_taskservice_app
 from taskservice.tornado.http1 import HTTP1Server, Limits
 from taskservice.tornado.negotiation import NDJSON
@@ -111,7 +113,7 @@ async def _run(config: Config, arguments: argparse.Namespace, argv: Sequence[str
         await serve(config, inherited_sockets(arguments.inherit), arguments.debug, worker=True)
         return
     if arguments.workers > 1:
-        check_sharable(config)
+        check_config(config, arguments.workers)  # else each worker would find out, and again
     sockets = bind(arguments.host, arguments.port)
     if arguments.workers > 1:
         await supervise(config, sockets, arguments.workers, argv)
@@ -184,10 +186,21 @@ def make_server(
             max_body_size=http.max_ndjson_body, body_timeout=http.body_timeout,
             idle_connection_timeout=http.header_timeout)
 
+    settings = application.settings
+    access: Access = settings["access"]
+
     def max_body(
         start_line: tornado.httputil.RequestStartLine, headers: tornado.httputil.HTTPHeaders
     ) -> int | None:
-        if start_line.method != "POST" or NDJSON not in headers.get("Content-Type", ""):
+        """Let nobody have much memory whom the handler would turn away."""
+        path = start_line.path.partition("?")[0].removesuffix("/")
+        large = NDJSON in headers.get("Content-Type", "").lower()
+        if (start_line.method, path) != ("POST", "/tasks") or not large:
+            return None
+        try:
+            access.check_host(headers.get("Host", ""))
+            access.check_token(headers.get("Authorization"), start_line.method)
+        except TodoListError:
             return None
         return http.max_ndjson_body
 
@@ -197,7 +210,7 @@ def make_server(
             header_timeout=http.header_timeout, body_timeout=http.body_timeout,
             answer_timeout=http.answer_timeout, reader_timeout=http.reader_timeout,
             connections=http.max_connections),
-        refuse=refuser(application.settings["metrics"]), max_body=max_body,
+        refuse=refuser(settings["metrics"], http.cors_origins), max_body=max_body,
         pass_too_large=True, ssl_context=_ssl_context(config))
 
 
@@ -206,9 +219,19 @@ def _ssl_context(config: Config) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for name, path in tls.items():
+        try:
+            Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"http.tls.{name}: {path}: {reason}") from error
+
+    def no_passphrase() -> str:
+        raise ConfigError(f"http.tls.key: {tls['key']} has a passphrase, expected one without")
+
     try:
-        context.load_cert_chain(tls["certificate"], tls["key"])
-    except (OSError, ssl.SSLError) as error:
+        context.load_cert_chain(tls["certificate"], tls["key"], no_passphrase)
+    except ssl.SSLError as error:
         raise ConfigError(f"http.tls: {tls['certificate']}, {tls['key']}: {error}") from error
     return context
 
@@ -235,20 +258,22 @@ async def supervise(
         pass  # made and migrated once; what is wrong with it is told once, and ends the start
     with tempfile.TemporaryDirectory(prefix="taskservice-metrics-") as folder:
         supervisor = Supervisor([sys.executable, __file__, *argv], workers, sockets, folder)
-        _on_signals(supervisor.stop)
+        # A second signal leaves no time for the end of this block.
+        _on_signals(supervisor.stop, lambda: shutil.rmtree(folder, ignore_errors=True))
         _log("STARTING", config, port=sockets[0].getsockname()[1], workers=workers)
         await supervisor.run()
     _log("STOPPED", config, workers=workers)
 
 
-def _on_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` at the first signal, and end at once at the second."""
+def _on_signals(stop: Callable[[], None], at_once: Callable[[], None] = lambda: None) -> None:
+    """Call `stop` at the first signal; at the second also `at_once`, and end."""
     came: list[int] = []
 
     def on_signal(number: int) -> None:
         came.append(number)
         stop()
         if len(came) > 1:
+            at_once()
             os._exit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGINT):

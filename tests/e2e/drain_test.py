@@ -160,6 +160,10 @@ class DrainOfWorkersTest(DrainCase):
     def test_a_second_signal_ends_all_at_once(self) -> None:
         parent = self.service.process.pid
         workers = list(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
+        environ = Path(f"/proc/{workers[0]}/environ").read_bytes().split(b"\0")
+        [metrics] = [Path(pair.partition(b"=")[2].decode()) for pair in environ
+                     if pair.startswith(b"PROMETHEUS_MULTIPROC_DIR=")]
+        self.assertTrue(metrics.is_dir())
         for _ in range(4):
             self.connect().send(request("POST", "/tasks", TASK)[:-4])
         self.signal()
@@ -167,6 +171,7 @@ class DrainOfWorkersTest(DrainCase):
         self.assertEqual(self.service.process.wait(PATIENCE), 128 + signal.SIGTERM)
         wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and Path(
             f"/proc/{pid}/cmdline").read_bytes() for pid in workers), "the end of the workers", 5)
+        self.assertFalse(metrics.exists())
 
 
 class DrainOfTornadoTest(DrainCase):

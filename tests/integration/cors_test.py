@@ -76,6 +76,19 @@ class OriginsTest(OriginCase):
             self.assertIn("Origin", answer.headers["Vary"])
             self.assertNotIn("Access-Control-Allow-Credentials", answer.headers)
 
+    def test_the_page_sees_that_the_connection_refused_it(self) -> None:
+        if self.server != "taskservice":
+            self.skipTest("Tornado's own closes, or answers in its own way")
+        for origin, allowed in ((GOOD, True), (OTHER, False)):
+            answer = self.send(
+                b"POST /tasks HTTP/1.1\r\nHost: localhost\r\nOrigin: %b\r\nX-Request-Id: mine\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\nno chunk\r\n" % origin.encode())
+            head = answer.partition(b"\r\n\r\n")[0].decode()
+            self.assertIn(" 400 ", head)
+            self.assertIn("X-Request-Id: mine", head)
+            self.assertRegex(head, "Vary: .*Origin")
+            self.assertEqual(f"Access-Control-Allow-Origin: {origin}" in head, allowed)
+
     def test_the_page_of_another_origin_does_not(self) -> None:
         for origin in (OTHER, "null"):
             answer = self.ask("GET", "/tasks", Origin=origin, **bearer(READER))

@@ -7,12 +7,46 @@ from typing import Any
 
 from taskservice.tornado.http1 import HTTP1Server, Limits
 from tests.integration.http1_harness import (
-    Client, ServerTestCase, answers, echoed, on_uvloop_too)
+    PATIENCE, Client, ServerTestCase, answers, echoed, on_uvloop_too)
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 WAIT = b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@on_uvloop_too
+class TurnsTest(ServerTestCase):
+    """What is hard to take, and comes at once, leaves others their turn."""
+
+    limits = Limits(body_bytes=16 * 2 ** 20)
+
+    async def most_lag(self, data: bytes) -> float:
+        """Send it all as fast as it is taken; return the longest time that nobody else had a turn."""
+        def talk() -> bytes:
+            with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as sock:
+                sock.sendall(data)
+                return sock.recv(15)
+
+        most, last = 0.0, time.monotonic()
+        talking = asyncio.create_task(asyncio.to_thread(talk))
+        while not talking.done():
+            await asyncio.sleep(0.001)
+            now = time.monotonic()
+            most, last = max(most, now - last), now
+        self.assertEqual(await talking, b"HTTP/1.1 200 OK")
+        return most
+
+    async def test_empty_lines(self) -> None:
+        self.assertLess(await self.most_lag(b"\r\n" * 1_000_000 + GET), 0.2)
+
+    async def test_a_chunk_of_empty_lines(self) -> None:
+        body = b"\r\n\r\n" * 1_000_000
+        self.assertLess(await self.most_lag(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)), 0.2)
+
+    async def test_chunks_of_a_byte(self) -> None:
+        body = b"1\r\nx\r\n" * 1_000_000
+        self.assertLess(await self.most_lag(CHUNKED + body + b"0\r\n\r\n"), 0.2)
 
 
 @on_uvloop_too

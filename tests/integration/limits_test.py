@@ -18,7 +18,7 @@ from taskservice.config import HttpConfig
 from tests.api import NDJSON, wait_until
 from tests.contract import quick_folder
 from tests.e2e.processes import ServiceProcess
-from tests.running import Peer, peer, request, running
+from tests.running import READER, TOKENS, WRITER, Peer, bearer, peer, request, running
 
 SHORT = 0.4
 """Seconds of the limits that are tested."""
@@ -36,6 +36,7 @@ class LimitsCase(unittest.TestCase):
     """A service of which one limit is small."""
 
     server = "taskservice"
+    auth: Mapping[str, Any] = {}
 
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(quick_folder()))
@@ -44,7 +45,7 @@ class LimitsCase(unittest.TestCase):
         """Start it; `a_b` is the key a-b."""
         http = {"server": self.server, **{name.replace("_", "-"): value for name, value in limits.items()}}
         self.service: ServiceProcess = self.enterContext(
-            running(self.folder, task_db or {"memory": None}, http=http))
+            running(self.folder, task_db or {"memory": None}, http=http, auth=self.auth))
         return self.service
 
     def connect(self) -> Peer:
@@ -96,10 +97,33 @@ class SizesTest(LimitsCase):
             self.assertEqual(
                 self.connect().ask("POST", "/tasks", body, Content_Type=NDJSON)[0], status)
 
+    def test_the_media_type_is_that_in_any_case(self) -> None:
+        body = b'{"title": "%b"}\n' % (b"x" * 386) * 4
+        self.assertEqual(
+            self.connect().ask("POST", "/tasks/", body, Content_Type="Application/X-NDJSON; a=b")[0], 201)
+
     def test_the_larger_limit_is_for_lines_only(self) -> None:
-        for method, path, kind in (("POST", "/tasks", "application/json"), ("PUT", "/tasks/x", NDJSON)):
+        for method, path, kind in (("POST", "/tasks", "application/json"), ("PUT", "/tasks/x", NDJSON),
+                                   ("POST", "/nope", NDJSON)):
             code = self.connect().ask(method, path, b" " * 501, Content_Type=kind)[0]
-            self.assertIn(code, (413, 415))
+            self.assertIn(code, (404, 413, 415))
+
+
+class TokensTest(LimitsCase):
+
+    auth = {"tokens": TOKENS}
+
+    def test_the_larger_limit_is_for_who_may_write(self) -> None:
+        """Nobody else could send so much for nothing: it is refused before it has come."""
+        self.serve(max_body=500, max_ndjson_body=2000)
+        for fields, status in ((bearer(READER), 403), ({}, 401), ({**bearer(WRITER), "Host": "evil"}, 421)):
+            client = self.connect()
+            client.send(request("POST", "/tasks", b"", 2000, Content_Type=NDJSON, **fields))
+            self.assertEqual(client.answer()[0], status)
+        client = self.connect()
+        client.send(request("POST", "/tasks", b"{", 2000, Content_Type=NDJSON, **bearer(WRITER)))
+        client.send(b'"title": "a"}' + b" " * 1986)
+        self.assertEqual(client.answer()[0], 201)
 
 
 class TimesTest(LimitsCase):
@@ -123,11 +147,12 @@ class TimesTest(LimitsCase):
     def test_a_slow_body(self) -> None:
         self.serve(header_timeout=LONG, body_timeout=SHORT, reader_timeout=LONG)
         client = self.connect()
-        client.send(request("POST", "/tasks", TASK, 100))
+        client.send(request("POST", "/tasks", TASK, 100, X_Request_Id="mine"))
         with self.within(SHORT):
             code, headers, body = client.answer()
             client.rest()
         self.assertEqual((code, json.loads(body)["code"], headers["connection"]), (408, 408, "close"))
+        self.assertEqual(headers["x-request-id"], "mine")
         self.assert_serves()
 
     def test_a_slow_reader(self) -> None:
@@ -143,7 +168,8 @@ class TimesTest(LimitsCase):
 
     def cut(self) -> int:
         """Return how many answers were broken off, as the log tells."""
-        return sum('reason="the client went away"' in line for line in list(self.service.stdout))
+        reason = 'reason="cut: the client took nothing in reader-timeout"'
+        return sum(reason in line for line in list(self.service.stdout))
 
     def test_a_slow_answer(self) -> None:
         """Another process holds the database: the write waits for it longer than the client may."""
@@ -159,6 +185,9 @@ class TimesTest(LimitsCase):
             self.assertEqual(code, 503)
             self.assertGreater(int(headers["retry-after"]), 0)
             self.assert_serves()
+            metrics = self.connect().ask("GET", "/metrics")[2].decode()
+            [took] = re.findall(r'seconds_sum{method="POST",route="refused",status="503"} ([\d.]+)', metrics)
+            self.assertGreaterEqual(float(took), SHORT)
             other.execute("ROLLBACK")
         self.assertEqual(self.connect().ask("POST", "/tasks", TASK)[0], 201)
         # What became of it is told when it is known, under the name that the client was given.

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import subprocess
 import tempfile
 import threading
 import unittest
@@ -129,18 +130,27 @@ def control(context: ssl.SSLContext) -> str | None:
 class ConfigTest(unittest.TestCase):
     """What cannot be used is told, by its key, before anything is served."""
 
-    def assert_refused(self, tls: Mapping[str, str]) -> None:
-        with self.assertRaisesRegex(ConfigError, "^http.tls: ") as caught:
+    def assert_refused(self, tls: Mapping[str, str], key: str = "") -> None:
+        with self.assertRaisesRegex(ConfigError, f"^http.tls{key}: ") as caught:
             check_config(Config(http=HttpConfig(tls=tls)), 1)
         self.assertEqual(len(str(caught.exception).splitlines()), 1)
-        self.assertIn(tls["certificate"], str(caught.exception))
+        self.assertIn(tls[key.removeprefix(".") or "certificate"], str(caught.exception))
 
     def test_files_that_can_be_used(self) -> None:
         check_config(Config(http=HttpConfig(tls=TLS)), 1)
 
     def test_files_that_are_not_there(self) -> None:
-        self.assert_refused({**TLS, "certificate": "/nowhere.crt"})
-        self.assert_refused({**TLS, "key": "/nowhere.key"})
+        self.assert_refused({**TLS, "certificate": "/nowhere.crt"}, ".certificate")
+        self.assert_refused({**TLS, "key": "/nowhere.key"}, ".key")
+        self.assert_refused({**TLS, "key": "null\0"}, ".key")
+
+    def test_a_key_with_a_passphrase(self) -> None:
+        """OpenSSL would ask for it on the terminal."""
+        locked = f"{FOLDER.name}/locked.key"
+        subprocess.run(
+            ["openssl", "pkey", "-in", TLS["key"], "-aes256", "-passout", "pass:x", "-out", locked],
+            check=True, capture_output=True)
+        self.assert_refused({**TLS, "key": locked}, ".key")
 
     def test_a_key_of_another_certificate(self) -> None:
         self.assert_refused({**TLS, "key": OTHER["key"]})

@@ -196,6 +196,20 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(line.level, "WARNING")
         self.assertEqual(line.values, {"message": "CHANGES UNAVAILABLE", "reason": "away"})
 
+    async def test_an_error_that_nobody_foresaw_is_told_and_followers_go_on(self) -> None:
+        self.patch(POLL_INTERVAL=0.005)
+        follower = await self.follow(None)
+        await follower.until_empty()
+        self.store.broken = RuntimeError("a bug")
+        while not self.journal.lines:
+            await asyncio.sleep(0)
+        await self.write(wake=False)
+        self.store.broken = None
+        self.assertEqual(await follower.batch(), [1])
+        line = self.journal.lines[0]
+        self.assertEqual(line.level, "ERROR")
+        self.assertIn("RuntimeError: a bug", line.values["trace"])
+
     async def test_a_store_that_is_away_at_first_can_be_followed_later(self) -> None:
         self.store.broken = StoreUnavailableError("away")
         for since in (None, 0):

@@ -85,6 +85,24 @@ class ParseConfigTest(unittest.TestCase):
                 ("http: {max-body: 0}", "http.max-body: expected at least 1, got 0"),
                 ("logging: {}", "logging: expected the key 'version'"),
                 ("logging: {version: 2}", "logging.version: expected 1, got 2"),
+                ("logging: {version: 1, handlerz: {}}", "logging.handlerz: unknown key, did you mean"),
+                ("http: {drain-timeout: .nan}", "http.drain-timeout: expected number, got nan"),
+                ("http: {drain-timeout: .inf}", "http.drain-timeout: expected number, got inf"),
+                ("http: {drain-timeout: true}", "http.drain-timeout: expected number, got True"),
+                ("http: {stream-backlog: 10.0}", "http.stream-backlog: expected integer, got 10.0"),
+                ("http: {hosts: ['a.example:80']}", "http.hosts.0: expected the like of tasks.example.com"),
+                ("http: {hosts: ['::1']}", "or [::1], got '::1'"),
+                ("http: {hosts: ['http://a']}", "http.hosts.0: expected"),
+                ("http: {cors-origins: ['https://A.example']}", "expected the like of https://app.example.com"),
+                ("http: {cors-origins: ['https://a b', 'https://x?y', 'https://u@h']}", "origins.2: expected"),
+                ("auth: {tokens: [{name: \"a\\n\", scope: read, sha256: %s}]}" % ("a" * 64), "tokens.0.name: "),
+                ("auth: {tokens: [{name: a, scope: read, sha256: %s}, {name: b, scope: write, sha256: %s}]}"
+                 % ("a" * 64, "a" * 64), "auth.tokens.1.sha256: expected another than that of auth.tokens.0"),
+                ("http: {}\nauth: {tokens: []}\nauth: {}", "the key auth comes a second time in"),
+                ("http: {max-body: 1, max-body: 2}", "the key max-body comes a second time"),
+                ("service: {name: 2024-02-30}", "not YAML: day is out of range"),
+                (f"http: {{max-body: {'9' * 5000}}}", "not YAML: "),
+                ("[" * 3000, "not YAML: "),
                 ("a: [\n", "not YAML: "),
                 ("a: b: c\n- d", "not YAML: "),
                 ("!!python/object/apply:os.system [exit]", "not YAML: ")):
@@ -92,6 +110,12 @@ class ParseConfigTest(unittest.TestCase):
                 parse_config(text)
             self.assertIn(said, str(caught.exception))
             self.assertEqual(len(str(caught.exception).splitlines()), 1)
+
+    def test_merge_keys_are_no_second_time(self) -> None:
+        handlers = "{a: &a {class: logging.NullHandler, level: INFO}, b: {<<: *a, level: DEBUG}}"
+        config = parse_config(f"logging: {{version: 1, handlers: {handlers}}}")
+        assert config.logging is not None
+        self.assertEqual(config.logging["handlers"]["b"], {"class": "logging.NullHandler", "level": "DEBUG"})
 
     def test_every_error_is_told(self) -> None:
         with self.assertRaises(ConfigError) as caught:

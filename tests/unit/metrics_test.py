@@ -61,8 +61,12 @@ class MetricsTest(unittest.TestCase):
         self.assertEqual(self.value("event_streams"), 0)
 
     def test_what_the_connection_refused_is_counted_and_was_not_in_flight(self) -> None:
-        self.metrics.refused(431)
-        self.assertEqual(self.value("request_duration_seconds_count", route="refused", status="431"), 1)
+        for method in ("", "POST", "any of a client's"):
+            self.metrics.refused(method, 431, 2.0)
+        for method, count in (("POST", 1), ("other", 2)):
+            labels = {"method": method, "route": "refused", "status": "431"}
+            self.assertEqual(self.value("request_duration_seconds_count", **labels), count)
+            self.assertEqual(self.value("request_duration_seconds_sum", **labels), 2.0 * count)
         self.assertEqual(self.value("requests_in_flight"), 0)
 
     def test_what_runs_is_told(self) -> None:
