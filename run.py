@@ -50,7 +50,7 @@ def serve(args: Sequence[str]) -> int:
     config = options.config.absolute()
     os.chdir(ROOT)  # the default config stores under ./var/, which is the project's wherever the user is
     from taskservice.tornado.server import main as server_main
-    return server_main(["--config", str(config), *server_options])
+    return server_main(["--config", str(config), *server_options], parser.prog, DEFAULT_CONFIG)
 
 
 def transfer(command: str) -> Callable[[Sequence[str]], int]:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 if __name__ == "__main__":  # as a script its folder is on the path, where the project should be
     sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -40,12 +40,25 @@ from taskservice.tornado.workers import (
 from taskservice.utils import logutils, taskcontext
 
 
-def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; ends the process, with code 2, when it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="server.py", description="Serve a to-do list as a REST microservice.")
+class _Parser(argparse.ArgumentParser):
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")  # one line, without the usage
+
+
+def parse_arguments(
+    argv: Sequence[str] | None = None, prog: str = "server.py",
+    default_config: Path | None = None
+) -> argparse.Namespace:
+    """Read the command line of `prog`; ends the process, with code 2, when it is wrong.
+
+    Without `default_config` the command line has to name one.
+    """
+    parser = _Parser(prog=prog, description="Serve a to-do list as a REST microservice.")
     parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="the YAML config")
+        "--config", type=Path, required=default_config is None, default=default_config,
+        metavar="FILE",
+        help="the YAML config" + (" (default: %(default)s)" if default_config else ""))
     parser.add_argument(
         "--port", type=_number(0, 65535), default=8080,
         help="the port (default: %(default)s; 0: a free one)")
@@ -67,18 +80,22 @@ def _number(low: int, high: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
             raise argparse.ArgumentTypeError(
-                f"expected a whole number from {low} to {high}, got '{text}'")
+                f"expected a whole number from {low} to {high}, got {text!r}")
         return int(text)
     return number
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None, prog: str = "server.py",
+    default_config: Path | None = None
+) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code.
 
     That is 0 after a clean end, 2 when the config is wrong, and 1 when the port or the store
-    cannot be had, each told in one line on standard error.
+    cannot be had, each told in one line on standard error. The parameters are those of
+    parse_arguments.
     """
-    arguments = parse_arguments(argv)
+    arguments = parse_arguments(argv, prog, default_config)
     try:
         config = _load(arguments.config)
         if arguments.check_config:

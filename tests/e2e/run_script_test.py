@@ -22,7 +22,7 @@ FAILING = PASSING.replace("pass\n", "self.fail()\n")
 SERVER = """
 import os, sys, tiny_package
 
-def main(argv):
+def main(argv, *_):
     print("in", sys.prefix)
     print("at", os.getcwd())
     print("with", *argv)
@@ -96,11 +96,19 @@ class CommandsTest(RunScriptTestCase):
         self.assertRegex(done.stderr, r"\Arun.py: no command 'tset'; there are serve, .*test, .*\n\Z")
 
     def test_unknown_option_is_refused_in_one_line(self) -> None:
-        for args in ["test", "--siute", "unit"], ["test", "--suite", "slow"], ["lint", "--fix"], ["serve", "--config"]:
+        for args in (["test", "--siute", "unit"], ["test", "--suite", "slow"], ["lint", "--fix"], ["serve", "--config"],
+                     ["serve", "--port", "99999999"], ["serve", "--bogus"]):
             with self.subTest(args):
                 done = self.run_script(*args)
                 self.assertEqual(done.returncode, 2)
                 self.assertRegex(done.stderr, rf"\Arun.py (test|lint|serve): .*{args[1].strip('-')}.*\n\Z")
+
+    def test_help_of_serve_is_of_the_command_and_knows_its_default_config(self) -> None:
+        done = self.run_script("serve", "--help")
+        self.assertEqual(done.returncode, 0)
+        said = "".join(done.stdout.split())  # wherever its lines were broken
+        self.assertTrue(said.startswith("usage:run.pyserve[-h][--configFILE]"), done.stdout)
+        self.assertIn("configs/todoList-serve.yaml)", said)
 
     def test_an_old_python_is_refused_in_one_line(self) -> None:
         pretend = f"import runpy, sys; sys.version_info = (3, 6, 15); runpy.run_path({str(RUN)!r})"

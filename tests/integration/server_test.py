@@ -106,7 +106,8 @@ class ServerTest(unittest.TestCase):
             with self.subTest(options), self.assertRaises(SystemExit) as caught:
                 self.main(*options)
             self.assertEqual(caught.exception.code, 2)
-            self.assertIn(options[0], self.stderr.getvalue().splitlines()[-1])
+            [line] = self.stderr.getvalue().splitlines()
+            self.assertRegex(line, rf"\Aserver\.py: .*{options[0]}")
 
     def test_a_bad_config_ends_with_2_and_one_line(self) -> None:
         for text, said in (("task-db: {mysql: 1}", "task-db.mysql"), ("logging: {version: 2}", "version"),
