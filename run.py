@@ -56,10 +56,11 @@ def serve(args: Sequence[str]) -> int:
 def transfer(command: str) -> Callable[[Sequence[str]], int]:
     """Make the command that exports or imports tasks over the network."""
     def run(args: Sequence[str]) -> int:
+        options = transfer_options(command, args)
         need("requirements.txt")
         sys.path.insert(0, str(ROOT))
         from taskservice.transfer import main as transfer_main
-        return transfer_main(command, args)
+        return transfer_main(command, options.url, options.file)
     return run
 
 
@@ -201,6 +202,16 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and exit with code 2."""
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+def transfer_options(command: str, args: Sequence[str]) -> argparse.Namespace:
+    """The options of ``export`` and ``import``: file, url."""
+    parser = Parser(
+        prog=f"run.py {command}", description=f"{COMMANDS[command].help.capitalize()}.",
+        epilog="A token is read from TASKSERVICE_TOKEN.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the tasks, a line of JSON each")
+    parser.add_argument("--url", default="http://localhost:8080", help="the service (default: %(default)s)")
+    return parser.parse_args(args)
 
 
 def test_options(args: Sequence[str]) -> argparse.Namespace:

@@ -4,18 +4,19 @@ The file has a line of JSON a task, `{"id", "revision", "task"}`; a line that is
 imported too, and gets an id.
 """
 
-import argparse
 import http.client
 import json
 import os
+import re
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from typing import BinaryIO
+from urllib.parse import SplitResult, urlsplit
 
 from tqdm import tqdm
 
@@ -36,32 +37,37 @@ class TransferError(TodoListError):
     """The tasks did not get across, or not all of them; the message says how to go on."""
 
 
+class OptionError(TransferError):
+    """An option or a variable is wrong; the message names it, and what was expected."""
+
+
 class _AwayError(TransferError):
     """The service cannot be reached for now."""
 
 
 class Client:
-    """A connection to the service, made when it is needed, and anew when it broke."""
+    """A connection to the service, made when it is needed, and anew when it broke.
+
+    Raises OptionError for what is no URL of a service, and for a token that cannot be sent.
+    """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise TransferError(f"--url: expected http://HOST:PORT, got '{url}'")
+        parts = _split(url)
         self.url = url
         self._path = parts.path.rstrip("/")
+        self._access = _access(os.environ.get("TASKSERVICE_TOKEN"))
         kind = http.client.HTTPConnection if parts.scheme == "http" else (
             http.client.HTTPSConnection)
         self._connection: http.client.HTTPConnection = kind(
-            parts.hostname, parts.port, timeout=TIMEOUT)
+            parts.hostname or "", parts.port or kind.default_port, timeout=TIMEOUT)
 
     def request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> http.client.HTTPResponse:
         """Send a request; raises TransferError when the service is away."""
-        if token := os.environ.get("TASKSERVICE_TOKEN"):
-            headers = {**headers, "Authorization": f"Bearer {token}"}
         try:
-            self._connection.request(method, self._path + path, body, dict(headers))
+            self._connection.request(
+                method, self._path + path, body, {**headers, **self._access})
             response = self._connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
@@ -70,6 +76,24 @@ class Client:
             response.read()
             raise _AwayError(f"{self.url}: {response.status} {response.reason}")
         return response
+
+
+def _split(url: str) -> SplitResult:
+    with suppress(ValueError):  # a port that is no number, a host that cannot be one
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+        sendable = re.fullmatch("[!-~]+", host + parts.path)
+        if parts.scheme in ("http", "https") and host and parts.port != 0 and sendable:
+            return parts
+    raise OptionError(f"--url: expected http://HOST:PORT, got {url!r}")
+
+
+def _access(token: str | None) -> dict[str, str]:
+    if not token:
+        return {}
+    if not (token.isascii() and token.isprintable()):  # the token itself is not to be shown
+        raise OptionError("TASKSERVICE_TOKEN: expected a token of printable ASCII characters")
+    return {"Authorization": f"Bearer {token}"}
 
 
 def export_tasks(url: str, target: Path) -> int:
@@ -134,10 +158,11 @@ def import_tasks(url: str, source: Path) -> int:
     the same when it is repeated, also by a later call (within 24 hours), so that no task is
     created twice. Raises TransferError.
     """
+    client = Client(url)
     try:
         state = _begin(url, source)
         _check_lines(source, state)
-        return _send(Client(url), source, state)
+        return _send(client, source, state)
     except OSError as error:
         raise TransferError(f"{error.filename or source}: {error.strerror}") from error
 
@@ -256,28 +281,19 @@ def _send_batch(client: Client, source: Path, state: ImportState, lines: Lines) 
 
 def _check(response: http.client.HTTPResponse, expected: int, again: str = "") -> None:
     if response.status != expected:
-        raise TransferError(f"the service answered {response.status} {response.reason}. {again}")
+        answer = f"the service answered {response.status} {response.reason}"
+        if response.status == 401:
+            answer += ": TASKSERVICE_TOKEN has no token that it knows"
+        raise TransferError(f"{answer}. {again}" if again else answer)
 
 
-def main(command: str, argv: Sequence[str]) -> int:
-    """Run `export` or `import`; return the exit code, 1 when it failed."""
-    parser = argparse.ArgumentParser(prog=f"run.py {command}", description=_HELP[command])
-    parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument(
-        "--url", default="http://localhost:8080", help="the service (default: %(default)s)")
-    options = parser.parse_args(argv)
-    action: Any = export_tasks if command == "export" else import_tasks
+def main(command: str, url: str, file: Path) -> int:
+    """Run `export` or `import`; return the exit code: 1 when it failed, 2 for a wrong option."""
+    action = export_tasks if command == "export" else import_tasks
     try:
-        count = action(options.url, options.file)
+        count = action(url, file)
     except TransferError as error:
         print(f"{command}: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, OptionError) else 1
     print(f"{command}ed {count} tasks")
     return 0
-
-
-_HELP = {
-    "export": "Write all tasks of a running service to FILE, a line of JSON each.",
-    "import": "Create the tasks of FILE, a line of JSON each; run it again to go on where it "
-              "stopped. A token is read from TASKSERVICE_TOKEN.",
-}

@@ -59,9 +59,11 @@ class TransferCase(unittest.TestCase):
         """Run a command to its end."""
         return run(*COMMAND, command, self.file, "--url", url, cwd=self.folder)
 
-    def assert_fails(self, done: subprocess.CompletedProcess[str], message: str) -> None:
+    def assert_fails(
+        self, done: subprocess.CompletedProcess[str], message: str, code: int = 1
+    ) -> None:
         """A command failed, and says why in one line."""
-        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertEqual((done.returncode, done.stdout), (code, ""))
         [line] = done.stderr.splitlines()
         self.assertIn(message, line)
 
@@ -137,10 +139,30 @@ class AwayTest(TransferCase):
         url = f"http://localhost:{free_port()}"
         errors = io.StringIO()
         with patch.object(transfer, "RETRIES", (0.0,)), redirect_stderr(errors):
-            self.assertEqual(transfer.main("import", [str(self.file), "--url", url]), 1)
+            self.assertEqual(transfer.main("import", url, self.file), 1)
         self.assertRegex(
             errors.getvalue(),
             rf"\Aimport: {url}: .*\. 0 lines are done; the same command goes on from there\n\Z")
+
+
+class OptionsTest(TransferCase):
+
+    def test_what_is_wrong_is_told_by_its_name(self) -> None:
+        for command in ("export", "import"):
+            self.assert_fails(
+                self.transfer(command, "http://localhost:notaport"),
+                f"{command}: --url: expected http://HOST:PORT, got 'http://localhost:notaport'", 2)
+            self.assert_fails(
+                run(*COMMAND, command, self.file, "--bogus"),
+                f"run.py {command}: unrecognized arguments: --bogus", 2)
+
+    def test_a_token_that_cannot_be_sent_is_not_shown(self) -> None:
+        for token in ("bad\nx", "b€d", "b\udcffd"):
+            with patch.dict(os.environ, TASKSERVICE_TOKEN=token):
+                for command in ("export", "import"):
+                    done = self.transfer(command, "http://localhost:1")
+                    self.assert_fails(done, f"{command}: TASKSERVICE_TOKEN: expected a token of", 2)
+                    self.assertNotRegex(done.stderr, r"\bb(ad|€|\\)")
 
 
 class ResumeTest(TransferCase):

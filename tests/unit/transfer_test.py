@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from taskservice import transfer
-from taskservice.transfer import TransferError, _AwayError, export_tasks, import_tasks
+from taskservice.transfer import (
+    OptionError, TransferError, _AwayError, export_tasks, import_tasks)
 from tests.api import NDJSON, ndjson
 
 URL = "http://service:8080"
@@ -261,11 +262,11 @@ class ExportTest(TransferCase):
 
 class CommandTest(TransferCase):
 
-    def main(self, command: str, *options: str) -> tuple[int, str, str]:
+    def main(self, command: str) -> tuple[int, str, str]:
         """Run a command; return its exit code and what it printed."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = transfer.main(command, [str(self.file), *options])
+            code = transfer.main(command, URL, self.file)
         return code, out.getvalue(), err.getvalue()
 
     def test_it_says_what_it_did_and_shows_no_progress_to_nobody(self) -> None:
@@ -283,13 +284,51 @@ class CommandTest(TransferCase):
         self.assertEqual(
             (code, out, err), (1, "", f"import: {self.file}: No such file or directory\n"))
 
+    def test_a_wrong_option_is_2_and_told_before_the_file_is_looked_at(self) -> None:
+        with patch.object(transfer, "Client", side_effect=OptionError("--url: expected")):
+            for command in ("export", "import"):
+                self.assertEqual(self.main(command), (2, "", f"{command}: --url: expected\n"))
 
-class UrlTest(unittest.TestCase):
+    def test_a_401_tells_where_the_token_is_to_be(self) -> None:
+        self.write({"title": "a"})
+        told = "the service answered 401 Unauthorized: TASKSERVICE_TOKEN has no token that it knows"
+        for command, more in (("export", ""), ("import", ". 0 lines are done; the same command")):
+            self.service.answer(Answer(401))
+            code, _, err = self.main(command)
+            self.assertEqual(code, 1)
+            self.assertTrue(err.startswith(f"{command}: {told}{more}"), err)
+
+    def test_an_answer_without_a_hint_ends_without_a_blank(self) -> None:
+        self.service.answer(Answer(500))
+        self.assertEqual(
+            self.main("export")[2], "export: the service answered 500 Internal Server Error\n")
+
+
+class ClientTest(unittest.TestCase):
 
     def test_what_is_no_url_of_a_service_is_told(self) -> None:
-        for url in ("localhost:8080", "ftp://a", "http://", ""):
-            with self.assertRaisesRegex(TransferError, "--url: expected http://HOST:PORT"):
+        for url in ("localhost:8080", "ftp://a", "http://", "", "http://a:port", "http://a:0",
+                    "http://a:65536", "http://[::1", "http://a..b", "http://a b", "http://a/ä"):
+            with self.subTest(url), self.assertRaisesRegex(
+                    OptionError, "--url: expected http://HOST:PORT"):
                 transfer.Client(url)
+
+    def test_a_url_need_not_have_a_port(self) -> None:
+        for url, connected in (("http://[::1]", ("::1", 80)), ("https://a", ("a", 443)),
+                               ("http://a:8080", ("a", 8080)), ("http://bücher", ("bücher", 80))):
+            connection = transfer.Client(url)._connection
+            self.assertEqual((connection.host, connection.port), connected)
+
+    def test_a_token_that_cannot_be_sent_is_told_and_not_shown(self) -> None:
+        told = "TASKSERVICE_TOKEN: expected a token of printable ASCII characters"
+        for token in ("bad\nx", "bad\r", "bad\0", "b€d", "b\udcffd"):
+            with self.subTest(token), self.assertRaises(OptionError) as caught:
+                transfer._access(token)
+            self.assertEqual(str(caught.exception), told)
+
+    def test_a_token_is_sent(self) -> None:
+        self.assertEqual(transfer._access("a-Z_9"), {"Authorization": "Bearer a-Z_9"})
+        self.assertEqual((transfer._access(None), transfer._access("")), ({}, {}))
 
 
 if __name__ == "__main__":
