@@ -149,7 +149,7 @@ class ComposeTest(unittest.TestCase):
     def test_the_service_waits_for_a_healthy_postgresql_18(self) -> None:
         self.assertEqual(self.service["depends_on"], {"database": {"condition": "service_healthy"}})
         self.assertEqual(self.database["image"], "postgres:18")
-        self.assertIn("pg_isready", self.database["healthcheck"]["test"][1])
+        self.assertIn("pg_isready --host=127.0.0.1 ", self.database["healthcheck"]["test"][1])
 
     def test_what_it_names_is_there(self) -> None:
         build = self.service["build"]
@@ -200,15 +200,36 @@ class SystemdTest(unittest.TestCase):
     def test_it_is_stopped_as_the_service_wants_to_be(self) -> None:
         self.assertEqual((self.values["KillMode"], self.values["KillSignal"]), ("mixed", "SIGTERM"))
         self.assertGreater(int(self.values["TimeoutStopSec"]), 30)
-        self.assertEqual(self.values["RestartPreventExitStatus"], "2")
 
-    def test_its_commands_are_those_of_the_server(self) -> None:
-        for key in ("ExecStart", "ExecStartPre"):
-            python, server, *options = self.values[key].split()
-            self.assertTrue(python.startswith("/opt/taskservice/"))
-            self.assertTrue((ROOT / Path(server).relative_to("/opt/taskservice")).is_file())
-            arguments = parse_arguments(options)
-            self.assertEqual(arguments.check_config, key == "ExecStartPre")
+    def test_it_is_tried_again_for_ever_but_for_a_wrong_config(self) -> None:
+        section = self.text.partition("[Unit]\n")[2].partition("\n[")[0]
+        self.assertIn("StartLimitIntervalSec=0", section.splitlines())
+        self.assertEqual(self.values["Restart"], "on-failure")
+        self.assertEqual(self.values.keys() & {"ExecStartPre", "ExecCondition"}, set(), "they have no such exit status")
+        prevented = self.values["RestartPreventExitStatus"].split()
+        self.assertIn(str(self.exit_code("task-db: {sqlite: 1}")), prevented)
+        self.assertIn(str(self.exit_code("http: {tls: {certificate: /none, key: /none}}")), prevented)
+        self.assertNotIn(str(self.exit_code("task-db: {postgres: 'postgresql://x@127.0.0.1:1/x'}")), ["0", *prevented])
+
+    def exit_code(self, section: str) -> int:
+        """Return how the unit's command ends with a config that has this section."""
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        config = folder / "taskservice.yaml"
+        config.write_text(f"service: {{name: TodoList}}\n{section}\n", "utf-8")
+        command = self.values["ExecStart"].replace("/etc/taskservice.yaml", str(config))
+        command = command.replace("/opt/taskservice/.venv/bin/python", sys.executable)
+        command = command.replace("/opt/taskservice", str(ROOT))
+        return subprocess.run([*command.split(), "--port", "0"], capture_output=True, timeout=60).returncode
+
+    def test_its_command_is_that_of_the_server(self) -> None:
+        python, server, *options = self.values["ExecStart"].split()
+        self.assertTrue(python.startswith("/opt/taskservice/"))
+        self.assertTrue((ROOT / Path(server).relative_to("/opt/taskservice")).is_file())
+        self.assertFalse(parse_arguments(options).check_config)
+
+    def test_the_password_of_the_database_can_come_by_a_file_that_need_not_be_there(self) -> None:
+        self.assertTrue(self.values["EnvironmentFile"].startswith("-/etc/"))
+        self.assertIn(f"`{self.values['EnvironmentFile'][1:]}`", (ROOT / "docs" / "operating.md").read_text("utf-8"))
 
     def test_it_has_the_descriptors_for_its_connections(self) -> None:
         self.assertGreater(int(self.values["LimitNOFILE"]), Config().http.max_connections)
