@@ -17,9 +17,8 @@ from tornado.routing import PathMatches
 
 from taskservice.tornado.openapi import description
 
-NOT_DESCRIBED = frozenset({
-    "connection", "content-encoding", "content-length", "content-type", "date", "server", "transfer-encoding"})
-"""The headers that are HTTP's own business (RFC 9110, 9112), or said by `content`."""
+NOT_DESCRIBED = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
+"""The headers that delimit a message and end a connection (RFC 9112), or are said by `content`."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

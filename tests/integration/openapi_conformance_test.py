@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from tornado.httpclient import HTTPResponse
 
-from taskservice.tornado.openapi import document
-from tests.openapi import check, route_differences
+from taskservice.tornado.openapi import description, document
+from tests.openapi import METHODS, check, route_differences
+from tests.running import ServedTestCase
 from tests.support import AppTestCase, on_every_engine
 
 LIST = "/tasks"
@@ -134,6 +135,56 @@ class ConformanceTest(AppTestCase):
                 check(asked.method, answer.request.url, answer.code, answer.headers, answer.body)
 
 
+class RefusedCase(ServedTestCase):
+    """What the connection refuses; in a request, `{}` is where the method and the path are."""
+
+    def refused(self, method: str, path: str, request: str) -> int:
+        """Send a request, check that the answer is declared, and return its status."""
+        head, _, body = self.send(request.format(f"{method} {path}").encode()).partition(b"\r\n\r\n")
+        line, *fields = head.decode().split("\r\n")
+        status = int(line.split()[1])
+        check(method, path, status, dict(field.split(": ", 1) for field in fields), body)
+        return status
+
+
+class RefusedTest(RefusedCase):
+
+    def everywhere(self, expected: int, request: str) -> None:
+        """Every operation of the document answers so."""
+        for template, item in description()["paths"].items():
+            path = template.format(id="a", file="init.js", page_file="app.js")
+            for method in METHODS & {name.upper() for name in item}:
+                with self.subTest(method=method, path=path, request=request[:80]):
+                    self.assertEqual(self.refused(method, path, request), expected)
+
+    def test_malformed(self) -> None:
+        for fields in (
+                "", "Host: localhost\r\nHost: localhost\r\n",
+                "Host: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n"):
+            self.everywhere(400, f"{{}} HTTP/1.1\r\n{fields}\r\n")
+
+    def test_a_head_that_is_too_large(self) -> None:
+        self.everywhere(431, f"{{}} HTTP/1.1\r\nHost: localhost\r\nX: {'x' * 17_000}\r\n\r\n")
+
+    def test_a_head_that_cannot_be_read(self) -> None:
+        """The error has neither method nor path then."""
+        self.assertEqual(self.refused("GET", "/", "get\r\n\r\n"), 400)
+
+
+class SlowTest(RefusedCase):
+
+    http = {"header_timeout": 0.3, "body_timeout": 0.3}
+
+    def test_a_head_or_a_body(self) -> None:
+        for method, path, request in (
+                ("GET", "/", "{} HTTP/1.1\r\nHost: localhost\r\n"),
+                ("GET", "/tasks", "GET /ta"),
+                ("DELETE", "/tasks/a", "{} HTTP/1.1\r\n"),
+                ("POST", "/tasks", "{} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{{")):
+            with self.subTest(request):
+                self.assertEqual(self.refused(method, path, request), 408)
+
+
 class RoutesTest(AppTestCase):
 
     def test_routes_of_the_application_and_of_the_document_are_the_same(self) -> None:
@@ -141,6 +192,9 @@ class RoutesTest(AppTestCase):
 
     def test_document_is_served_as_it_is(self) -> None:
         self.assertEqual(self.ask("GET", "/openapi.json").body, document())
+
+
+del RefusedCase
 
 
 if __name__ == "__main__":

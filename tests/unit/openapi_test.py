@@ -51,6 +51,17 @@ def examples_with_schema() -> Iterator[tuple[str, dict[str, Any], Any]]:
             yield from (("text/plain", schema, value) for value in schema["examples"])
 
 
+def responses() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Give every answer that the document declares: to what, its status, and what it is."""
+    document = openapi.description()
+    for path, item in document["paths"].items():
+        for method in item.keys() - {"parameters"}:
+            for status, response in item[method]["responses"].items():
+                if "$ref" in response:
+                    response = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+                yield f"{method.upper()} {path}", status, response
+
+
 class DocumentTest(unittest.TestCase):
 
     @unittest.skipIf(find_spec("openapi_spec_validator") is None, "needs openapi-spec-validator (requirements-dev.txt)")
@@ -77,6 +88,27 @@ class DocumentTest(unittest.TestCase):
         secured = {f"#/components/securitySchemes/{name}" for scheme in document["security"] for name in scheme}
         unused = there - referred - secured
         self.assertEqual({reference.rpartition("/")[2] for reference in unused}, {"MethodNotAllowed"})
+
+    def test_every_operation_has_the_failures_of_any_request(self) -> None:
+        """Those of `http1_connection.py`, which may answer before there is a path, and of every handler."""
+        found: dict[str, set[str]] = {}
+        for operation, status, _ in responses():
+            found.setdefault(operation, set()).add(status)
+        self.assertGreater(len(found), 30)
+        for operation, statuses in found.items():
+            missing = {"400", "401", "403", "408", "413", "421", "431", "500", "503"} - statuses
+            self.assertEqual(missing, set(), operation)
+
+    def test_every_answer_has_the_headers_of_any(self) -> None:
+        for operation, status, response in responses():
+            missing = {"Server", "Date", "X-Request-Id", "Cache-Control", "Vary"} - response["headers"].keys()
+            self.assertEqual(missing, set(), f"{operation}: {status}")
+
+    def test_what_is_compressed_says_so(self) -> None:
+        declared = {(operation, status) for operation, status, response in responses()
+                    if "Content-Encoding" in response["headers"]}
+        paths = "/tasks", "/openapi.json", "/docs", "/docs/{file}", "/", "/static/{page_file}"
+        self.assertEqual(declared, {(f"{method} {path}", "200") for path in paths for method in ("GET", "HEAD")})
 
     def test_every_example_is_true(self) -> None:
         found = list(examples_with_schema())
@@ -142,7 +174,7 @@ class CheckTest(unittest.TestCase):
     ERROR = json.dumps({"method": "GET", "uri": "/", "code": 404, "message": "?", "req_id": "1"}).encode()
 
     def test_answers_that_are_declared_pass(self) -> None:
-        check("GET", "/tasks/1/?a=b", 200, {**self.TASK, "Date": "today"}, b'{"title": "Task1"}')
+        check("GET", "/tasks/1/?a=b", 200, {**self.TASK, "Date": self.TASK["Last-Modified"]}, b'{"title": "Task1"}')
         check("HEAD", "http://localhost:1/tasks/1", 200, self.TASK, b"")
         check("GET", "/tasks/1", 404, self.PROBLEM, self.ERROR)
         check("GET", "/nowhere", 404, self.PROBLEM, self.ERROR)
@@ -168,6 +200,7 @@ class CheckTest(unittest.TestCase):
     def test_headers_undeclared_missing_and_malformed(self) -> None:
         for reason, headers in (
             ("undeclared headers: x-powered-by", {"X-Powered-By": "luck"}),
+            ("undeclared headers: content-encoding", {"Content-Encoding": "gzip"}),
             ("header etag", {"ETag": 'W/"1"'}),
             ("header last-modified", {"Last-Modified": "yesterday"}),
         ):
