@@ -109,11 +109,14 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self._mend_origin()
 
     def _mend_origin(self) -> None:
-        """Take an Origin that is no URL for nobody's: Tornado's protection would fail at it."""
+        """Have Tornado's protection get along with an Origin that is no URL, and without a Host."""
+        headers = self.request.headers
         try:
-            urlsplit(self.request.headers["Origin"])
+            urlsplit(headers["Origin"])
         except ValueError:
-            self.request.headers["Origin"] = "null"
+            headers["Origin"] = "null"
+        if "Host" not in headers:  # HTTP/1.0; to be without one is not to be of the same one
+            headers["Host"] = self.request.host
 
     @property
     def http(self) -> HttpConfig:

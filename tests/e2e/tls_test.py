@@ -34,7 +34,7 @@ class TLSTest(unittest.TestCase):
         done = run(*SERVER, "--config", config, "--port", "0")
         self.assertEqual((done.returncode, done.stdout.count("STARTING")), (2, 0))
         [line] = done.stderr.splitlines()
-        self.assertRegex(line, "http.tls: .*/nowhere.key: .*No such file")
+        self.assertRegex(line, "http.tls.key: .*/nowhere.key: No such file")
 
 
 if __name__ == "__main__":

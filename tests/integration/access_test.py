@@ -268,6 +268,12 @@ class OtherSitesTest(ServedTestCase):
             self.assertEqual(
                 self.ask("GET", "/tasks", Origin=origin, Sec_Fetch_Site="cross-site").code, 200)
 
+    def test_to_have_no_host_is_not_to_have_that_of_a_page(self) -> None:
+        for origin, status in ((b"null", b"403"), (b"https://example.com", b"403"), (b"http://127.0.0.1", b"201")):
+            answer = self.send(b"POST /tasks HTTP/1.0\r\nOrigin: %b\r\nContent-Length: 14\r\n\r\n%b" % (
+                origin, b'{"title": "a"}'))
+            self.assertIn(b" %b " % status, answer.partition(b"\r\n")[0])
+
     def test_the_page_itself_curl_and_reading_may(self) -> None:
         own = f"http://127.0.0.1:{self.get_http_port()}"
         for fields in ({}, {"Origin": own}, {"Sec_Fetch_Site": "same-origin", "Origin": own},
