@@ -11,7 +11,7 @@ from taskservice.changes import ChangeFeed
 from taskservice.database.todolist_db import InMemoryTodoListDB
 from taskservice.datamodel import Change, ChangePage, TaskEntry
 from taskservice.errors import ChangesExpiredError, StoreUnavailableError
-from tests.support import journal
+from tests.support import Line, journal
 
 BACKLOG = 5
 
@@ -183,32 +183,27 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await waiting, list(range(1, 4 * BACKLOG + 1)))
 
     async def test_a_store_that_is_away_for_a_while_costs_nothing(self) -> None:
-        self.patch(POLL_INTERVAL=0.005)
-        follower = await self.follow(None)
-        await follower.until_empty()
-        self.store.broken = StoreUnavailableError("away")
-        while not self.journal.lines:
-            await asyncio.sleep(0)
-        await self.write(wake=False)
-        self.store.broken = None
-        self.assertEqual(await follower.batch(), [1])
-        line = self.journal.lines[0]
+        line = await self.first_line_after(StoreUnavailableError("away"))
         self.assertEqual(line.level, "WARNING")
         self.assertEqual(line.values, {"message": "CHANGES UNAVAILABLE", "reason": "away"})
 
     async def test_an_error_that_nobody_foresaw_is_told_and_followers_go_on(self) -> None:
+        line = await self.first_line_after(RuntimeError("a bug"))
+        self.assertEqual(line.level, "ERROR")
+        self.assertIn("RuntimeError: a bug", line.values["trace"])
+
+    async def first_line_after(self, error: Exception) -> Line:
+        """Let the store fail for a while, during which it is written to; return what was logged."""
         self.patch(POLL_INTERVAL=0.005)
         follower = await self.follow(None)
         await follower.until_empty()
-        self.store.broken = RuntimeError("a bug")
+        self.store.broken = error
         while not self.journal.lines:
             await asyncio.sleep(0)
         await self.write(wake=False)
         self.store.broken = None
         self.assertEqual(await follower.batch(), [1])
-        line = self.journal.lines[0]
-        self.assertEqual(line.level, "ERROR")
-        self.assertIn("RuntimeError: a bug", line.values["trace"])
+        return self.journal.lines[0]
 
     async def test_a_store_that_is_away_at_first_can_be_followed_later(self) -> None:
         self.store.broken = StoreUnavailableError("away")
