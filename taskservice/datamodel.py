@@ -2,11 +2,15 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from json.encoder import encode_basestring
 from typing import Any, ClassVar, Mapping
+
+TASK_ID = re.compile("[a-zA-Z0-9-]{1,128}")
+"""The form of a task's id, whether the server or a client chose it."""
 
 NO_DUE_DATE = float(2 ** 53)
 """Where a task without a due date sorts: after all others, whose magnitude is below this."""

@@ -1,19 +1,17 @@
 """Tasks as lines of JSON (NDJSON), out and in."""
 
-import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from taskservice.datamodel import StoredTask, TaskEntry
+from taskservice.datamodel import TASK_ID, StoredTask, TaskEntry
 from taskservice.errors import InvalidTaskError, MalformedBodyError, Violation
 from taskservice.validation import check_task, parse_json, shorten
 
 MOST_VIOLATIONS = 100
 """How many violations are told; the lines after them are not looked at."""
 
-_ID = re.compile(r"[a-zA-Z0-9-]{1,128}")
 _TRIPLE = frozenset({"id", "revision", "task"})
 
 
@@ -110,7 +108,7 @@ def _check_triple(document: dict[str, Any], given: set[str]) -> list[Violation]:
     violations = [
         Violation(f"/{_token(name)}", "expected id, revision and task, and nothing else")
         for name in sorted(document.keys() - _TRIPLE)[:MOST_VIOLATIONS]]
-    if not (isinstance(task_id, str) and _ID.fullmatch(task_id)):
+    if not (isinstance(task_id, str) and TASK_ID.fullmatch(task_id)):
         violations.append(Violation("/id", "expected 1 to 128 of the characters a-z, A-Z, 0-9, -"))
     elif task_id in given:
         violations.append(Violation("/id", "an earlier line has this id"))

@@ -275,7 +275,7 @@ def _send_batch(client: Client, source: Path, state: ImportState, lines: Lines) 
         problems = [(v["pointer"], v["detail"]) for v in answer.get("errors", [])]
         if problems:
             raise TransferError(f"{_located(source, lines, problems)}. {again}")
-    _check(response, 201, again)
+    _check(response, 200, again)
     return response.read().count(b"\n")
 
 

@@ -17,18 +17,15 @@ from pathlib import Path
 from stat import S_ISREG
 
 from taskservice import LOGGER_NAME
-from taskservice.datamodel import StoredTask
+from taskservice.datamodel import TASK_ID, StoredTask
 from taskservice.errors import (
     BadInputError, StoreError, StoreFullError, StoreInUseError, StoreUnavailableError)
 from taskservice.utils import logutils
 from taskservice.validation import parse_task
 
-MAX_ID_LENGTH = 200
-"""How long an id can be: a file's name has at most 255 bytes."""
-
-_ID = re.compile(r"[a-zA-Z0-9-]{1,%d}" % MAX_ID_LENGTH)
-_TASK_FILE = re.compile(rf"({_ID.pattern})\.json")
-_LEFT_OVER = re.compile(rf"\.{_ID.pattern}\.tmp")
+# A file's name has at most 255 bytes, and there is room for these.
+_TASK_FILE = re.compile(rf"({TASK_ID.pattern})\.json")
+_LEFT_OVER = re.compile(rf"\.{TASK_ID.pattern}\.tmp")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -42,8 +39,8 @@ class TaskFolder:
 
     def path(self, task_id: str) -> Path:
         """Return the task's file; raises BadInputError for an id that is no file's name."""
-        if not _ID.fullmatch(task_id):
-            raise BadInputError(f"an id is 1 to {MAX_ID_LENGTH} letters, digits and hyphens")
+        if not TASK_ID.fullmatch(task_id):
+            raise BadInputError("an id is 1 to 128 letters, digits and hyphens")
         return self._folder / f"{task_id}.json"
 
     def open(self) -> tuple[list[StoredTask], dict[str, StoredTask], int]:

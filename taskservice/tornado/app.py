@@ -13,6 +13,7 @@ from taskservice import LOGGER_NAME
 from taskservice.config import Config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.database.metered_db import MeteredTodoListDB
+from taskservice.datamodel import TASK_ID
 from taskservice.service import TodoListService
 from taskservice.tornado.access import Access
 from taskservice.tornado.base_handler import BaseRequestHandler, DefaultRequestHandler
@@ -31,7 +32,7 @@ from taskservice.utils import logutils
 
 ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
     (r"/tasks/?", TodoListRequestHandler),
-    (r"/tasks/([a-zA-Z0-9-]+)/?", TodoListEntryRequestHandler),
+    (rf"/tasks/({TASK_ID.pattern})/?", TodoListEntryRequestHandler),
     (r"/changes/?", ChangesRequestHandler),
     (r"/openapi\.json", OpenAPIRequestHandler),
     (r"/docs/?", DocsRequestHandler),

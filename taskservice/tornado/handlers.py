@@ -22,9 +22,6 @@ from taskservice.tornado.representation import JSON, GzipStream, last_modified, 
 from taskservice.tornado.request_fields import idempotency_key, preferred_return
 from taskservice.validation import check_task, parse_json, parse_task
 
-MAX_ID_LENGTH = 128
-"""How long an id may be that a client chooses."""
-
 LEAST_TO_COMPRESS = 1024
 """How many bytes a list has to have: less gains nothing."""
 
@@ -123,8 +120,7 @@ class TodoListRequestHandler(TaskWriter):
         except TaskExistsError as error:
             raise batch.id_taken(error.task_id) from error
         self._note_replay(created)
-        self.set_status(HTTPStatus.CREATED)
-        self.set_header("Content-Type", NDJSON)
+        self.set_header("Content-Type", NDJSON)  # 200: no one resource is created (§15.3.2)
         self.write(await asyncio.to_thread(created_lines, created.tasks))
 
     def _note_replay(self, created: Created) -> None:
@@ -156,19 +152,14 @@ class TodoListEntryRequestHandler(TaskWriter):
         """Replace the task; with `If-None-Match: *` create it."""
         entry = parse_task(self.request.body)
         if self.creates():
-            self._check_creatable(task_id)
+            if self.header("If-Match") is not None:
+                raise BadInputError("If-Match: expected none beside If-None-Match: *")
             created = await self.service.create_task(entry, task_id=task_id)
             [(_, revision)] = created.tasks
             self.set_header("Location", f"/tasks/{task_id}")
             self.answer(True, revision, entry.to_json)
         else:
             self._answer_task(await self.service.update_task(task_id, entry, self._expected()))
-
-    def _check_creatable(self, task_id: str) -> None:
-        if len(task_id) > MAX_ID_LENGTH:
-            raise BadInputError(f"id: expected at most {MAX_ID_LENGTH} characters")
-        if self.header("If-Match") is not None:
-            raise BadInputError("If-Match: expected none beside If-None-Match: *")
 
     async def patch(self, task_id: str) -> None:
         """Change some members of the task."""

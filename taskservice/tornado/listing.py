@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from taskservice.datamodel import (
-    NO_DUE_DATE, SortKey, StoredTask, TaskPriority, TaskQuery, TaskSort)
+    NO_DUE_DATE, TASK_ID, SortKey, StoredTask, TaskPriority, TaskQuery, TaskSort)
 from taskservice.errors import BadInputError
 from taskservice.tornado.parameters import (
     LARGEST_REVISION, ascii_query, bad_value, epoch_seconds, parse_query, revision_number,
@@ -37,7 +37,6 @@ _BOOLEANS = {"true": True, "false": False}
 _PRIORITIES = {priority.value: priority for priority in TaskPriority}
 _SORTS = {sort.value: sort for sort in TaskSort}
 _CURSOR = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_CURSOR}}}")
-_ID = re.compile(r"[a-zA-Z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +177,7 @@ def _fingerprint(query: TaskQuery) -> str:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
+    return isinstance(value, str) and TASK_ID.fullmatch(value) is not None
 
 
 def _is_key(sort: TaskSort, key: Any, task_id: str) -> bool:

@@ -72,7 +72,7 @@ class Service:
         answer = next(self.answers, None)
         if isinstance(answer, Exception):
             raise answer
-        return answer or Answer(201, b"{}\n" * _count(body or b""))
+        return answer or Answer(200, b"{}\n" * _count(body or b""))
 
     def answer(self, *answers: Answer | Exception | None) -> None:
         """Give these answers first; None is the usual one."""
