@@ -142,6 +142,8 @@ def _expectation(error: jsonschema.ValidationError) -> str:
         case "minimum" | "exclusiveMinimum":
             least = "at least" if error.validator == "minimum" else "more than"
             return f"expected {least} {error.validator_value}, got {_shown(error.instance)}"
+        case "maximum":
+            return f"expected at most {error.validator_value}, got {_shown(error.instance)}"
         case "required":
             return f"expected the key {error.message.split()[0]}"
         case _:

@@ -17,8 +17,8 @@ class LeanHeaders(HTTPHeaders):
 
     def __init__(self) -> None:
         # Not the base's, which would fill what it keeps; every method that reads it is below.
-        self._values: dict[str, str] = {}
-        self._lines: dict[str, list[str]] = {}  # only of fields that came more than once
+        self._values: dict[str, str] = {}  # the first line of each field
+        self._lines: dict[str, list[str]] = {}  # all lines of fields that came more than once
 
     @classmethod
     def of(cls, values: dict[str, str]) -> Self:
@@ -29,10 +29,10 @@ class LeanHeaders(HTTPHeaders):
 
     def append(self, name: str, value: str) -> None:
         """Add a field line, its `name` in lower case and both within the grammar (unchecked)."""
-        if (before := self._values.get(name)) is not None:
-            self._lines.setdefault(name, [before]).append(value)
-            value = f"{before},{value}"  # RFC 9110 §5.3
-        self._values[name] = value
+        if name in self._values:  # joined when asked for: here it would cost O(n²)
+            self._lines.setdefault(name, [self._values[name]]).append(value)
+        else:
+            self._values[name] = value
 
     def add(self, name: str, value: str, *, _chars_are_bytes: bool = True) -> None:
         """Add a value; raises HTTPInputError where name or value break the grammar."""
@@ -53,7 +53,10 @@ class LeanHeaders(HTTPHeaders):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the combined value; without the exception that a Mapping makes of a miss."""
-        return self._values.get(name.lower(), default)
+        key = name.lower()
+        if key in self._lines:
+            return ",".join(self._lines[key])
+        return self._values.get(key, default)
 
     def __setitem__(self, name: str, value: str) -> None:
         key = name.lower()
@@ -62,7 +65,10 @@ class LeanHeaders(HTTPHeaders):
         self._values[key] = value
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
+        key = name.lower()
+        if key in self._lines:
+            return ",".join(self._lines[key])  # RFC 9110 §5.3
+        return self._values[key]
 
     def __delitem__(self, name: str) -> None:
         key = name.lower()

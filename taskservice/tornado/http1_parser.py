@@ -6,7 +6,6 @@ So nothing that it makes of a head (an upgrade, a closed connection) can move th
 
 import functools
 import re
-from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -49,16 +48,16 @@ class Head(NamedTuple):
 def parse_head(block: bytes) -> Head:
     """Read a head: request line, fields and the empty line. Raises BadRequest."""
     method, target, version = _request_line(block)
-    headers, values = _fields(block)
-    if "host" in values or version == "HTTP/1.1":
+    headers = _fields(block)
+    if "host" in headers or version == "HTTP/1.1":
         _check_host(headers)
     if target[:1] != "/":
         target = _path_of(method, target, headers)
     if "#" in target:
         raise BadRequest("A request target has no fragment")
     return Head(
-        RequestStartLine(method, target, version), headers, _body_length(version, values),
-        _keeps_alive(version, values.get("connection")), _waits(version, values.get("expect")))
+        RequestStartLine(method, target, version), headers, _body_length(version, headers),
+        _keeps_alive(version, headers.get("connection")), _waits(version, headers.get("expect")))
 
 
 def _request_line(block: bytes) -> tuple[str, str, str]:
@@ -71,8 +70,8 @@ def _request_line(block: bytes) -> tuple[str, str, str]:
     return words[0], words[1], words[2]
 
 
-def _fields(block: bytes) -> tuple[LeanHeaders, Mapping[str, str]]:
-    """Take the fields of a head from llhttp, and their values; raises BadRequest."""
+def _fields(block: bytes) -> LeanHeaders:
+    """Take the fields of a head from llhttp; raises BadRequest."""
     listener = _Listener()
     try:
         httptools.HttpRequestParser(listener).feed_data(_with_common_method(block))
@@ -82,11 +81,10 @@ def _fields(block: bytes) -> tuple[LeanHeaders, Mapping[str, str]]:
         raise BadRequest(f"Malformed request: {error}") from None
     if not listener.complete:
         raise BadRequest("Malformed request")
-    values: dict[str, str] = {}
-    headers = LeanHeaders.of(values)
+    headers = LeanHeaders()
     for name, value in listener.lines:
         headers.append(name.decode("latin-1").lower(), value.rstrip(b" \t").decode("latin-1"))
-    return headers, values
+    return headers
 
 
 class _Listener:
@@ -153,16 +151,16 @@ def _path_of(method: str, target: str, headers: LeanHeaders) -> str:
     return rest if rest.startswith("/") else f"/{rest}"
 
 
-def _body_length(version: str, values: Mapping[str, str]) -> int:
+def _body_length(version: str, headers: LeanHeaders) -> int:
     """Return the bytes of the body, -1 for a chunked one; raises BadRequest (RFC 9112 §6).
 
     llhttp has refused what conflicts, repeats, or is no number.
     """
-    if (coding := values.get("transfer-encoding")) is not None:
+    if (coding := headers.get("transfer-encoding")) is not None:
         if coding.lower() != "chunked" or version != "HTTP/1.1":
             raise BadRequest("Unknown Transfer-Encoding")
         return -1
-    return int(values.get("content-length", 0))
+    return int(headers.get("content-length", 0))
 
 
 def _keeps_alive(version: str, options: str | None) -> bool:

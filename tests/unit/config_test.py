@@ -83,6 +83,8 @@ class ParseConfigTest(unittest.TestCase):
                 ("task-db: {memory: 1}", "task-db.memory: expected null, got 1"),
                 ("task-db: {fs: ''}", "task-db.fs: expected a text that is not empty"),
                 ("http: {max-body: 0}", "http.max-body: expected at least 1, got 0"),
+                ("http: {max-header: 262145}",
+                 "http.max-header: expected at most 262144, got 262145"),
                 ("logging: {}", "logging: expected the key 'version'"),
                 ("logging: {version: 2}", "logging.version: expected 1, got 2"),
                 ("logging: {version: 1, handlerz: {}}", "logging.handlerz: unknown key, did you mean"),

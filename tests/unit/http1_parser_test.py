@@ -1,5 +1,6 @@
 """Heads and bodies, as values: what the integration tests do not see from outside."""
 
+import tracemalloc
 import unittest
 
 from tornado.httputil import HTTPHeaders, HTTPInputError
@@ -56,6 +57,25 @@ class LeanHeadersTest(unittest.TestCase):
         self.same()
         with self.assertRaises(KeyError):
             del self.ours["X-None"]
+
+    def test_many_lines_of_one_name_are_joined_once_and_not_for_each(self) -> None:
+        """To join as they come costs O(n²): 23 s for a head of 4 MiB."""
+        self.assertLess(self.bytes_copied(4000), 5 * self.bytes_copied(1000))
+
+    def bytes_copied(self, lines: int) -> int:
+        """Return how many bytes are allocated for a field that comes in so many lines."""
+        value = "v" * 100
+        headers = LeanHeaders()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        copied = 0
+        for _ in range(lines):
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            headers.append("a", value)
+            copied += tracemalloc.get_traced_memory()[1] - before
+        self.assertEqual(len(headers["A"]), lines * 101 - 1)
+        return copied
 
     def test_what_is_added_is_judged(self) -> None:
         for name, value in (("a b", "c"), ("a", "b\r\nc"), ("a", "\0")):
