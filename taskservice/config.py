@@ -139,6 +139,8 @@ def _expectation(error: jsonschema.ValidationError) -> str:
             return f"expected the like of {examples}, got {_shown(error.instance)}"
         case "minLength":
             return "expected a text that is not empty"
+        case "maxLength":
+            return f"expected at most {error.validator_value} characters"
         case "minimum" | "exclusiveMinimum":
             least = "at least" if error.validator == "minimum" else "more than"
             return f"expected {least} {error.validator_value}, got {_shown(error.instance)}"

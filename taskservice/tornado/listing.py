@@ -14,8 +14,8 @@ from taskservice.datamodel import (
     NO_DUE_DATE, TASK_ID, SortKey, StoredTask, TaskPriority, TaskQuery, TaskSort)
 from taskservice.errors import BadInputError
 from taskservice.tornado.parameters import (
-    LARGEST_REVISION, ascii_query, bad_value, epoch_seconds, parse_query, revision_number,
-    whole_number)
+    LARGEST_REVISION, ascii_query, bad_value, check_length, epoch_seconds, parse_query,
+    revision_number, whole_number)
 from taskservice.tornado.request_fields import remembered
 
 MOST_TASKS = 1000
@@ -61,13 +61,12 @@ class ListRequest:
 def parse_list_query(raw: str | None) -> ListRequest:
     """Read what a list is asked for; raises BadInputError, naming the parameter."""
     values = parse_query(raw or "", PARAMETERS, ("priority",))
+    parameters = check_length(_without_cursor(raw or ""))
     query = _read_query(values)
     fingerprint = _fingerprint(query)
     if "cursor" in values:
         after = decode_cursor(fingerprint, query.sort, values["cursor"][0])
         query = replace(query, after=after)
-    parts = ascii_query(raw or "").split("&")
-    parameters = "&".join(part for part in parts if part and not _is_cursor(part))
     return ListRequest(query, "limit" in values, parameters, fingerprint)
 
 
@@ -83,10 +82,16 @@ class ChangesRequest:
 def parse_changes_query(raw: str | None) -> ChangesRequest:
     """Read which changes are asked for; raises BadInputError, naming the parameter."""
     values = parse_query(raw or "", ("since", "limit"))
+    check_length(ascii_query(raw or ""))
     since, limit = values.get("since"), values.get("limit")
     return ChangesRequest(
         since=None if since is None else revision_number("since", since[0]),
         limit=MOST_TASKS if limit is None else whole_number("limit", limit[0], 1, MOST_TASKS))
+
+
+def _without_cursor(query: str) -> str:
+    parts = ascii_query(query).split("&")
+    return "&".join(part for part in parts if part and not _is_cursor(part))
 
 
 def _is_cursor(part: str) -> bool:

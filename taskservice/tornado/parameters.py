@@ -11,6 +11,10 @@ from taskservice.tornado.request_fields import shorten
 MOST_PARAMETERS = 100
 """How many parameters a query may have, which is more than anybody needs."""
 
+MAX_QUERY_LENGTH = 2_048
+"""How many bytes a query may have, percent-encoded and without its cursor: a Link repeats it, and
+proxies accept a head of 4 KiB."""
+
 LARGEST_REVISION = 2 ** 63 - 1
 
 _SAFE = "!$%&'()*+,-./:;=?@_~"
@@ -37,6 +41,15 @@ def ascii_query(query: str) -> str:
         return quote(query.encode("latin-1"), safe=_SAFE)
     except UnicodeEncodeError as error:
         raise BadInputError("the query is not percent-encoded") from error
+
+
+def check_length(query: str) -> str:
+    """Return a percent-encoded query without its cursor; raises BadInputError for a long one."""
+    if len(query) > MAX_QUERY_LENGTH:
+        raise BadInputError(
+            f"the query: expected at most {MAX_QUERY_LENGTH} bytes, percent-encoded and without "
+            f"its cursor, got {len(query)}")
+    return query
 
 
 def parse_query(

@@ -29,6 +29,9 @@ STATUS: Mapping[type[BaseException], HTTPStatus] = {
 RETRY_AFTER = 1
 """Seconds after which a client may try again when the store is away."""
 
+MAX_REASON_LENGTH = 150
+"""How many characters a reason phrase may have: proxies refuse a status line that is too long."""
+
 _REASONS = (errors.MalformedBodyError, errors.InvalidTaskError, errors.TaskNotFoundError)
 """The errors whose message is also the reason phrase, as clients of the first days know them."""
 
@@ -70,8 +73,10 @@ class Problem:
 def problem_of(error: BaseException) -> Problem:
     """Return what a client is told of `error`: nothing of what is inside for a 5xx."""
     status = _status_of(error)
-    reason = str(error) if isinstance(error, _REASONS) else status.phrase
-    message = reason if status >= 500 or not isinstance(error, errors.TodoListError) else str(error)
+    hidden = status >= 500 or not isinstance(error, errors.TodoListError)
+    message = status.phrase if hidden else str(error)
+    named = isinstance(error, _REASONS) and len(message) <= MAX_REASON_LENGTH
+    reason = message if named else status.phrase
     violations = error.violations if isinstance(error, errors.InvalidTaskError) else ()
     return Problem(status, reason, message, violations, _headers(error))
 

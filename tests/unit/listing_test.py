@@ -102,6 +102,25 @@ class ListQueryTest(unittest.TestCase):
         query = parse_list_query("q=" + "+".join(map(str, range(MOST_WORDS)))).query
         self.assertEqual(len(query.words), MOST_WORDS)
 
+    def test_a_query_without_its_cursor_has_at_most_2048_bytes(self) -> None:
+        """As a Link repeats it: what came as raw bytes counts percent-encoded."""
+        cursor = following("limit=1").removeprefix("limit=1")
+        for character, encoded in (("x", "x"), ("%78", "%78"), ("\xc3\xa9", "%C3%A9"), ("<", "%3C")):
+            count, rest = divmod(2048 - len("limit=1&q="), len(encoded))
+            longest = f"limit=1&q={character * count}{'x' * rest}"
+            with self.subTest(character):
+                self.assertEqual(len(following(longest).rpartition("&cursor=")[0]), 2048)
+                parse_list_query(following(longest))
+                for longer in (longest + "x", longest + "x" + cursor, longest + character):
+                    with self.assertRaisesRegex(BadInputError, "^the query: expected at most 2048 "):
+                        parse_list_query(longer)
+
+    def test_so_has_the_query_of_changes(self) -> None:
+        with self.assertRaisesRegex(BadInputError, "^the query: expected at most 2048 "):
+            parse_changes_query("since=" + "1" * 2043)
+        with self.assertRaisesRegex(BadInputError, "^since: expected"):
+            parse_changes_query("since=" + "1" * 2042)
+
     @property_settings()
     @given(QUERIES)
     def test_every_query_asks_for_a_list_or_is_bad_input(self, raw: str) -> None:

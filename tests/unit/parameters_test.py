@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from taskservice.errors import BadInputError
 from taskservice.tornado.parameters import (
-    LARGEST_REVISION, ascii_query, epoch_seconds, parse_query, revision_number, whole_number)
+    LARGEST_REVISION, MAX_QUERY_LENGTH, MOST_PARAMETERS, ascii_query, check_length, epoch_seconds,
+    parse_query, revision_number, whole_number)
 from tests.strategies import property_settings
 
 QUERIES = st.binary(max_size=300).map(lambda raw: raw.decode("latin-1")) | st.lists(
@@ -50,6 +51,18 @@ class QueryTest(unittest.TestCase):
         for query in ["", "a=1&b=%C3%a9+x%20y", "q=!$'()*,;:@/?-._~%zz"]:
             self.assertEqual(ascii_query(query), query)
         self.assertEqual(ascii_query('q=\xc3\xa9<>" #'), "q=%C3%A9%3C%3E%22%20%23")
+
+    def test_there_are_at_most_100_parameters(self) -> None:
+        for query in ("&".join(["a=1"] * MOST_PARAMETERS), "&".join(["a"] * MOST_PARAMETERS)):
+            self.assertEqual(len(parse_query(query, ["a"], ["a"])["a"]), MOST_PARAMETERS)
+            for separator in ("&", "&a=2"):
+                with self.assertRaisesRegex(BadInputError, "^expected at most 100 parameters$"):
+                    parse_query(query + separator, ["a"], ["a"])
+
+    def test_a_query_has_at_most_2048_bytes(self) -> None:
+        self.assertEqual(check_length("a" * MAX_QUERY_LENGTH), "a" * 2048)
+        with self.assertRaisesRegex(BadInputError, "^the query: expected at most 2048 bytes.*2049$"):
+            check_length("a" * 2049)
 
     @property_settings()
     @given(QUERIES)
@@ -114,6 +127,17 @@ class ValueTest(unittest.TestCase):
             with self.subTest(value=value):
                 with self.assertRaisesRegex(BadInputError, "^due_after: expected seconds"):
                     epoch_seconds("due_after", value)
+
+    def test_a_time_has_at_most_64_characters(self) -> None:
+        for start, end, expected in [("0.", "", 0), ("-0.", "1", 0), ("1e", "1", 10), ("0", "7e1", 70),
+                                     ("1970-01-01T00:00:09.", "Z", 9),
+                                     ("1970-01-01T00:00:09.", "-00:00", 9)]:
+            longest = start + "0" * (64 - len(start + end)) + end
+            with self.subTest(longest):
+                self.assertAlmostEqual(epoch_seconds("due_after", longest), expected, places=6)
+                longer = start + "0" * (65 - len(start + end)) + end
+                with self.assertRaisesRegex(BadInputError, "^due_after: expected seconds"):
+                    epoch_seconds("due_after", longer)
 
     @property_settings()
     @given(st.datetimes(timezones=OFFSETS))

@@ -95,6 +95,12 @@ class StatusTest(unittest.TestCase):
             problem = problem_of(error)
             self.assertEqual((problem.reason, problem.message), (reason, reason))
 
+    def test_a_reason_has_at_most_150_characters(self) -> None:
+        longest = problem_of(errors.TaskNotFoundError("x" * 148))
+        self.assertEqual((len(longest.reason), longest.reason), (150, longest.message))
+        longer = problem_of(errors.TaskNotFoundError("x" * 149))
+        self.assertEqual((longer.reason, len(longer.message)), ("Not Found", 151))
+
     def test_headers(self) -> None:
         for kind in (errors.StaleRevisionError, errors.TaskExistsError):
             self.assertEqual(problem_of(kind("a", 7)).headers, {"ETag": '"7"'})
