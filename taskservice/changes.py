@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -44,6 +45,7 @@ class ChangeFeed:
         self._waiting: set[asyncio.Future[None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._stopped = False
+        self._outage = _Outage()
 
     async def stop(self) -> None:
         """Let the followers end."""
@@ -61,21 +63,23 @@ class ChangeFeed:
         """Give the changes after `since` (None: after now), in batches, as they come.
 
         Each id's latest change is given, none twice. An empty batch comes once what was before is
-        told, and after each HEARTBEAT without a change. Ends when the feed stops, and when the
-        follower falls too far behind: it can go on from the last revision that it was given.
-        Raises ChangesExpiredError, as `read_changes` does, and StoreError.
+        given, and after each HEARTBEAT without a change. Ends when the feed stops, whatever is left
+        to give, and when the follower falls too far behind: it can go on from the last revision
+        that it was given. Raises ChangesExpiredError, as `read_changes` does, and StoreError.
         """
         last = await self._db.revision() if since is None else since
-        told = False
+        begun = False
         async with self._following():
             while True:  # what was before
                 try:
                     page = await self._db.read_changes(last, PAGE)
                 except ChangesExpiredError:
-                    if not told:
+                    if not begun:
                         raise
                     return  # it reads so slowly that what comes next is forgotten
-                last, told = page.revision, True
+                if self._stopped:
+                    return
+                last, begun = page.revision, True
                 yield page.changes
                 if not page.changes and last >= self._floor:
                     break
@@ -111,12 +115,14 @@ class ChangeFeed:
             self._wake.set()
 
     async def _read(self) -> None:
-        while self._followers:
+        while self._followers and not self._stopped:
             self._wake.clear()
             try:
                 await self._advance()
-            except Exception as error:  # who follows waits for this task, and sees it end nowhere
-                _log_unavailable(error)
+            except Exception as error:  # nobody awaits this task while it runs: it must not end
+                self._outage.begin(error)
+            else:
+                self._outage.end()
             await _within(self._wake.wait(), POLL_INTERVAL)
 
     async def _advance(self) -> None:
@@ -156,12 +162,31 @@ class ChangeFeed:
             self._waiting.discard(waiter)
 
 
-def _log_unavailable(error: Exception) -> None:
-    foreseen = isinstance(error, StoreError)
-    trace: dict[str, Any] = {} if foreseen else {"trace": logutils.format_trace(error)}
-    logutils.log(
-        logging.getLogger(LOGGER_NAME), logging.WARNING if foreseen else logging.ERROR,
-        message="CHANGES UNAVAILABLE", reason=str(error), **trace)
+class _Outage:
+    """Logs once that the store is away, and once that it is back, however often it is asked."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+
+    def begin(self, error: Exception) -> None:
+        """The store failed; an error that is not a StoreError is logged with its traceback."""
+        if self._began is not None:
+            return
+        self._began = time.monotonic()
+        foreseen = isinstance(error, StoreError)
+        trace: dict[str, Any] = {} if foreseen else {"trace": logutils.format_trace(error)}
+        logutils.log(
+            logging.getLogger(LOGGER_NAME), logging.WARNING if foreseen else logging.ERROR,
+            message="CHANGES UNAVAILABLE", reason=str(error), **trace)
+
+    def end(self) -> None:
+        """The store answered."""
+        if self._began is None:
+            return
+        seconds, self._began = time.monotonic() - self._began, None
+        logutils.log(
+            logging.getLogger(LOGGER_NAME), logging.INFO, message="CHANGES AVAILABLE",
+            seconds=round(seconds, 3))
 
 
 async def _within(awaited: Awaitable[object], seconds: float) -> bool:

@@ -207,7 +207,7 @@ class ChangesRequestHandler(BaseRequestHandler):
         if since is None:
             since = await self.service.revision()
         async with aclosing(self.service.follow_changes(since)) as batches:
-            first = await anext(batches)
+            first = await anext(batches, None) or ()  # None: the service is going away
             self.set_header("Content-Type", EVENT_STREAM)
             self.write(sse.opening(since, RETRY_MS))
             if self.request.method == "HEAD":

@@ -23,11 +23,13 @@ class Store(InMemoryTodoListDB):
         super().__init__(clock=lambda: 0)
         self.broken: Exception | None = None
         self.expired = False
-        self.reads = 0
+        self.slow: asyncio.Event | None = None
+        self.reads = self.failures = 0
 
     async def revision(self) -> int:
         """Return the revision."""
         if self.broken is not None:
+            self.failures += 1
             raise self.broken
         return await super().revision()
 
@@ -36,6 +38,8 @@ class Store(InMemoryTodoListDB):
         self.reads += 1
         if self.expired:
             raise ChangesExpiredError("too late")
+        if self.slow is not None:
+            await self.slow.wait()
         return await super().read_changes(since, limit)
 
 
@@ -183,27 +187,44 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await waiting, list(range(1, 4 * BACKLOG + 1)))
 
     async def test_a_store_that_is_away_for_a_while_costs_nothing(self) -> None:
-        line = await self.first_line_after(StoreUnavailableError("away"))
+        line, _ = await self.lines_of_outage(StoreUnavailableError("away"))
         self.assertEqual(line.level, "WARNING")
         self.assertEqual(line.values, {"message": "CHANGES UNAVAILABLE", "reason": "away"})
 
     async def test_an_error_that_nobody_foresaw_is_told_and_followers_go_on(self) -> None:
-        line = await self.first_line_after(RuntimeError("a bug"))
+        line, _ = await self.lines_of_outage(RuntimeError("a bug"))
         self.assertEqual(line.level, "ERROR")
         self.assertIn("RuntimeError: a bug", line.values["trace"])
 
-    async def first_line_after(self, error: Exception) -> Line:
-        """Let the store fail for a while, during which it is written to; return what was logged."""
+    async def test_each_outage_is_logged_once_when_it_begins_and_once_when_it_ends(self) -> None:
+        self.patch(POLL_INTERVAL=0.001)
+        follower = await self.follow(None)
+        await follower.until_empty()
+        for outage in (1, 2):
+            await self.outage(follower, StoreUnavailableError("away"))
+            self.assertEqual(
+                [line.values["message"] for line in self.journal.lines],
+                ["CHANGES UNAVAILABLE", "CHANGES AVAILABLE"] * outage)
+            self.assertEqual(self.journal.lines[-1].level, "INFO")
+            self.assertGreater(float(self.journal.lines[-1].values["seconds"]), 0)
+
+    async def lines_of_outage(self, error: Exception) -> list[Line]:
+        """Let the store fail for a while; return what was logged."""
         self.patch(POLL_INTERVAL=0.005)
         follower = await self.follow(None)
         await follower.until_empty()
-        self.store.broken = error
-        while not self.journal.lines:
+        await self.outage(follower, error)
+        return self.journal.lines
+
+    async def outage(self, follower: "Follower", error: Exception) -> None:
+        """Let the store fail for several polls, during which it is written to; see it all after."""
+        self.store.broken, failed = error, self.store.failures + 5
+        while self.store.failures < failed:
             await asyncio.sleep(0)
         await self.write(wake=False)
         self.store.broken = None
-        self.assertEqual(await follower.batch(), [1])
-        return self.journal.lines[0]
+        self.assertEqual(await follower.batch(), [self.count])
+        await spin()  # the reader's turn comes after the followers'
 
     async def test_a_store_that_is_away_at_first_can_be_followed_later(self) -> None:
         self.store.broken = StoreUnavailableError("away")
@@ -261,12 +282,32 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
             self.assertIsNone(await follower.batch_or_end())
         await self.feed.stop()
 
-    async def test_who_comes_when_it_has_stopped_is_told_what_was_and_ends(self) -> None:
+    async def test_who_is_catching_up_when_it_stops_gets_no_further_page(self) -> None:
+        self.patch(PAGE=2)
+        await self.write(100)
+        follower = await self.follow(0)
+        self.assertEqual(await follower.batch(), [1, 2])
+        await self.feed.stop()
+        self.assertIsNone(await follower.batch_or_end())
+
+    async def test_a_page_that_is_being_read_when_it_stops_is_not_given(self) -> None:
+        await self.write(2)
+        self.store.slow = asyncio.Event()
+        follower = await self.follow(0)
+        waiting = asyncio.create_task(follower.batch_or_end())
+        while not self.store.reads:
+            await asyncio.sleep(0)
+        await self.feed.stop()
+        self.store.slow.set()
+        self.assertIsNone(await waiting)
+
+    async def test_who_comes_when_it_has_stopped_gets_nothing(self) -> None:
         await self.write(2)
         await self.feed.stop()
-        follower = await self.follow(0)
-        self.assertEqual(await follower.until_empty(), [1, 2])
-        self.assertIsNone(await follower.batch_or_end())
+        for since in (None, 0):
+            follower = await self.follow(since)
+            self.assertIsNone(await follower.batch_or_end())
+        await self.assert_reader_ends()
 
 
 class Follower:
