@@ -75,3 +75,11 @@ def queries(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[TaskQuery]:
         "descending": st.booleans(),
         "limit": st.integers(1, 5),
         **members})
+
+
+def cut_into(data: st.DataObject, stream: bytes) -> list[bytes]:
+    """Cut bytes anywhere: into few pieces, or into many small ones."""
+    size = data.draw(st.sampled_from((1, 2, 3, 7, 1 << 20)), "largest piece")
+    cuts = data.draw(st.sets(st.integers(0, len(stream)), max_size=5), "cuts")
+    ends = sorted({*cuts, *range(size, len(stream), size), len(stream)})
+    return [stream[start:end] for start, end in zip([0, *ends], ends)]

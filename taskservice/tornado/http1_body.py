@@ -1,14 +1,26 @@
-"""The body of a request, cut out of what the connection receives (RFC 9112 §6 and §7)."""
+"""The body of a request, cut out of what the connection receives (RFC 9112 §6 and §7).
 
-import httptools
+What a body is, and where it ends, depends on its bytes alone: never on how they arrive.
+"""
+
+import re
+from enum import Enum, auto
 
 from taskservice.tornado.http1_parser import BadRequest
 
-_CHUNKED_HEAD = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-_END = b"\r\n\r\n"
-
 MAX_CHUNK_OVERHEAD = 16 * 1024
-"""How many bytes of extensions or trailers may come without a byte of the body."""
+"""The most bytes in the size line of a chunk; of the last chunk with all that follows it."""
+
+_CRLF = b"\r\n"
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
+# RFC 9112 §7.1, without the white space around `;` and `=` that a recipient need not know.
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;%b(?:=(?:%b|%b))?+)*+\r\n" % (_TOKEN, _TOKEN, _QUOTED))
+_SIZE_START = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[;\r]|\Z)")
+# Trailers are dropped (§7.1.2); but a length in them must not mean anything to others, either.
+_TRAILER = re.compile(
+    rb"(?!(?i:content-length|transfer-encoding):)%b:[\t \x21-\x7e\x80-\xff]*+\r\n" % _TOKEN)
+_NOT_IN_A_LINE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # CR ends a line, with LF
 
 
 class SizedBody:
@@ -34,57 +46,115 @@ class SizedBody:
         return data, rest
 
 
-class ChunkedBody:
-    """A chunked body, decoded by llhttp, which drops extensions and trailers (RFC 9112 §7.1).
+class _Part(Enum):
+    """What of a chunked body comes next."""
 
-    Such a body ends with an empty line, and nothing else of it tells where without decoding it.
-    So llhttp is fed up to each empty line, and no byte beyond: what comes after the body is
-    never seen by a parser that would take it for the next request.
-    """
+    SIZE = auto()
+    DATA = auto()
+    DATA_END = auto()
+    TRAILER = auto()
+    NOTHING = auto()
+
+
+class ChunkedBody:
+    """A chunked body. Extensions and trailers are checked, and dropped (RFC 9112 §7.1)."""
+
+    __slots__ = ("_part", "_left", "_line", "_overhead")
 
     def __init__(self) -> None:
-        self.complete = False
-        self._data: list[bytes] = []
-        self._held = b""
-        self._overhead = 0
-        self._parser = httptools.HttpRequestParser(self)
-        self._parser.feed_data(_CHUNKED_HEAD)
+        self._part = _Part.SIZE
+        self._left = 0            # bytes of the chunk
+        self._line = bytearray()  # the first part of a line
+        self._overhead = 0        # bytes of the last chunk's size line and of the trailers so far
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has been taken."""
+        return self._part is _Part.NOTHING
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return what `data` holds of the decoded body, and what comes after; raises BadRequest."""
-        data, start = self._held + data, 0
-        while not self.complete and (end := data.find(_END, start)) >= 0:
-            self._feed(data[start:end + len(_END)])
-            start = end + len(_END)
-        rest = data[start:]
-        if not self.complete:
-            rest = self._hold(rest)
-        decoded, self._data = b"".join(self._data), []
-        return decoded, rest
+        """Return what `data` holds of the decoded body, and what comes after; raises BadRequest.
 
-    def _hold(self, data: bytes) -> bytes:
-        """Feed all but what could be the first part of an empty line."""
-        known = len(data)
-        while known and data[known - 1] in _END and len(data) - known < len(_END) - 1:
-            known -= 1
-        self._held = data[known:]
-        if known:
-            self._feed(data[:known])
-        return b""
+        A fault stays in what comes after until what is before it has been returned, for that may
+        be too large, which is to be answered first.
+        """
+        pieces: list[bytes] = []
+        at = 0
+        while at < len(data) and not self.complete:
+            if self._part is _Part.SIZE and not self._line:
+                at = _take_whole_chunks(data, at, pieces)
+            if self._part is _Part.DATA:
+                at = self._take_data(data, at, pieces)
+                continue
+            try:
+                at = self._take_line(data, at)
+            except BadRequest:
+                if not pieces:
+                    raise
+                self._line.clear()  # it began after the pieces
+                break
+        return b"".join(pieces), data[at:]
 
-    def _feed(self, data: bytes) -> None:
-        before = len(self._data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            raise BadRequest(f"Malformed chunk: {error}") from None
-        self._overhead = 0 if len(self._data) > before else self._overhead + len(data)
-        if self._overhead > MAX_CHUNK_OVERHEAD:
-            raise BadRequest("Too much between the chunks")
+    def _take_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        piece = data[at:at + self._left]
+        pieces.append(piece)
+        self._left -= len(piece)
+        if not self._left:
+            self._part = _Part.DATA_END
+        return at + len(piece)
 
-    def on_body(self, data: bytes) -> None:
-        self._data.append(data)
+    def _take_line(self, data: bytes, at: int) -> int:
+        """Take a line, or a part of one; return where it ends. Raises BadRequest."""
+        before = len(self._line)
+        end = data.find(b"\n", at) + 1 or len(data)
+        self._line += data[at:end]
+        if len(self._line) > MAX_CHUNK_OVERHEAD - self._overhead:
+            raise BadRequest(_FAULTS[self._part])
+        if self._line.endswith(b"\n"):
+            line, self._line = bytes(self._line), bytearray()
+            self._judge(line)
+        elif not self._can_go_on(max(0, before - 1)):
+            raise BadRequest(_FAULTS[self._part])
+        return end
 
-    def on_message_complete(self) -> None:
-        self.complete = True
-        del self._parser  # it refers to this object
+    def _judge(self, line: bytes) -> None:
+        """Go on to what comes after a line; raises BadRequest."""
+        if self._part is _Part.DATA_END and line == _CRLF:
+            self._part = _Part.SIZE
+        elif self._part is _Part.SIZE and (size := _SIZE.fullmatch(line)) is not None:
+            self._left = int(size[1], 16)
+            self._part = _Part.DATA if self._left else _Part.TRAILER
+            self._overhead = 0 if self._left else len(line)
+        elif self._part is _Part.TRAILER and line == _CRLF:
+            self._part = _Part.NOTHING
+        elif self._part is _Part.TRAILER and _TRAILER.fullmatch(line) is not None:
+            self._overhead += len(line)
+        else:
+            raise BadRequest(_FAULTS[self._part])
+
+    def _can_go_on(self, start: int) -> bool:
+        """Tell whether the first part of a line, known to be right up to `start`, can be that."""
+        if self._part is _Part.DATA_END:
+            return self._line == b"\r"
+        if self._part is _Part.SIZE and _SIZE_START.match(self._line) is None:
+            return False
+        wrong = _NOT_IN_A_LINE.search(self._line, start)
+        return wrong is None or (wrong[0] == b"\r" and wrong.end() == len(self._line))
+
+
+_FAULTS = {
+    _Part.SIZE: "Malformed chunk size, or too much beside it",
+    _Part.DATA_END: "The data of a chunk are longer than its size",
+    _Part.TRAILER: "Malformed trailers, or too many"}
+
+
+def _take_whole_chunks(data: bytes, at: int, pieces: list[bytes]) -> int:
+    """Take the chunks that are there as a whole, and not the last one; return where they end."""
+    while (size := _SIZE.match(data, at)) is not None:
+        start = size.end()
+        end = start + int(size[1], 16)
+        if start == end or start - at > MAX_CHUNK_OVERHEAD or data[end:end + 2] != _CRLF:
+            break
+        pieces.append(data[start:end])
+        at = end + 2
+    return at

@@ -168,6 +168,18 @@ class SmugglingTest(ServerTestCase):
                 self.assertTrue(data.startswith(b"HTTP/1.1 400 "), data)
                 self.assertNotIn("/smuggled", self.app.asked)
 
+    async def test_a_fault_is_answered_before_more_comes(self) -> None:
+        """Else whoever sends it would wait for a timeout."""
+        for request in (
+                b"GET / HTTP/1.1\n", H + b"A: b\n", H + b"\n", b"GET /\0", b"\x16\x03\x01",
+                CHUNKED + b"3\n", CHUNKED + b"3;a\n", CHUNKED + b"3\r\nabc\n",
+                CHUNKED + b"0\r\nA: b\n", CHUNKED + b"0\r\n\n", CHUNKED + b"0\r\n\r\r"):
+            with self.subTest(request):
+                client = await self.connect()
+                await client.send(request)
+                [answer] = answers(await client.rest(), ["GET"])
+                self.assertEqual(answer.status, 400)
+
     async def test_other_versions_are_refused(self) -> None:
         for name, request in UNSUPPORTED.items():
             with self.subTest(name):

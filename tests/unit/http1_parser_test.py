@@ -6,7 +6,6 @@ import unittest
 from tornado.httputil import HTTPHeaders, HTTPInputError
 
 from taskservice.tornado.http1_answer import head_bytes, http_date
-from taskservice.tornado.http1_body import ChunkedBody, SizedBody
 from taskservice.tornado.http1_headers import LeanHeaders
 from taskservice.tornado.http1_parser import BadRequest, HeadCheck, guess_line, parse_head
 
@@ -121,36 +120,6 @@ class HeadTest(unittest.TestCase):
     def test_a_line_is_guessed_from_what_is_wrong(self) -> None:
         self.assertEqual(guess_line(b"GET /x HTTP/9\r\nBad"), ("GET", "/x"))
         self.assertEqual(guess_line(b"noise"), (None, None))
-
-
-class BodyTest(unittest.TestCase):
-    """Bodies, cut out of what comes with them."""
-
-    CHUNKED = b"3;a=b\r\nabc\r\n4\r\n\r\n\r\n\r\n0\r\nX: y\r\n\r\n"
-
-    def test_a_sized_one(self) -> None:
-        body = SizedBody(5)
-        self.assertEqual(body.take(b"abc"), (b"abc", b""))
-        self.assertFalse(body.complete)
-        self.assertEqual(body.take(b"deGET"), (b"de", b"GET"))
-        self.assertTrue(body.complete)
-
-    def test_a_chunked_one_however_it_comes(self) -> None:
-        data = self.CHUNKED + b"GET / HTTP/1.1\r\n\r\n"
-        for first in range(len(self.CHUNKED) + 3):
-            for second in range(first, len(self.CHUNKED) + 3):
-                body, taken, rest = ChunkedBody(), b"", b""
-                for piece in (data[:first], data[first:second], data[second:]):
-                    if body.complete:
-                        rest += piece
-                        continue
-                    more, rest = body.take(piece)
-                    taken += more
-                self.assertTrue(body.complete)
-                self.assertEqual((taken, rest), (b"abc\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"))
-
-    def test_what_has_come_is_given_at_once(self) -> None:
-        self.assertEqual(ChunkedBody().take(b"5\r\nab")[0], b"ab")
 
 
 class AnswerTest(unittest.TestCase):
