@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 from taskservice.database.db_engines import create_todolist_db  # noqa: E402  # after the path
 from taskservice.database.todolist_db import AbstractTodoListDB  # noqa: E402
 from taskservice.datamodel import (  # noqa: E402
-    SortKey, StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort)
+    StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort)
 from taskservice.tornado.listing import encode_cursor, parse_list_query  # noqa: E402
 from tests.e2e.processes import SERVER, ServiceProcess, started  # noqa: E402
 from tests.postgres import PostgresServer, available  # noqa: E402
@@ -184,9 +184,8 @@ def target(query: TaskQuery) -> str:
     if query.completed is not None:
         parts.append(f"completed={'true' if query.completed else 'false'}")
     if query.after is not None:
-        key: SortKey = query.after[0]
         fingerprint = parse_list_query("&".join(parts)).fingerprint
-        parts.append(f"cursor={encode_cursor(fingerprint, key, query.after[1])}")
+        parts.append(f"cursor={encode_cursor(fingerprint, query.sort, *query.after)}")
     return f"/tasks?{'&'.join(parts)}"
 
 

@@ -15,11 +15,11 @@ TASK_ID = re.compile("[a-zA-Z0-9-]{1,128}")
 NO_DUE_DATE = float(2 ** 53)
 """Where a task without a due date sorts: after all others, whose magnitude is below this."""
 
-TITLE_KEY_LENGTH = 500
-"""How many characters of a title count for sorting.
+TITLE_KEY_LENGTH = 200
+"""How many characters of a title count for sorting; titles that begin alike for as long go by id.
 
-A cursor, which goes into a URL, and an entry of PostgreSQL's indexes have room for no more; titles
-that are the same for as long go by id.
+A cursor holds as much, and goes into a `Link`: the head of any answer stays below 4 KiB. An entry of
+PostgreSQL's indexes has little more room. A store's `title_key` column depends on it.
 """
 
 

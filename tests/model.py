@@ -140,5 +140,5 @@ def sort_value(sort: TaskSort, task: StoredTask) -> Any:
         TaskSort.UPDATED: task.revision,
         TaskSort.DUE_DATE: members.get("due_date", NO_DUE_DATE),
         TaskSort.PRIORITY: RANKS.index(members.get("priority", "none")),
-        TaskSort.TITLE: members["title"],
+        TaskSort.TITLE: members["title"][:200],
     }[sort]

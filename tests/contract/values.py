@@ -57,19 +57,22 @@ class ValueContract(Harness):
             TaskEntry("x" * 60_000), TaskEntry("😀" * 15_000), TaskEntry("t", "é" * 30_000))
 
     async def test_long_titles_sort_beyond_a_common_beginning(self) -> None:
-        titles = {f"{number:x}": "p" * 200 + end for number, end in enumerate("bca")}
-        titles["prefix"] = "p" * 200
+        titles = {f"{number:x}": "p" * 199 + end for number, end in enumerate("bca")}
+        titles["prefix"] = "p" * 199
         await self.engine.create_tasks(
             [(task_id, TaskEntry(title)) for task_id, title in titles.items()])
         tasks = await self.walk(sort=TaskSort.TITLE, limit=1)
         self.assertEqual(ids(tasks), sorted(titles, key=titles.__getitem__))
 
-    async def test_titles_that_begin_alike_for_500_characters_go_by_id(self) -> None:
-        titles = {f"{number}": "p" * 500 + end for number, end in enumerate("bca")}
-        await self.engine.create_tasks(
-            [(task_id, TaskEntry(title)) for task_id, title in titles.items()])
-        tasks = await self.walk(sort=TaskSort.TITLE, limit=1)
-        self.assertEqual(ids(tasks), ["0", "1", "2"])
+    async def test_titles_that_begin_alike_for_200_characters_go_by_id(self) -> None:
+        for character in ["p", "\x01", '"', "\\", "é", "😀"]:  # however many bytes each takes
+            titles = {f"{number}": character * 200 + end for number, end in enumerate(["b", "", "a"])}
+            await self.engine.create_tasks(
+                [(task_id, TaskEntry(title)) for task_id, title in titles.items()])
+            tasks = await self.walk(sort=TaskSort.TITLE, limit=1)
+            self.assertEqual(ids(tasks), ["0", "1", "2"])
+            for task_id in titles:
+                await self.engine.delete_task(task_id)
 
     async def test_a_task_that_was_handed_out_stays_as_it_is(self) -> None:
         [task] = await self.create("a")

@@ -85,7 +85,7 @@ class HeadsTest(ServedTestCase):
         for last in "12":
             body = json.dumps({"title": title, "description": "q" * 2_000}).encode()
             self.head("PUT", f"/tasks/{LONGEST_ID[:-1]}{last}", body, If_None_Match="*")
-        for sort in ("created", "updated", "due_date", "priority"):
+        for sort in ("created", "updated", "due_date", "priority", "title"):
             query = f"limit=1&sort=-{sort}&q=" + "q" * 10 + "+"
             query += "%71" * ((2_048 - len(query)) // 3)
             query += "q" * (2_048 - len(query))

@@ -10,7 +10,7 @@ export const FIRST_CHOICES = Object.freeze(
   {show: "todo", q: "", priority: "", due: "", sort: "-created"});
 
 const SORTS = ["created", "updated", "due_date", "priority", "title"];
-const TITLE_KEY_LENGTH = 500;
+const TITLE_KEY_LENGTH = 200;
 const NO_DUE_DATE = 2 ** 53;
 
 const ALLOWED = {
