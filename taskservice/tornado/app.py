@@ -1,9 +1,7 @@
-"""The Tornado Application: its routes, and the two lines it logs for a request."""
+"""The Tornado Application: its routes, and what it is made of."""
 
 import logging
 import re
-import time
-from http import HTTPStatus
 from typing import Any
 
 import tornado.httputil
@@ -16,18 +14,18 @@ from taskservice.database.metered_db import MeteredTodoListDB
 from taskservice.datamodel import TASK_ID
 from taskservice.service import TodoListService
 from taskservice.tornado.access import Access
-from taskservice.tornado.base_handler import BaseRequestHandler, DefaultRequestHandler
+from taskservice.tornado.base_handler import BaseRequestHandler
 from taskservice.tornado.dispatch import HandlerDelegate
 from taskservice.tornado.handlers import (
-    ChangesRequestHandler, DocsRequestHandler, HealthRequestHandler, MetricsRequestHandler,
-    OpenAPIRequestHandler, ReadinessRequestHandler, TodoListEntryRequestHandler,
-    TodoListRequestHandler)
+    ChangesRequestHandler, DefaultRequestHandler, DocsRequestHandler, HealthRequestHandler,
+    MetricsRequestHandler, OpenAPIRequestHandler, ReadinessRequestHandler,
+    TodoListEntryRequestHandler, TodoListRequestHandler)
 from taskservice.tornado.http1_exchange import Exchange
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.openapi import DOCS_FILES
+from taskservice.tornado.outcome import log_response
 from taskservice.tornado.page import PAGE_FILES
 from taskservice.tornado.page_handler import PageRequestHandler, StaticRequestHandler
-from taskservice.utils import logutils
 
 
 ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
@@ -96,27 +94,3 @@ def make_taskservice_app(
         draining=False,
     )
     return service, application
-
-
-def log_response(handler: tornado.web.RequestHandler) -> None:
-    """Log the canonical line of a request, what it was and how it ended, and count it."""
-    assert isinstance(handler, BaseRequestHandler)
-    status = handler.get_status()
-    broken = handler.error is not None and not 400 <= status < 500
-    level = logging.ERROR if broken else logging.WARNING if status >= 400 else logging.INFO
-    seconds = time.perf_counter() - handler.started
-    logutils.log(
-        handler.settings["logger"], level, context=handler.context, message="RESPONSE",
-        status=status, time_ms=seconds * 1000, store_ms=round(handler.store_time[0] * 1000, 3),
-        bytes=handler.written, **_explanation(handler, status, broken))
-    handler.metrics.ended(handler.request.method or "", handler.route, status, seconds)
-
-
-def _explanation(handler: BaseRequestHandler, status: int, broken: bool) -> dict[str, Any]:
-    """Return what explains an outcome; docs/operating.md says what each is."""
-    facts = handler.facts
-    if status == HTTPStatus.PRECONDITION_FAILED:
-        facts["precondition"] = "failed"
-    if handler.error is not None and (broken or handler.settings["debug_errors"]):
-        facts["trace"] = logutils.format_trace(handler.error)
-    return facts

@@ -33,6 +33,8 @@ _ALLOWED = ", ".join((
     "Last-Event-ID", "Prefer", "X-Request-Id"))
 """The fields that pages of other origins may send, beside the usual ones."""
 
+CLIENT_GONE = "the client went away"
+
 _EVERY_ANSWER = {
     "server": "taskservice", "content-type": "text/html; charset=UTF-8", "date": "",
     "x-content-type-options": "nosniff", "cache-control": "private, no-cache",
@@ -71,6 +73,12 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
     context: Mapping[str, object]
     """The values of the task context."""
+
+    streams = False
+    """Whether the answer is an event stream, which lasts as long as its client likes."""
+
+    gone = False
+    """Whether the client has left before its answer began."""
 
     facts: dict[str, object]
     """What else explains the outcome, for the canonical log line."""
@@ -271,35 +279,45 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         except StreamClosedError:
             self.give_up()
 
+    @property
+    def cut_reason(self) -> str:
+        """Why the service broke the connection off; empty where it did not."""
+        return getattr(self.request.connection, "cut_reason", "")
+
     def give_up(self) -> NoReturn:
         """End a request whose client has gone, or had to."""
-        cut = getattr(self.request.connection, "cut_reason", "")
-        taskcontext.set("reason", cut or "the client went away")
+        taskcontext.set("reason", self.cut_reason or CLIENT_GONE)
         raise tornado.web.Finish
+
+    def on_connection_close(self) -> None:
+        """Note that the client has left."""
+        self.gone = not self._headers_written
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with an error; cut an answer that has begun, so that nobody takes it for whole."""
         if not self._headers_written:
             super().send_error(status_code, **kwargs)
             return
-        taskcontext.set("reason", f"cut: {self.error or type(self.error).__name__}")
+        cause = logutils.one_line(self.error) if self.error is not None else "it was cancelled"
+        taskcontext.set("reason", self.cut_reason or f"cut: {cause}")
         self.detach().close()
         self.application.log_request(self)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tell what went wrong in the one shape that all errors have."""
-        self.error = kwargs["exc_info"][1] if "exc_info" in kwargs else (
-            tornado.web.HTTPError(status_code))
+        error: BaseException = tornado.web.HTTPError(status_code)  # as where it is cancelled
+        if "exc_info" in kwargs:
+            self.error = error = kwargs["exc_info"][1]
         if not self.request_id:  # it was refused before `prepare`
             self._bind()
             self.metrics.began()
-        problem = self._problem(self.error)
+        problem = self._problem(error)
         taskcontext.set("reason", problem.message)
         self.set_status(problem.status, problem.reason)
         for name, value in problem.headers.items():
             self.set_header(name, value)
         self.vary("Accept")
-        trace = logutils.format_trace(self.error) if self.settings["debug_errors"] else None
+        trace = logutils.format_trace(error) if self.settings["debug_errors"] else None
         as_problem = wants_problem(self.header("Accept"))
         self.set_header("Content-Type", PROBLEM if as_problem else representation.JSON)
         self.finish(problem.to_json(self.context, trace, rfc_9457=as_problem))
@@ -320,14 +338,10 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self, typ: type[BaseException] | None, value: BaseException | None,
         tb: TracebackType | None
     ) -> None:
-        """Keep the error for the canonical line, which tells all of it."""
-        self.error = value
-
-
-class DefaultRequestHandler(BaseRequestHandler):
-    """Every path that is not another's; it has no method that is not allowed."""
-
-    def _check_access(self, method: str) -> None:
-        """Check that it may be told so; raises 404."""
-        super()._check_access(method)
-        raise tornado.web.HTTPError(HTTPStatus.NOT_FOUND, reason="Unknown Endpoint")
+        """Keep the error for the canonical line, which has all of it; log one that comes later."""
+        if not self._finished:
+            self.error = value
+        elif value is not None:
+            logutils.log(
+                self.settings["logger"], logging.ERROR, context=self.context,
+                message="ERROR AFTER RESPONSE", trace=logutils.format_trace(value))

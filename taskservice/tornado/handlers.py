@@ -6,6 +6,8 @@ from contextlib import aclosing, contextmanager
 from http import HTTPStatus
 from typing import Any
 
+import tornado.web
+
 from taskservice.datamodel import (
     Change, Created, IdempotencyKey, StoredTask, TaskPage, TaskQuery)
 from taskservice.errors import BadInputError, StoreUnavailableError, TaskExistsError
@@ -212,6 +214,7 @@ class ChangesRequestHandler(BaseRequestHandler):
             self.write(sse.opening(since, RETRY_MS))
             if self.request.method == "HEAD":
                 return
+            self.streams = True
             await self._send_batch(first)
             with self._until_client_goes(), self.metrics.event_streams.track_inprogress():
                 async for batch in batches:
@@ -237,6 +240,7 @@ class ChangesRequestHandler(BaseRequestHandler):
 
     def on_connection_close(self) -> None:
         """Wake up a stream that waits for changes."""
+        super().on_connection_close()
         if self._streaming is not None:
             streaming, self._streaming = self._streaming, None
             streaming.cancel()
@@ -323,3 +327,12 @@ class MetricsRequestHandler(BaseRequestHandler):
         self.write(self.metrics.render())
 
     head = get
+
+
+class DefaultRequestHandler(BaseRequestHandler):
+    """Every path that is not another's; it has no method that is not allowed."""
+
+    def _check_access(self, method: str) -> None:
+        """Check that it may be told so; raises 404."""
+        super()._check_access(method)
+        raise tornado.web.HTTPError(HTTPStatus.NOT_FOUND, reason="Unknown Endpoint")

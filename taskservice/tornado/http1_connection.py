@@ -139,6 +139,7 @@ class Connection(Wire):
             method, uri = guess_line(self._buffer)
         else:
             method, uri, _version = exchange.head.start_line
+            exchange.refused = 0 if exchange.started else status
             self._tell(exchange.lose)
         if exchange is not None and exchange.started:
             self.cut()

@@ -36,6 +36,8 @@ class Exchange(HTTPConnection):
     """Whether the head of the answer has been written."""
     request_id = ""
     """What the application calls the request, for those who refuse it later; it may set this."""
+    refused = 0
+    """The status by which the connection has answered in the application's place; 0: it has not."""
     keep_alive = True
     """Whether the connection stays, as far as the answer's head told the client."""
     _closed = False

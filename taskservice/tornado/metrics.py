@@ -10,7 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest)
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
@@ -25,6 +26,9 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _REQUEST_BUCKETS = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 _STORE_BUCKETS = (.00001, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5)
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # which several processes do not have
 
 
 class LoopHistogram(Collector):
@@ -90,6 +94,9 @@ class Metrics:
         self.in_flight = 0
         self._in_flight = self._gauge("taskservice_requests_in_flight", "Requests in flight")
         self.event_streams = self._gauge("taskservice_event_streams", "Open event streams")
+        self._ended_streams = Counter(
+            "taskservice_event_streams_ended", "Event streams that have ended",
+            registry=self._registry)
         build = Gauge(
             "taskservice_build_info", "What is running", ("version", "python", "engine"),
             registry=self._registry, multiprocess_mode="max")
@@ -116,10 +123,19 @@ class Metrics:
 
     def ended(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that had begun and has been answered."""
+        self.left()
+        self._count(method, route, status, seconds)
+
+    def stream_ended(self) -> None:
+        """Count a request whose answer was an event stream: its duration is its client's affair."""
+        self.left()
+        self._ended_streams.inc()
+
+    def left(self) -> None:
+        """Note the end of a request that had begun."""
         self.in_flight -= 1
         if self._shared:
             self._in_flight.set(self.in_flight)
-        self._count(method, route, status, seconds)
 
     def refused(self, method: str, status: int, seconds: float) -> None:
         """Count a request that the connection has answered."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -16,9 +17,13 @@ from taskservice.tornado.request_fields import request_id_of
 from taskservice.utils import logutils
 
 
+_WRITES = ("POST", "PUT", "PATCH", "DELETE")
+
+
 def refuser(metrics: Metrics, cors_origins: Collection[str] = ()) -> Refuse:
     """Make the function that answers for the connection, and logs and counts what it refused."""
     def refuse(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
+        refusal = _with_advice(refusal)
         headers: Mapping[str, str] = refusal.headers or {}
         about = {
             "req_id": refusal.request_id or request_id_of(headers.get("X-Request-Id")),
@@ -31,6 +36,17 @@ def refuser(metrics: Metrics, cors_origins: Collection[str] = ()) -> Refuse:
             fields |= cross_origin_fields(headers.get("Origin"), cors_origins)
         return fields, body
     return refuse
+
+
+def _with_advice(refusal: Refusal) -> Refusal:
+    """Add how to find out what became of a write that the application has begun."""
+    if not (refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and refusal.request_id
+            and refusal.method in _WRITES):
+        return refusal
+    how = "send it again with the same Idempotency-Key" if refusal.method == "POST" else (
+        "read the task")
+    return replace(refusal, message=(
+        f"{refusal.message}, and the write may still take place: to find out, {how}"))
 
 
 def _log(refusal: Refusal, about: Mapping[str, Any]) -> None:

@@ -180,9 +180,10 @@ class TimesTest(LimitsCase):
             other.execute("BEGIN IMMEDIATE")
             client = self.connect()
             with self.within(SHORT):
-                code, headers, _ = client.ask("POST", "/tasks", TASK)
+                code, headers, body = client.ask("POST", "/tasks", TASK)
                 client.rest()
             self.assertEqual(code, 503)
+            self.assertIn("the write may still take place", json.loads(body)["message"])
             self.assertGreater(int(headers["retry-after"]), 0)
             self.assert_serves()
             metrics = self.connect().ask("GET", "/metrics")[2].decode()
@@ -190,11 +191,14 @@ class TimesTest(LimitsCase):
             self.assertGreaterEqual(float(took), SHORT)
             other.execute("ROLLBACK")
         self.assertEqual(self.connect().ask("POST", "/tasks", TASK)[0], 201)
-        # What became of it is told when it is known, under the name that the client was given.
+        # What became of it is logged when it is known, by the id that the client was given; it is not counted again.
+        metrics = self.connect().ask("GET", "/metrics")[2].decode()
+        self.assertEqual(re.findall(r'seconds_count{method="POST",route="(.*)",status="(.*)"} (.*)', metrics),
+                         [("refused", "503", "1.0"), ("/tasks", "201", "1.0")])
         self.service.stop()
-        told = [line for line in self.service.stdout if f'req_id="{headers["x-request-id"]}"' in line]
-        self.assertEqual([re.findall(r"status=(\d+)", line) for line in told if "RESPONSE" in line],
-                         [["503"], ["201"]])
+        logged = [line for line in self.service.stdout if f'req_id="{headers["x-request-id"]}"' in line]
+        self.assertEqual([re.findall(r'message="([A-Z ]+)" status=(\d+)', line) for line in logged],
+                         [[("RESPONSE", "503")], [("LATE RESPONSE", "201")]])
 
     def test_the_drain(self) -> None:
         """What does not end in time is cut, and the end is a clean one."""

@@ -79,7 +79,7 @@ class MetricsTest(unittest.TestCase):
         for family in text_string_to_metric_families(self.metrics.render().decode()):
             self.assertTrue(family.documentation, family.name)
             self.assertRegex(family.name, "^taskservice_")
-            self.assertIn(family.type, ("histogram", "gauge"))
+            self.assertIn(family.type, ("histogram", "gauge", "counter"))
 
     def test_two_services_in_one_process_do_not_share_them(self) -> None:
         Metrics("memory").began()

@@ -1,0 +1,78 @@
+"""The end of a request: its canonical line, and where it is counted."""
+
+import logging
+import time
+from http import HTTPStatus
+from typing import Any
+
+import tornado.web
+
+from taskservice.tornado.base_handler import CLIENT_GONE, BaseRequestHandler
+from taskservice.utils import logutils
+
+CLIENT_LEFT = 499
+"""The status, in log and metrics alone, of a request whose client left before its answer began."""
+
+
+def log_response(handler: tornado.web.RequestHandler) -> None:
+    """Log the canonical line of a request, what it was and how it ended, and count it.
+
+    The connection may have done so already, with an answer of its own: what the handler would have
+    answered is then another event, which is no request.
+    """
+    assert isinstance(handler, BaseRequestHandler)
+    seconds = time.perf_counter() - handler.started
+    if getattr(handler.request.connection, "refused", 0):
+        _log_end(handler, "LATE RESPONSE", handler.get_status(), seconds)
+        handler.metrics.left()
+        return
+    status = handler.get_status() if _answered(handler) else _status_of_unanswered(handler)
+    _log_end(handler, "RESPONSE", status, seconds)
+    if handler.streams:
+        handler.metrics.stream_ended()
+    else:
+        handler.metrics.ended(handler.request.method or "", handler.route, status, seconds)
+
+
+def _status_of_unanswered(handler: BaseRequestHandler) -> int:
+    """Return the status of a request whose answer did not begin, and note the reason."""
+    if handler.cut_reason:
+        handler.facts["reason"] = handler.cut_reason
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    if _failed(handler):
+        return max(handler.get_status(), HTTPStatus.INTERNAL_SERVER_ERROR)
+    handler.facts["reason"] = CLIENT_GONE
+    return CLIENT_LEFT
+
+
+def _answered(handler: BaseRequestHandler) -> bool:
+    """Tell whether the client got at least the head of the answer, as far as can be known."""
+    # Our connection knows it best: a client may have ended its input, and still be reading.
+    return getattr(handler.request.connection, "started", not handler.gone)
+
+
+def _failed(handler: BaseRequestHandler) -> bool:
+    """Tell whether something went wrong that was not the client's doing."""
+    return handler.error is not None and not 400 <= handler.get_status() < 500
+
+
+def _log_end(handler: BaseRequestHandler, message: str, status: int, seconds: float) -> None:
+    failed, level = _failed(handler), logging.INFO
+    if failed or status >= 500:
+        level = logging.ERROR
+    elif status >= 400 or message != "RESPONSE":
+        level = logging.WARNING
+    logutils.log(
+        handler.settings["logger"], level, context=handler.context, message=message,
+        status=status, time_ms=seconds * 1000, store_ms=round(handler.store_time[0] * 1000, 3),
+        bytes=handler.written, **_explanation(handler, status, failed))
+
+
+def _explanation(handler: BaseRequestHandler, status: int, failed: bool) -> dict[str, Any]:
+    """Return what explains an outcome; docs/operating.md says what each is."""
+    facts = handler.facts
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        facts["precondition"] = "failed"
+    if handler.error is not None and (failed or handler.settings["debug_errors"]):
+        facts["trace"] = logutils.format_trace(handler.error)
+    return facts
