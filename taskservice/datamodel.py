@@ -9,8 +9,13 @@ from functools import cached_property
 from json.encoder import encode_basestring
 from typing import Any, ClassVar, Mapping
 
+from taskservice.errors import BadInputError
+
 TASK_ID = re.compile("[a-zA-Z0-9-]{1,128}")
 """The form of a task's id, whether the server or a client chose it."""
+
+LARGEST_REVISION = 2 ** 63 - 1
+"""The largest that the SQL engines can hold."""
 
 NO_DUE_DATE = float(2 ** 53)
 """Where a task without a due date sorts: after all others, whose magnitude is below this."""
@@ -160,6 +165,11 @@ class TaskQuery:
     after: tuple[SortKey, str] | None = None
     limit: int = 1000
 
+    def __post_init__(self) -> None:
+        """Raise BadInputError for an `after` that is no task's: some engines could not compare it."""
+        if self.after is not None and not is_sort_key(self.sort, *self.after):
+            raise BadInputError("a position to go on from that no task has")
+
     @property
     def filtered(self) -> bool:
         """Whether tasks may be left out."""
@@ -200,6 +210,22 @@ def sort_key(sort: TaskSort, task_id: str, revision: int, entry: TaskEntry) -> S
             return (entry.priority or TaskPriority.NONE).rank
         case TaskSort.TITLE:
             return entry.title[:TITLE_KEY_LENGTH]
+
+
+def is_sort_key(sort: TaskSort, key: object, task_id: str) -> bool:
+    """Tell whether a task with this id may have `key` as its sort key."""
+    match sort:
+        case TaskSort.CREATED:
+            return key == task_id
+        case TaskSort.UPDATED:
+            return type(key) is int and 0 <= key <= LARGEST_REVISION
+        case TaskSort.DUE_DATE:
+            return (isinstance(key, (int, float)) and type(key) is not bool
+                    and abs(key) <= NO_DUE_DATE)
+        case TaskSort.PRIORITY:
+            return type(key) is int and 0 <= key < len(TaskPriority)
+        case TaskSort.TITLE:
+            return isinstance(key, str) and "\0" not in key
 
 
 def search_text(entry: TaskEntry) -> str:

@@ -18,6 +18,8 @@
     ├── ChangesExpiredError          the changes asked for are not kept (any more, or yet)
     └── StoreError                   the store failed; what was asked for did not happen
         ├── StoreUnavailableError    it is away for now: worth trying again
+        │   ├── StoreBusyError       it answers, but has too much to do
+        │   └── StoreReadOnlyError   it takes no writes; reads go on
         ├── StoreFullError           it has no room for a write; reads go on
         ├── StoreInUseError          another process holds it (at start only)
         ├── StoreVersionError        a newer taskservice made it (at start only)
@@ -124,6 +126,14 @@ class StoreError(TodoListError):
 
 class StoreUnavailableError(StoreError):
     """The store is away for now: worth trying again."""
+
+
+class StoreBusyError(StoreUnavailableError):
+    """The store answers, but has too much to do or is short of something."""
+
+
+class StoreReadOnlyError(StoreUnavailableError):
+    """The store takes no writes for now; reads go on."""
 
 
 class StoreFullError(StoreError):

@@ -1,16 +1,15 @@
 """Connections to PostgreSQL: made when needed, bounded in number, and never waited for in vain."""
 
 import asyncio
-import re
 from collections import deque
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, AsyncIterator, Iterator, Self, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from contextlib import asynccontextmanager
+from typing import Any, AsyncIterator, Self, TypeAlias
 
 import asyncpg
 
-from taskservice.errors import (
-    BadInputError, ConfigError, StoreError, StoreFullError, StoreUnavailableError)
+from taskservice.database.postgres_dsn import check_certificates, location
+from taskservice.database.postgres_errors import LOST, ArgumentError, translated
+from taskservice.errors import ConfigError, StoreBusyError, StoreUnavailableError
 
 PATIENCE = 1.0
 """After so many seconds without an answer, the server has to show that it lives."""
@@ -24,65 +23,13 @@ SOON = 0.5
 TOO_LATE = 0.05
 """With fewer seconds left, a connection is not begun: cutting off asyncpg there makes noise."""
 
+GRACE = 0.25
+"""How many seconds more than a statement may take, for the server to say itself that it is over."""
+
 MAX_IDLE = 60.0
 """Seconds that an unused connection is kept: something between may drop it without a word."""
 
-LOST = (
-    OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError, asyncpg.InternalClientError)
-"""What asyncpg raises when the connection is gone.
-
-TimeoutError is an OSError; InternalClientError is what a statement meets on an idle connection
-whose server has just said that it shuts down.
-"""
-
-# Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html that pass by, or that
-# an administrator mends: connection, read-only transaction, authorization, no such database,
-# serialization and deadlock, resources, object not in that state, shutdown and timeouts, input
-# and output; and a statement whose table another version has just migrated.
-_AWAY = ("08", "25", "28", "3D", "40", "53", "55", "57", "58", "0A")
-
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
-
-@contextmanager
-def translated(where: str) -> Iterator[None]:
-    """Turn the errors of asyncpg and the network into StoreErrors that name `where`."""
-    try:
-        yield
-    except asyncpg.DiskFullError as error:
-        raise StoreFullError(f"PostgreSQL at {where} has no room: {error}") from error
-    except asyncpg.ClientConfigurationError as error:
-        raise ConfigError(f"task-db.postgres.dsn: {error}") from error
-    except asyncpg.PostgresError as error:
-        code = error.sqlstate or ""
-        if code.startswith("22"):  # "data exception": an argument no text or number can be
-            raise BadInputError("a value that PostgreSQL does not take") from error
-        kind = StoreUnavailableError if code.startswith(_AWAY) else StoreError
-        raise kind(f"PostgreSQL at {where}: {error}") from error
-    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        if isinstance(error, ValueError):  # asyncpg's own DataError, of encoding an argument
-            raise BadInputError("a value that PostgreSQL does not take") from error
-        reason = str(error) or "no answer in time"
-        raise StoreUnavailableError(f"PostgreSQL at {where} is away: {reason}") from error
-
-
-def location(dsn: str) -> str:
-    """Return host and port of a DSN, for messages; raises ConfigError for what is no DSN.
-
-    No part of a password may get into a message, and one that is not percent-encoded could end up
-    in any part of the DSN: so what is not understood is not shown either.
-    """
-    parts = urlsplit(dsn)
-    before, at, hosts = parts.netloc.rpartition("@")
-    stray = "@" in before or not at and "@" in dsn
-    host = r"(\[[^\]]*\]|[^:\[\]]*)(:\d+)?"
-    if parts.scheme not in ("postgres", "postgresql") or stray or not re.fullmatch(
-            f"{host}(,{host})*", hosts):
-        raise ConfigError(
-            "task-db.postgres.dsn: expected postgresql://user:password@host:port/database, with "
-            "special characters in the password percent-encoded")
-    return hosts or parse_qs(parts.query).get("host", ["the default address"])[0]
 
 
 class Connections:
@@ -98,10 +45,12 @@ class Connections:
         pgbouncer: bool,
     ) -> None:
         self.where = location(dsn)
+        check_certificates(dsn)
         self.acquire_timeout = acquire_timeout
         self.statement_timeout = statement_timeout
         self._dsn = dsn
         self._pgbouncer = pgbouncer
+        self._size = size
         self._slots = asyncio.Semaphore(size)
         self._idle: deque[tuple[float, Connection]] = deque()
         self._probe: asyncio.Task[bool] | None = None
@@ -133,12 +82,20 @@ class Connections:
         """Make a connection within the acquire timeout; it belongs to the caller."""
         if deadline is None:
             deadline = asyncio.get_running_loop().time() + self.acquire_timeout
+        late = f"no connection within {self.acquire_timeout:g} s (acquire-timeout)"
         if deadline - asyncio.get_running_loop().time() < TOO_LATE:
-            raise TimeoutError("all connections are in use")
-        async with asyncio.timeout_at(deadline):
-            return await self._connect()
+            raise TimeoutError(late)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._connect()
+        except TimeoutError as error:
+            raise TimeoutError(late) from error
 
     async def _connect(self) -> Connection:
+        try:
+            check_certificates(self._dsn)
+        except ConfigError as error:  # they were there when the service started
+            raise OSError(str(error)) from error
         settings = {"application_name": "taskservice"}
         if not self._pgbouncer:  # it refuses settings that it cannot keep to one client
             settings |= {  # what a plan depends on is in the statements' text, see page_sql
@@ -170,8 +127,14 @@ class Connections:
 
     @asynccontextmanager
     async def _slot(self, deadline: float) -> AsyncIterator[None]:
-        async with asyncio.timeout_at(deadline):
-            await self._slots.acquire()
+        try:
+            async with asyncio.timeout_at(deadline - TOO_LATE):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise StoreBusyError(
+                f"PostgreSQL at {self.where}: the pool is exhausted: all {self._size} connections "
+                f"(pool-size) were in use for {self.acquire_timeout:g} s (acquire-timeout)"
+            ) from error
         try:
             yield
         finally:
@@ -203,7 +166,7 @@ class Connections:
                 if self._pgbouncer:
                     await connection.execute("COMMIT")
             usable = True
-        except (asyncpg.PostgresError, ValueError):  # an answer, though not the one hoped for
+        except (asyncpg.PostgresError, ArgumentError):  # an answer, though not the one hoped for
             usable = not self._pgbouncer
             raise
         finally:
@@ -241,13 +204,15 @@ class Connections:
 class Watch:
     """Ends `connection` when the server does not answer; use it as a context manager.
 
-    A statement may take `limit` seconds (by default the statement timeout). But a server that has
-    gone without a word, e.g. halted or behind a broken network, shall not cost as long: after
-    PATIENCE, and again and again, it has to answer on another connection. The waiting statement
-    then raises one of LOST.
+    A statement may take `limit` seconds (by default the statement timeout): then StoreBusyError.
+    But a server that has gone without a word, e.g. halted or behind a broken network, shall not
+    cost as long: after PATIENCE, and again and again, it has to answer on another connection. Else
+    the waiting statement raises TimeoutError.
     """
 
-    __slots__ = ("_connections", "_connection", "_loop", "_deadline", "_timer", "_judgement")
+    __slots__ = (
+        "_connections", "_connection", "_loop", "_limit", "_deadline", "_timer", "_judgement",
+        "_verdict")
 
     def __init__(
         self, connections: Connections, connection: Connection, limit: float | None = None
@@ -256,23 +221,34 @@ class Watch:
         self._connections = connections
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + limit
-        self._timer = self._loop.call_later(min(PATIENCE, limit), self._suspect)
+        self._limit = limit
+        self._deadline = self._loop.time() + limit + GRACE
+        self._timer = self._loop.call_later(min(PATIENCE, limit + GRACE), self._suspect)
         self._judgement: asyncio.Task[None] | None = None
+        self._verdict: Exception | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         self._timer.cancel()
         if self._judgement is not None:
             self._judgement.cancel()
+        if self._verdict is not None and isinstance(error, Exception):
+            raise self._verdict from error
 
     def _suspect(self) -> None:
         self._judgement = self._loop.create_task(self._judge())
 
     async def _judge(self) -> None:
-        while (left := self._deadline - self._loop.time()) > 0 and (
-                await self._connections.answers()):
+        while (left := self._deadline - self._loop.time()) > 0:
+            if not await self._connections.answers():
+                self._verdict = TimeoutError(
+                    f"no answer for {PATIENCE:g} s, and none on a new connection")
+                break
             await asyncio.sleep(min(left, PATIENCE))
+        else:
+            self._verdict = StoreBusyError(
+                f"PostgreSQL at {self._connections.where} took longer than {self._limit:g} s "
+                "(statement-timeout)")
         self._connection.terminate()

@@ -4,7 +4,8 @@ import math
 from typing import Any, Collection, Mapping, Self, Sequence
 
 from taskservice.database.batch import Create, Delete, Update
-from taskservice.database.postgres_connections import Connection, Connections, Watch, translated
+from taskservice.database.postgres_connections import Connection, Connections, Watch
+from taskservice.database.postgres_errors import starting
 from taskservice.database.postgres_writer import Writer
 from taskservice.database.sql import migrations, page_sql
 from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock
@@ -63,7 +64,7 @@ class PostgresTodoListDB(AbstractTodoListDB):
 
     async def start(self) -> None:
         """Make or migrate the tables; StoreUnavailableError, StoreVersionError, ConfigError."""
-        with translated(self._connections.where):
+        with starting(self._connections.where):
             connection = await self._connections.connect()
             try:
                 with Watch(self._connections, connection, math.inf):  # an index takes its time

@@ -10,7 +10,8 @@ import asyncpg
 
 from taskservice.database.batch import Batch, KeptKey, Row, Write, settle
 from taskservice.database.postgres_connections import (
-    LOST, MAX_IDLE, SOON, Connection, Connections, Watch, translated)
+    MAX_IDLE, SOON, Connection, Connections, Watch)
+from taskservice.database.postgres_errors import LOST, translated
 from taskservice.database.sql import TASK_COLUMNS
 from taskservice.database.todolist_db import Clock
 from taskservice.errors import StoreError, StoreUnavailableError, TodoListError

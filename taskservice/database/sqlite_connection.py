@@ -1,14 +1,15 @@
-"""Connections to a SQLite file: how one is opened and migrated, and what its errors mean."""
+"""Connections to a SQLite file: how one is opened and migrated."""
 
-import errno
 import os
 import time
 from pathlib import Path
 
 import apsw
 
+from taskservice.database.os_errors import translated_os
 from taskservice.database.sql import migrations
-from taskservice.errors import StoreError, StoreFullError, StoreUnavailableError
+from taskservice.database.sqlite_errors import Translated, meaning_of
+from taskservice.errors import StoreError
 
 CACHE_KIB = 4 * 1024
 """The page cache of a connection; it fills as pages are read, of which the system's cache has more.
@@ -20,9 +21,6 @@ MAPPED_BYTES = 1 << 40
 WAL_PAGES = 4000
 """When a commit also checkpoints (16 MB): the busiest pages are then copied once for many commits;
 reading so much log back, after a crash, takes some 10 ms."""
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def open_connection(
@@ -38,8 +36,8 @@ def open_connection(
     """
     try:
         connection = apsw.Connection(path)
-    except apsw.Error as error:
-        raise StoreError(f"{path}: {error}") from error
+    except apsw.Error as error:  # without a connection nothing says what the system said
+        raise meaning_of(error, 0).says(path, error) from error
     with Translated(connection):
         connection.set_busy_timeout(round(busy_timeout * 1000))
         connection.pragma("synchronous", "FULL")
@@ -58,10 +56,8 @@ def open_store(path: str, *, busy_timeout: float) -> apsw.Connection:
     Several processes may do so at once. Raises StoreVersionError, and StoreError for a file that
     is not a SQLite database.
     """
-    try:
+    with translated_os(path):
         _make_folder(Path(path).parent)
-    except OSError as error:
-        raise StoreError(f"{path}: {error}") from error
     connection = open_connection(path, busy_timeout=busy_timeout)
     try:
         with Translated(connection):
@@ -116,32 +112,3 @@ def _switch_to_wal(connection: apsw.Connection, busy_timeout: float) -> None:
             break
     if mode != "wal":
         raise StoreError(f"{connection.filename}: this file system cannot do SQLite's WAL mode")
-
-
-class Translated:
-    """A context in which the errors of a connection become those of the domain."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, apsw.Error):
-            raise _store_error(error, self._connection) from error
-
-
-def _store_error(error: apsw.Error, connection: apsw.Connection) -> StoreError:
-    message = f"{connection.filename}: {error}"
-    match error:
-        case apsw.FullError():
-            return StoreFullError(message)
-        case apsw.IOError() if connection.system_errno in _NO_ROOM:
-            return StoreFullError(message)
-        case apsw.BusyError() | apsw.LockedError() | apsw.ProtocolError() | apsw.InterruptError():
-            return StoreUnavailableError(message)
-        case apsw.CantOpenError() if connection.system_errno in _NO_DESCRIPTOR:
-            return StoreUnavailableError(message)
-        case _:
-            return StoreError(message)

@@ -10,8 +10,8 @@ import apsw
 
 from taskservice.database.batch import Create, Delete, Update
 from taskservice.database.sql import page_sql
-from taskservice.database.sqlite_connection import (
-    Translated, open_connection, open_store)
+from taskservice.database.sqlite_connection import open_connection, open_store
+from taskservice.database.sqlite_errors import Translated
 from taskservice.database.sqlite_readers import SQLiteReaders
 from taskservice.database.sqlite_writer import SQLiteWriter
 from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock

@@ -13,7 +13,7 @@ from typing import Any, Sequence
 
 import apsw
 
-from taskservice.database.sqlite_connection import Translated
+from taskservice.database.sqlite_errors import Translated
 
 STEPS = 100_000
 """How many steps of SQLite's machine, some milliseconds' work, go between looks at the event."""

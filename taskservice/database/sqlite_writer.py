@@ -17,7 +17,7 @@ import apsw
 
 from taskservice.database.batch import Batch, KeptKey, Row, Write, settle
 from taskservice.database.sql import TASK_COLUMNS
-from taskservice.database.sqlite_connection import Translated
+from taskservice.database.sqlite_errors import Translated
 from taskservice.database.todolist_db import Clock
 from taskservice.errors import StoreError, TodoListError
 

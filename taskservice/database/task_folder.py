@@ -6,27 +6,25 @@ time, in whole microseconds, is the task's revision. The modification time of `.
 process holds at a time, is the revision of the last deletion or start.
 """
 
-import errno
 import fcntl
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 
 from taskservice import LOGGER_NAME
+from taskservice.database.os_errors import translated_os
 from taskservice.datamodel import TASK_ID, StoredTask
-from taskservice.errors import (
-    BadInputError, StoreError, StoreFullError, StoreInUseError, StoreUnavailableError)
+from taskservice.errors import BadInputError, StoreInUseError
 from taskservice.utils import logutils
 from taskservice.validation import parse_task
 
 # A file's name has at most 255 bytes, and there is room for these.
 _TASK_FILE = re.compile(rf"({TASK_ID.pattern})\.json")
 _LEFT_OVER = re.compile(rf"\.{TASK_ID.pattern}\.tmp")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class TaskFolder:
@@ -50,7 +48,7 @@ class TaskFolder:
         last revision there is a trace of. Raises StoreInUseError when another process has it.
         """
         try:
-            with self._translated():
+            with translated_os(self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._folder_fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
                 self._take_lock()
@@ -97,7 +95,7 @@ class TaskFolder:
 
     def keep_revision(self, revision: int) -> None:
         """Keep the revision of what leaves no file: a deletion, a start."""
-        with self._translated():
+        with translated_os(self._folder):
             _set_revision(self._lock_fd, revision)
 
     def _read_task(
@@ -122,7 +120,7 @@ class TaskFolder:
         Raises StoreFullError when there is no room.
         """
         names = [(f".{self.path(task.id).stem}.tmp", f"{task.id}.json") for task in tasks]
-        with self._translated():
+        with translated_os(self._folder):
             try:
                 for task, (temporary, _) in zip(tasks, names):
                     self._write_file(temporary, task)
@@ -151,20 +149,9 @@ class TaskFolder:
         """Remove the task's file, durably; its revision is kept first."""
         name = self.path(task_id).name
         self.keep_revision(revision)
-        with self._translated():
+        with translated_os(self._folder):
             os.unlink(name, dir_fd=self._folder_fd)
             os.fsync(self._folder_fd)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno in _FULL:
-                raise StoreFullError(f"no room in {self._folder}: {error.strerror}") from error
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-                raise StoreUnavailableError(f"{self._folder}: {error.strerror}") from error
-            raise StoreError(f"{self._folder}: {error}") from error
 
 
 def _set_revision(fd: int, revision: int) -> None:

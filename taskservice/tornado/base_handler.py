@@ -24,7 +24,7 @@ from taskservice.tornado.http1_headers import LeanHeaders
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.negotiation import (
     MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
-from taskservice.tornado.problems import Problem, problem_of
+from taskservice.tornado.problems import Problem, is_foreseen, problem_of
 from taskservice.tornado.request_fields import request_id_of
 from taskservice.utils import logutils, taskcontext
 
@@ -312,7 +312,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self._bind()
             self.metrics.began()
         problem = self._problem(error)
-        taskcontext.set("reason", problem.message)
+        taskcontext.set("reason", str(error) if is_foreseen(error) else problem.message)
         self.set_status(problem.status, problem.reason)
         for name, value in problem.headers.items():
             self.set_header(name, value)

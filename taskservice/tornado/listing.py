@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 
 from taskservice.datamodel import (
-    NO_DUE_DATE, TASK_ID, SortKey, StoredTask, TaskPriority, TaskQuery, TaskSort)
+    TASK_ID, SortKey, StoredTask, TaskPriority, TaskQuery, TaskSort, is_sort_key)
 from taskservice.errors import BadInputError
 from taskservice.tornado.parameters import (
-    LARGEST_REVISION, ascii_query, bad_value, check_length, epoch_seconds, parse_query,
-    revision_number, whole_number)
+    ascii_query, bad_value, check_length, epoch_seconds, parse_query, revision_number,
+    whole_number)
 from taskservice.tornado.request_fields import remembered
 
 MOST_TASKS = 1000
@@ -163,7 +163,7 @@ def decode_cursor(fingerprint: bytes, sort: TaskSort, cursor: str) -> tuple[Sort
         key = raw.decode() if sort in _SORTS_OF_TEXT else orjson.loads(raw)
     except ValueError as error:  # of both decoders
         raise _damaged(cursor) from error
-    if not _is_key(sort, key, task_id):
+    if not is_sort_key(sort, key, task_id):
         raise _damaged(cursor)
     return key, task_id
 
@@ -188,18 +188,3 @@ def _fingerprint(query: TaskQuery) -> bytes:
         query.completed, sorted(priority.rank for priority in query.priorities),
         query.due_after, query.due_before, query.words, query.sort.value, query.descending)
     return blake2b(repr(facts).encode(), digest_size=_FINGERPRINT_BYTES).digest()
-
-
-def _is_key(sort: TaskSort, key: Any, task_id: str) -> bool:
-    """Tell whether a value is one that tasks are sorted by."""
-    match sort:
-        case TaskSort.CREATED:
-            return bool(key == task_id)
-        case TaskSort.UPDATED:
-            return type(key) is int and 0 <= key <= LARGEST_REVISION
-        case TaskSort.DUE_DATE:
-            return type(key) in (int, float) and abs(key) <= NO_DUE_DATE
-        case TaskSort.PRIORITY:
-            return type(key) is int and 0 <= key < len(TaskPriority)
-        case TaskSort.TITLE:
-            return "\0" not in key

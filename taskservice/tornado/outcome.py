@@ -8,6 +8,7 @@ from typing import Any
 import tornado.web
 
 from taskservice.tornado.base_handler import CLIENT_GONE, BaseRequestHandler
+from taskservice.tornado.problems import is_foreseen
 from taskservice.utils import logutils
 
 CLIENT_LEFT = 499
@@ -73,6 +74,8 @@ def _explanation(handler: BaseRequestHandler, status: int, failed: bool) -> dict
     facts = handler.facts
     if status == HTTPStatus.PRECONDITION_FAILED:
         facts["precondition"] = "failed"
-    if handler.error is not None and (failed or handler.settings["debug_errors"]):
-        facts["trace"] = logutils.format_trace(handler.error)
+    error = handler.error
+    if error is not None and (
+            failed and not is_foreseen(error) or handler.settings["debug_errors"]):
+        facts["trace"] = logutils.format_trace(error)
     return facts

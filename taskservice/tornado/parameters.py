@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from urllib.parse import parse_qsl, quote
 
+from taskservice.datamodel import LARGEST_REVISION
 from taskservice.errors import BadInputError
 from taskservice.tornado.request_fields import shorten
 
@@ -14,8 +15,6 @@ MOST_PARAMETERS = 100
 MAX_QUERY_LENGTH = 2_048
 """How many bytes a query may have, percent-encoded and without its cursor: a Link repeats it, and
 proxies accept a head of 4 KiB."""
-
-LARGEST_REVISION = 2 ** 63 - 1
 
 _SAFE = "!$%&'()*+,-./:;=?@_~"
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,18}")

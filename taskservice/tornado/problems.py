@@ -81,6 +81,11 @@ def problem_of(error: BaseException) -> Problem:
     return Problem(status, reason, message, violations, _headers(error))
 
 
+def is_foreseen(error: BaseException) -> bool:
+    """Tell whether an error of the server explains itself: a store that is away or full."""
+    return isinstance(error, (errors.StoreUnavailableError, errors.StoreFullError))
+
+
 def _status_of(error: BaseException) -> HTTPStatus:
     found = (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -196,3 +196,10 @@ class StoreAwayTest(AppTestCase):
                 self.assertEqual(self.journal.responses()[-1].level, "ERROR")
         self.io_loop.run_sync(self.service.start)
         self.assertEqual(self.ask("GET", path).code, 200)
+
+    def test_the_log_says_why_in_one_line_without_a_trace(self) -> None:
+        self.io_loop.run_sync(self.service.stop)
+        self.ask("GET", "/tasks")
+        values = self.journal.responses()[-1].values
+        self.assertEqual(values["reason"], "the memory store is not open")
+        self.assertNotIn("trace", values)

@@ -248,7 +248,9 @@ class ConfigTest(TestCase):
     def test_a_dsn_that_is_none_is_refused_without_showing_it(self) -> None:
         for dsn in ("postgresql://me:se/cret@host/db", "postgresql://me:se?cret@host/db",
                     "postgresql://me:se#cret@host/db", "postgresql://me:se@cret@host/db",
-                    "postgresql://me:cret", "postgres//me:cret@host", "cret"):
+                    "postgresql://me:cret", "postgres//me:cret@host", "cret",
+                    "postgresql://me:cret@a..b/db", "postgresql://me:cret@host:65536/db",
+                    "postgresql://me:cret@host/db?sslmode", "postgresql://me:cret@[host/db"):
             with self.subTest(dsn=dsn), self.assertRaises(ConfigError) as caught:
                 create_todolist_db({"postgres": dsn})
             self.assertNotIn("cret", str(caught.exception))

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskservice.datamodel import LARGEST_REVISION
 from taskservice.errors import BadInputError
 from taskservice.tornado.parameters import (
-    LARGEST_REVISION, MAX_QUERY_LENGTH, MOST_PARAMETERS, ascii_query, check_length, epoch_seconds,
-    parse_query, revision_number, whole_number)
+    MAX_QUERY_LENGTH, MOST_PARAMETERS, ascii_query, check_length, epoch_seconds, parse_query,
+    revision_number, whole_number)
 from tests.strategies import property_settings
 
 QUERIES = st.binary(max_size=300).map(lambda raw: raw.decode("latin-1")) | st.lists(

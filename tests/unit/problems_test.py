@@ -27,6 +27,8 @@ EXPECTED: dict[type[BaseException], int] = {
     errors.ChangesExpiredError: 410,
     errors.StoreError: 500,
     errors.StoreUnavailableError: 503,
+    errors.StoreBusyError: 503,
+    errors.StoreReadOnlyError: 503,
     errors.StoreFullError: 507,
     errors.StoreInUseError: 500,
     errors.StoreVersionError: 500,
@@ -104,7 +106,8 @@ class StatusTest(unittest.TestCase):
     def test_headers(self) -> None:
         for kind in (errors.StaleRevisionError, errors.TaskExistsError):
             self.assertEqual(problem_of(kind("a", 7)).headers, {"ETag": '"7"'})
-        self.assertIn("Retry-After", problem_of(errors.StoreUnavailableError("away")).headers)
+        for unavailable in (kind for kind in error_classes() if EXPECTED[kind] == 503):
+            self.assertIn("Retry-After", problem_of(make(unavailable)).headers, unavailable)
         for error in (errors.UnauthorizedError("no"), errors.ForbiddenError("no")):
             self.assertRegex(problem_of(error).headers["WWW-Authenticate"], "^Bearer ")
         for field, name in (("Content-Type", "Accept"), ("Content-Encoding", "Accept-Encoding")):
