@@ -63,6 +63,8 @@ class Connection(Wire):
                 self._reading = False
                 self._transport.pause_reading()
                 self.loop.call_soon(self._advance)  # reads on
+        else:
+            self.discard(data)
 
     def eof_received(self) -> bool:
         """Tell the application that its client has left, but answer: it may still be reading."""
@@ -70,7 +72,11 @@ class Connection(Wire):
         if self._exchange is not None and self._exchange.delegate is None:
             self._tell(self._exchange.tell_gone)
         self._advance()
-        return self._open and self.context.protocol != "https"  # TLS has no half-closed
+        if self.context.protocol != "https":
+            return self._open
+        if self._answering():  # TLS ends with its client's end: there is no half-closed
+            self.cut()
+        return False
 
     def resume_writing(self) -> None:
         """Let writers go on, and the next request begin."""
@@ -98,8 +104,23 @@ class Connection(Wire):
 
     def drain(self, grace: float) -> None:
         """Close an idle connection, once idle for `grace` seconds; another after its answer."""
-        if self._exchange is None and not self._buffer and self._open:
+        if not self._open:
+            self._linger_at_most(LINGER)
+        elif self._exchange is None and not self._buffer:
             self.deadline += grace - self._server.limits.header_timeout
+
+    def abort(self, reason: str) -> None:
+        """End the connection now: by a reset where an answer would look whole that is not."""
+        if self._answering() or self._transport.get_write_buffer_size():
+            self.cut(reason)
+        else:
+            self.cut_reason = reason
+            self._open = False
+            self._transport.abort()
+
+    def _answering(self) -> bool:
+        """Tell whether an answer has begun and not ended."""
+        return self._exchange is not None and self._exchange.started
 
     # What an exchange calls.
 

@@ -83,6 +83,8 @@ class Exchange(HTTPConnection):
         fields = [*headers.get_all(), *self._own_fields(headers)]
         data = head_bytes(start_line.code, start_line.reason, fields)
         self.started = True
+        if self.ends_with_connection:
+            self._connection.reset_on_close(True)
         return self._connection.send_first(data + self._framed(chunk) if chunk else data)
 
     def write(self, chunk: bytes) -> "Future[None]":
@@ -106,7 +108,16 @@ class Exchange(HTTPConnection):
         if self._chunked:
             self._connection.send(b"0\r\n\r\n")
         self._closed = True
-        self._connection.answered(self)
+        if self.ends_with_connection:
+            self._connection.flushed().add_done_callback(self._end)
+        else:
+            self._connection.answered(self)
+
+    def _end(self, sent: "Future[None]") -> None:
+        """End with the connection, now that the kernel has all: what it has it sends."""
+        if sent.exception() is None:
+            self._connection.reset_on_close(False)
+            self._connection.answered(self)
 
     def detach(self) -> "Cutter":
         """Take the connection from HTTP; all that can be done with it then is to close it."""
@@ -125,6 +136,11 @@ class Exchange(HTTPConnection):
         return self._connection.cut_reason
 
     # What the connection calls.
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether nothing else tells where the answer ends: over HTTP/1.0, without a length."""
+        return self._left is None and not self._chunked
 
     def lose(self) -> None:
         """Tell the application, once, that nobody waits for its answer any more."""
@@ -156,7 +172,7 @@ class Exchange(HTTPConnection):
             fields.append(("Date", http_date()))
         if self._chunked:
             fields.append(("Transfer-Encoding", "chunked"))
-        delimited = self._chunked or self._left is not None
+        delimited = not self.ends_with_connection
         said = headers["Connection"].lower() if "Connection" in headers else ""
         self.keep_alive = delimited and "close" not in said and self._connection.may_stay(self)
         if not self.keep_alive and not said:

@@ -14,11 +14,19 @@ from tornado.iostream import StreamClosedError
 if TYPE_CHECKING:
     from taskservice.tornado.http1 import HTTP1Server
 
-LINGER = 2.0
-"""Seconds for which input is thrown away before a close: to close with input unread resets the
-connection, and the client may lose the answer that says why (RFC 9112 §9.6)."""
+LINGER = 5.0
+"""Seconds without input after which a connection closes whose last answer was sent. Until then
+input is thrown away: to close with input unread resets the connection, and the client may lose
+the answer that says why (RFC 9112 §9.6)."""
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+LINGER_TIMEOUT = 120.0
+"""Seconds after which it closes although input keeps coming; `LINGER` when the server drains."""
+
+LINGER_BYTES = 64 * 1024 * 1024
+"""Bytes of input after which it closes."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+_FLUSH_ON_CLOSE = struct.pack("ii", 0, 0)
 
 
 @dataclass(slots=True)
@@ -44,8 +52,8 @@ class Wire(Protocol):
     """What a connection does below HTTP. `deadline` is when `expired` is called, unless moved."""
 
     __slots__ = (
-        "context", "deadline", "loop", "_server", "_transport", "_waiters", "_open", "_paused",
-        "_written", "_sent", "_progress", "cut_reason")
+        "context", "deadline", "loop", "_server", "_transport", "_waiters", "_open", "_lost", "_paused",
+        "_written", "_sent", "_progress", "_discarded", "_lingers_until", "cut_reason")
 
     def __init__(self, server: "HTTP1Server") -> None:
         self.deadline = math.inf
@@ -54,9 +62,12 @@ class Wire(Protocol):
         self._server = server
         self._waiters: list[Future[None]] = []
         self._open = True     # takes input
+        self._lost = False
         self._paused = False  # the client is slower to read than the application to write
         self._written = self._sent = 0
         self._progress = 0.0  # when the client last took something, or there was nothing to take
+        self._discarded = 0
+        self._lingers_until = math.inf
 
     def expired(self) -> None:
         """Do what the deadline was for."""
@@ -70,7 +81,7 @@ class Wire(Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell writers that nobody reads any more."""
-        self._open = False
+        self._open, self._lost = False, True
         for waiter in self._waiters:
             _fail(waiter)
 
@@ -92,11 +103,20 @@ class Wire(Protocol):
             return self.failed_write()
         self._written += len(data)
         self._transport.write(data)
+        return self._room()
+
+    def _room(self) -> "Future[None]":
         if not self._paused:
             return self._server.done
         waiter: Future[None] = self.loop.create_future()
         self._waiters.append(waiter)
         return waiter
+
+    def flushed(self) -> "Future[None]":
+        """Return what is done when the kernel has all that was sent; TLS does not tell."""
+        if self._transport.can_write_eof():
+            self._transport.set_write_buffer_limits(high=0)
+        return self._room()
 
     def failed_write(self) -> "Future[None]":
         """Return what a write to nobody returns."""
@@ -115,23 +135,36 @@ class Wire(Protocol):
             self.deadline = math.inf
             self._transport.close()
             return
-        self.allow(LINGER)
+        self._linger_at_most(LINGER if self._server.draining else LINGER_TIMEOUT)
         self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
-    def cut(self) -> None:
-        """Break off, by a reset: an end could pass for that of an answer without a length."""
-        self._open = False
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None and not self._transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._transport.abort()
+    def _linger_at_most(self, seconds: float) -> None:
+        now = self._server.time()
+        self._lingers_until = min(self._lingers_until, now + seconds)
+        self.deadline = min(self._lingers_until, now + LINGER)
 
-    def abort(self, reason: str) -> None:
-        """Close without sending what waits to be sent."""
+    def discard(self, data: bytes) -> None:
+        """Throw away what comes after the last answer; close when it is too much."""
+        self._discarded += len(data)
+        if self._discarded <= LINGER_BYTES:
+            self.deadline = min(self._lingers_until, self._server.time() + LINGER)
+        else:
+            self._transport.close()
+
+    def reset_on_close(self, reset: bool) -> None:
+        """Choose whether what ends the connection, or the process, resets it."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._lost:  # else its number may be another's
+            option = _RESET_ON_CLOSE if reset else _FLUSH_ON_CLOSE
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+
+    def cut(self, reason: str = "") -> None:
+        """Break off by a reset: the client must not take what it got for all there is."""
         self._open = False
         self.cut_reason = reason
+        self.reset_on_close(True)
         self._transport.abort()
 
     def look(self, now: float) -> None:
@@ -142,8 +175,7 @@ class Wire(Protocol):
         if sent != self._sent or not (waiting or closing):
             self._sent, self._progress = sent, now
         elif now - self._progress >= self._server.limits.reader_timeout:
-            self.cut_reason = "cut: the client took nothing in reader-timeout"
-            self.cut()
+            self.cut("cut: the client took nothing in reader-timeout")
             return
         if now >= self.deadline:
             self.deadline = math.inf
