@@ -6,12 +6,11 @@ import time
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import tornado.web
 from tornado.httputil import HTTPServerRequest
-from tornado.iostream import StreamClosedError
 
 from taskservice.config import HttpConfig
 from taskservice.database import metered_db
@@ -272,22 +271,10 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.set_status(HTTPStatus.NOT_MODIFIED)
         return True
 
-    async def send(self) -> None:
-        """Send what is written so far, and wait until the client has taken most of it."""
-        try:
-            await self.flush()
-        except StreamClosedError:
-            self.give_up()
-
     @property
     def cut_reason(self) -> str:
         """Why the service broke the connection off; empty where it did not."""
         return getattr(self.request.connection, "cut_reason", "")
-
-    def give_up(self) -> NoReturn:
-        """End a request whose client has gone, or had to."""
-        taskcontext.set("reason", self.cut_reason or CLIENT_GONE)
-        raise tornado.web.Finish
 
     def on_connection_close(self) -> None:
         """Note that the client has left."""

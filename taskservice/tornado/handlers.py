@@ -22,6 +22,7 @@ from taskservice.tornado.negotiation import (
     EVENT_STREAM, MERGE_PATCH, NDJSON, accepts_gzip, preferred_type)
 from taskservice.tornado.representation import JSON, GzipStream, last_modified, members
 from taskservice.tornado.request_fields import idempotency_key, preferred_return
+from taskservice.tornado.streaming import StreamingHandler
 from taskservice.validation import check_task, parse_json, parse_task
 
 LEAST_TO_COMPRESS = 1024
@@ -49,7 +50,7 @@ class TaskWriter(BaseRequestHandler):
             self.set_status(HTTPStatus.CREATED if created else HTTPStatus.NO_CONTENT)
 
 
-class TodoListRequestHandler(TaskWriter):
+class TodoListRequestHandler(TaskWriter, StreamingHandler):
     """`/tasks`: the list."""
 
     route = "/tasks"
@@ -79,7 +80,7 @@ class TodoListRequestHandler(TaskWriter):
         async with aclosing(self.service.list_tasks(query)) as pages:
             async for page in pages:
                 self._write_page(page, ndjson, page.more)
-                if page.more:
+                if page.more and not self.in_one_piece:
                     await self.send()
                     if self.request.method == "HEAD":  # the headers are all it wants
                         return
@@ -90,9 +91,9 @@ class TodoListRequestHandler(TaskWriter):
             encoded = task_lines(page.tasks)
         else:
             encoded = b"".join((
-                b", " if self._headers_written else b"{", members(page.tasks),
+                b", " if self.written else b"{", members(page.tasks),
                 b"" if more else b"}"))
-        if not self._headers_written:
+        if not self.written:
             self.set_header("ETag", list_etag(page.revision))
             if (more or len(encoded) >= LEAST_TO_COMPRESS) and (
                     accepts_gzip(self.header("Accept-Encoding"))):
@@ -185,7 +186,7 @@ class TodoListEntryRequestHandler(TaskWriter):
         return None if tags is None else tags.revisions()
 
 
-class ChangesRequestHandler(BaseRequestHandler):
+class ChangesRequestHandler(StreamingHandler):
     """`/changes`: what was written, in order; as it happens where an event stream is asked for."""
 
     route = "/changes"

@@ -64,6 +64,13 @@ class Limits:
     """
     reader_timeout: float = 30.0
     """Without the client taking anything of what waits to be sent."""
+    linger: float = 5.0
+    """Without input, before a connection closes whose last answer went out: a client that is
+    slow to send a body that was refused reads the answer when it has sent all of it."""
+    linger_timeout: float = 120.0
+    """How long that may take; only `linger` once the server drains."""
+    linger_bytes: int = 64 * 1024 * 1024
+    """How much of what comes meanwhile is thrown away."""
     connections: int = 16_000
 
 
@@ -260,5 +267,5 @@ class HTTP1Server:
     def _interval(self) -> float:
         limits = self.limits
         shortest = min(limits.header_timeout, limits.body_timeout, limits.answer_timeout,
-                       limits.reader_timeout, self.idle_timeout)
+                       limits.reader_timeout, limits.linger, self.idle_timeout)
         return min(MAX_INTERVAL, shortest / 4)

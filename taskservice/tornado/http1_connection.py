@@ -105,7 +105,7 @@ class Connection(Wire):
     def drain(self, grace: float) -> None:
         """Close an idle connection, once idle for `grace` seconds; another after its answer."""
         if not self._open:
-            self._linger_at_most(LINGER)
+            self._linger_at_most(self._server.limits.linger)
         elif self._exchange is None and not self._buffer:
             self.deadline += grace - self._server.limits.header_timeout
 
@@ -140,7 +140,9 @@ class Connection(Wire):
         self._exchange = None
         if exchange.delegate is not None:  # it has not seen, and did not want, all of the request
             self.loop.call_soon(self._tell, exchange.tell_gone)
-            self.close(linger=True)
+            self.close(linger=not self._eof)
+        elif exchange.too_large:
+            self.close(linger=not self._eof)
         elif not exchange.keep_alive:
             # There may be more on its way from a client that did not know that this is the last.
             self.close(linger=self._can_linger())

@@ -14,17 +14,6 @@ from tornado.iostream import StreamClosedError
 if TYPE_CHECKING:
     from taskservice.tornado.http1 import HTTP1Server
 
-LINGER = 5.0
-"""Seconds without input after which a connection closes whose last answer was sent. Until then
-input is thrown away: to close with input unread resets the connection, and the client may lose
-the answer that says why (RFC 9112 §9.6)."""
-
-LINGER_TIMEOUT = 120.0
-"""Seconds after which it closes although input keeps coming; `LINGER` when the server drains."""
-
-LINGER_BYTES = 64 * 1024 * 1024
-"""Bytes of input after which it closes."""
-
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 _FLUSH_ON_CLOSE = struct.pack("ii", 0, 0)
 
@@ -129,27 +118,34 @@ class Wire(Protocol):
         self.deadline = self._server.time() + seconds
 
     def close(self, linger: bool = False) -> None:
-        """Close when all has been sent; `linger` where there may be input that nobody reads."""
+        """Close when all has been sent; `linger` where there may be input that nobody reads.
+
+        To close with input unread resets the connection, and the client may lose the answer that
+        says why (RFC 9112 §9.6). So what comes is thrown away, within the limits.
+        """
         self._open = False
         if not linger or self._transport.is_closing():
             self.deadline = math.inf
             self._transport.close()
             return
-        self._linger_at_most(LINGER if self._server.draining else LINGER_TIMEOUT)
+        limits = self._server.limits
+        self._linger_at_most(limits.linger if self._server.draining else limits.linger_timeout)
         self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
     def _linger_at_most(self, seconds: float) -> None:
-        now = self._server.time()
-        self._lingers_until = min(self._lingers_until, now + seconds)
-        self.deadline = min(self._lingers_until, now + LINGER)
+        self._lingers_until = min(self._lingers_until, self._server.time() + seconds)
+        self._linger()
+
+    def _linger(self) -> None:
+        self.deadline = min(self._lingers_until, self._server.time() + self._server.limits.linger)
 
     def discard(self, data: bytes) -> None:
         """Throw away what comes after the last answer; close when it is too much."""
         self._discarded += len(data)
-        if self._discarded <= LINGER_BYTES:
-            self.deadline = min(self._lingers_until, self._server.time() + LINGER)
+        if self._discarded <= self._server.limits.linger_bytes:
+            self._linger()
         else:
             self._transport.close()
 

@@ -47,6 +47,20 @@ class DrainCase(unittest.TestCase):
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.service.port)) == 0
 
+    def assert_an_event_stream_over_http_1_0_ends_between_events(self) -> None:
+        """It has no whole that a cut one could pass for: it ends, with no reset."""
+        stream = self.connect()
+        stream.send(b"GET /changes HTTP/1.0\r\nConnection: keep-alive\r\n"
+                    b"Accept: text/event-stream\r\n\r\n")
+        data = stream.sock.recv(1 << 16)
+        self.assertEqual(self.connect().ask("POST", "/tasks", TASK)[0], 201)
+        self.signal()
+        while piece := stream.sock.recv(1 << 16):
+            data += piece
+        self.assertNotIn(b"chunked", data)
+        self.assertTrue(data.endswith(b"\n\n"), data)
+        self.assert_ended()
+
     def assert_ended(self) -> None:
         """It ends by itself, cleanly, and says so."""
         self.assertEqual(self.service.process.wait(PATIENCE), 0)
@@ -108,6 +122,9 @@ class DrainTest(DrainCase):
         self.assertEqual(idle.rest(), b"")
         self.assert_ended()
         self.assertLess(time.monotonic() - started, 10)
+
+    def test_an_event_stream_over_http_1_0(self) -> None:
+        self.assert_an_event_stream_over_http_1_0_ends_between_events()
 
     def test_a_long_answer_goes_out_whole(self) -> None:
         line = b'{"title": "%b"}\n' % (b"x" * 10_000)
@@ -189,6 +206,9 @@ class DrainOfTornadoTest(DrainCase):
             other.execute("ROLLBACK")
         self.assertEqual(client.answer()[0], 201)
         self.assert_ended()
+
+    def test_an_event_stream_over_http_1_0(self) -> None:
+        self.assert_an_event_stream_over_http_1_0_ends_between_events()
 
     def test_event_streams_end(self) -> None:
         stream = self.connect()

@@ -7,13 +7,13 @@ import socket
 from contextlib import suppress
 
 from taskservice.datamodel import TaskEntry
+from tests.running import ServedTestCase
 from tests.support import AppTestCase, on_every_engine
 
 MANY = 3_000
 
 
-@on_every_engine
-class ListTest(AppTestCase):
+class ListCase(AppTestCase):
 
     def create_many(self, title: str = "") -> list[str]:
         """Create tasks without HTTP, and return their ids in order of creation."""
@@ -24,6 +24,21 @@ class ListTest(AppTestCase):
 
         ids: list[str] = self.io_loop.run_sync(create, timeout=120)
         return ids
+
+    async def read_headers_slowly(
+        self, version: str = "1.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
+        """Ask for the list, with room for little more than the headers of the answer."""
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", self.get_http_port()))
+        reader, writer = await asyncio.open_connection(sock=slow)
+        writer.write(b"GET /tasks HTTP/%b\r\nHost: localhost\r\n\r\n" % version.encode())
+        return reader, writer, await reader.readuntil(b"\r\n\r\n")
+
+
+@on_every_engine
+class ListTest(ListCase):
 
     def test_tasks_come_in_order_of_creation(self) -> None:
         paths = [self.create('{"title": "%s"}' % title) for title in "bca"]
@@ -72,15 +87,6 @@ class ListTest(AppTestCase):
         self.assertEqual(line.level, "ERROR")
         self.assertIn("cut", line.values["reason"])
 
-    async def read_headers_slowly(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
-        """Ask for the list, with room for little more than the headers of the answer."""
-        slow = socket.socket()
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.connect(("127.0.0.1", self.get_http_port()))
-        reader, writer = await asyncio.open_connection(sock=slow)
-        writer.write(b"GET /tasks HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        return reader, writer, await reader.readuntil(b"\r\n\r\n")
-
     def test_a_reader_that_goes_away_is_no_error_of_the_server(self) -> None:
         """Whoever can ask could otherwise fill the log with tracebacks."""
         self.create_many("x" * 10_000)
@@ -95,6 +101,22 @@ class ListTest(AppTestCase):
         [line] = self.journal.responses()
         self.assertNotEqual(line.level, "ERROR")
         self.assertNotIn("trace", line.values)
+
+
+class CutListTest(ListCase, ServedTestCase):
+    """Over HTTP/1.0, where only the end of the connection delimits a list."""
+
+    def test_a_list_that_breaks_off_ends_in_a_reset(self) -> None:
+        self.create_many("x" * 10_000)
+
+        async def read() -> None:
+            reader, writer, _ = await self.read_headers_slowly("1.0")
+            await self.service.stop()
+            with self.assertRaises(ConnectionResetError):
+                await reader.read()
+            writer.close()
+
+        self.io_loop.run_sync(read, timeout=60)
 
 
 class CompressionTest(AppTestCase):
