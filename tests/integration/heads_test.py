@@ -4,11 +4,12 @@ import asyncio
 import json
 from collections.abc import Iterator
 
+from taskservice import read_schema
 from taskservice.tornado.openapi import description
 from tests.api import NDJSON, PROBLEM
 from tests.running import TOKENS, WRITER, ServedTestCase, on_both_servers, request
 
-ORIGIN = f"https://{'.'.join(['a' * 62] * 4)}a:65535"
+ORIGIN = f"https://{'.'.join(['a' * 62] * 3)[:186]}:65535"
 LONGEST_ID = "aZ0-" * 32
 TASK = b'{"title": "a"}'
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "FROB")
@@ -80,10 +81,14 @@ class HeadsTest(ServedTestCase):
             head = self.head(method, "/changes?since=0", Accept="text/event-stream", Last_Event_ID="0")
             self.assertIn(" 200 OK\r\n", head)
 
+    def test_the_longest_origin_is_that_of_the_config(self) -> None:
+        origins = read_schema("config-v1.0")["properties"]["http"]["properties"]["cors-origins"]
+        self.assertEqual(len(ORIGIN), origins["items"]["maxLength"])
+
     def test_of_a_page_with_the_longest_link(self) -> None:
         title = "\N{GRINNING FACE}" * 500
         for last in "12":
-            body = json.dumps({"title": title, "description": "q" * 2_000}).encode()
+            body = json.dumps({"title": title, "description": "q" * 2_000 + "x" * 30_000}).encode()
             self.head("PUT", f"/tasks/{LONGEST_ID[:-1]}{last}", body, If_None_Match="*")
         for sort in ("created", "updated", "due_date", "priority", "title"):
             query = f"limit=1&sort=-{sort}&q=" + "q" * 10 + "+"

@@ -96,7 +96,7 @@ class ParseConfigTest(unittest.TestCase):
                 ("http: {hosts: ['::1']}", "or [::1], got '::1'"),
                 ("http: {hosts: ['http://a']}", "http.hosts.0: expected"),
                 ("http: {cors-origins: ['https://A.example']}", "expected the like of https://app.example.com"),
-                (f"http: {{cors-origins: ['https://{'a' * 260}']}}", "cors-origins.0: expected at most 267 characters"),
+                (f"http: {{cors-origins: ['https://{'a' * 193}']}}", "cors-origins.0: expected at most 200 characters"),
                 ("http: {cors-origins: ['https://a b', 'https://x?y', 'https://u@h']}", "origins.2: expected"),
                 ("auth: {tokens: [{name: \"a\\n\", scope: read, sha256: %s}]}" % ("a" * 64), "tokens.0.name: "),
                 ("auth: {tokens: [{name: a, scope: read, sha256: %s}, {name: b, scope: write, sha256: %s}]}"
