@@ -24,7 +24,7 @@ from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.negotiation import (
     MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
 from taskservice.tornado.problems import Problem, is_foreseen, problem_of
-from taskservice.tornado.request_fields import request_id_of
+from taskservice.tornado.request_fields import request_id_of, shorten
 from taskservice.utils import logutils, taskcontext
 
 _ALLOWED = ", ".join((
@@ -316,8 +316,8 @@ class BaseRequestHandler(tornado.web.RequestHandler):
                 self._set_accept_patch()
             return problem
         reason = error.reason or HTTPStatus(error.status_code).phrase
-        if error.status_code == HTTPStatus.FORBIDDEN and error.log_message:  # a cross-site write
-            return Problem(error.status_code, reason, error.log_message)
+        if error.status_code == HTTPStatus.FORBIDDEN:  # a cross-site write
+            return Problem(error.status_code, reason, shorten(error.get_message() or reason))
         headers = {"Allow": self._allow()} if error.status_code == 405 else {}
         return Problem(error.status_code, reason, reason, headers=headers)
 
