@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -160,13 +161,12 @@ class PostgresServer:
     def _signal_all(self, number: signal.Signals) -> None:
         assert self._process is not None, "the server does not run"
         psutil = import_module("psutil")
-        try:
+        with suppress(psutil.NoSuchProcess):
             server = psutil.Process(self._process.pid)
             server.send_signal(number)  # the parent first: it makes no more children then
             for child in server.children(recursive=True):
-                child.send_signal(number)
-        except psutil.NoSuchProcess:
-            pass
+                with suppress(psutil.NoSuchProcess):  # those after one that is gone are there
+                    child.send_signal(number)
 
     def _is_ready(self) -> bool:
         try:
@@ -179,7 +179,7 @@ class PostgresServer:
     def _run(self, command: str, *arguments: str) -> str:
         done: subprocess.CompletedProcess[str] = subprocess.run(
             [self._bin / command, *arguments], capture_output=True, text=True, cwd="/",
-            **self._user)
+            timeout=_PATIENCE, **self._user)
         if done.returncode != 0:
             raise AssertionError(f"{command} failed:\n{done.stderr}")
         return done.stdout
