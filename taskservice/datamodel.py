@@ -132,7 +132,10 @@ class StoredTask:
 
 
 class TaskSort(Enum):
-    """What a list can be sorted by; ties go by id."""
+    """What a list can be sorted by; ties go by id.
+
+    CREATED is the order of ids, which is that of creation but for ids that clients chose.
+    """
 
     CREATED = "created"
     UPDATED = "updated"

@@ -1,7 +1,7 @@
 """Tasks as lines of JSON (NDJSON), out and in."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +31,9 @@ def created_lines(created: Iterable[tuple[str, int]]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The tasks of a body, with their ids, in order; `lines` has the number of each one's line."""
+    """The tasks of a body, in order, with the ids that they have; `lines` has each one's line."""
 
-    tasks: Sequence[tuple[str, TaskEntry]]
+    tasks: Sequence[tuple[str | None, TaskEntry]]
     lines: Sequence[int]
 
     def id_taken(self, task_id: str) -> InvalidTaskError:
@@ -42,20 +42,20 @@ class Batch:
         return InvalidTaskError([Violation(f"/{next(found)}/id", f"'{task_id}' exists already")])
 
 
-def parse_batch(body: bytes, new_id: Callable[[], str]) -> Batch:
+def parse_batch(body: bytes) -> Batch:
     """Read a task a line, or `{"id", "revision", "task"}` as they come out; empty lines count.
 
-    A task without an id gets a `new_id`; a revision is passed over. Raises InvalidTaskError with
-    the first violations, whose pointers start with the line (from 1). A line takes microseconds:
-    run it in a thread where there may be very many.
+    A revision is passed over. Raises InvalidTaskError with the first violations, whose pointers
+    start with the line (from 1). A line takes microseconds: run it in a thread where there may be
+    very many.
     """
-    tasks: list[tuple[str, TaskEntry]] = []
+    tasks: list[tuple[str | None, TaskEntry]] = []
     lines = array("L")
     given: set[str] = set()
     violations: list[Violation] = []
     for number, line in _lines(body):
         try:
-            tasks.append(_parse(line, new_id, given))
+            tasks.append(_parse(line, given))
         except InvalidTaskError as error:
             violations += [Violation(f"/{number}{v.pointer}", v.detail) for v in error.violations]
             if len(violations) >= MOST_VIOLATIONS:
@@ -81,7 +81,7 @@ def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
         start = end + 1
 
 
-def _parse(line: bytes, new_id: Callable[[], str], given: set[str]) -> tuple[str, TaskEntry]:
+def _parse(line: bytes, given: set[str]) -> tuple[str | None, TaskEntry]:
     """Read a line; raises InvalidTaskError, its pointers from the line's own document.
 
     An id that it has is added to those `given`.
@@ -91,7 +91,7 @@ def _parse(line: bytes, new_id: Callable[[], str], given: set[str]) -> tuple[str
     except MalformedBodyError as error:
         raise InvalidTaskError([Violation("", str(error))]) from error
     if not (isinstance(document, dict) and "task" in document):
-        return new_id(), check_task(document)
+        return None, check_task(document)
     violations = _check_triple(document, given)
     try:
         entry = check_task(document["task"])

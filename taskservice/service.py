@@ -6,8 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Self
 
-import uuid_utils
-
 from taskservice.changes import ChangeFeed
 from taskservice.database.todolist_db import AbstractTodoListDB
 from taskservice.datamodel import (
@@ -19,11 +17,6 @@ LISTS_AT_ONCE = 2
 """How many whole lists read a page at the same time: between their pages others have their turn."""
 
 
-def new_task_id() -> str:
-    """Return the 32 hex digits of a UUIDv7 (RFC 9562): order by id is order of creation."""
-    return uuid_utils.uuid7().hex
-
-
 class TodoListService:
     """Creates, reads, updates, deletes and lists the tasks of a store.
 
@@ -31,15 +24,11 @@ class TodoListService:
     raise StoreError when the store fails.
     """
 
-    def __init__(
-        self, task_db: AbstractTodoListDB, *, new_id: Callable[[], str] = new_task_id,
-        backlog: int = 1_000
-    ) -> None:
+    def __init__(self, task_db: AbstractTodoListDB, *, backlog: int = 1_000) -> None:
         """Make a service on a store; who follows its changes may be `backlog` of them behind."""
         self._db = task_db
         self._feed = ChangeFeed(task_db, backlog=backlog)
         self._turns = asyncio.Semaphore(LISTS_AT_ONCE)
-        self.new_id = new_id
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -72,13 +61,14 @@ class TodoListService:
 
         Raises TaskExistsError, and IdempotencyKeyReusedError: see `create_tasks`.
         """
-        return await self.create_tasks([(task_id or self.new_id(), entry)], key)
+        return await self.create_tasks([(task_id, entry)], key)
 
     async def create_tasks(
-        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+        self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
         """Create all the tasks or none; with a `key` that came before, tell what it created then.
 
+        A task whose id is None gets a new one: the order of new ids is the order of creation.
         Raises TaskExistsError, IdempotencyKeyReusedError (the key came with another body).
         """
         created = await self._db.create_tasks(tasks, key)

@@ -212,7 +212,7 @@ def _check_lines(source: Path, state: ImportState) -> None:
         if not lines.body.strip():
             continue
         try:
-            batch = parse_batch(lines.body, lambda: "")
+            batch = parse_batch(lines.body)
         except InvalidTaskError as error:
             problems = [(v.pointer, v.detail) for v in error.violations]
             raise TransferError(f"nothing was sent. {_located(source, lines, problems)}") from error
@@ -220,7 +220,7 @@ def _check_lines(source: Path, state: ImportState) -> None:
             if task_id in ids:  # the service sees one request at a time, and would find it too late
                 problems = [(f"/{number}/id", "an earlier line has this id")]
                 raise TransferError(f"nothing was sent. {_located(source, lines, problems)}")
-        ids.update(task_id for task_id, _ in batch.tasks if task_id)
+        ids.update(task_id for task_id, _ in batch.tasks if task_id is not None)
 
 
 def _located(source: Path, lines: Lines, problems: Sequence[tuple[str, str]]) -> str:

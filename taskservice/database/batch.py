@@ -11,9 +11,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Collection, Protocol, Self, Sequence
 
-from taskservice.database.sql import task_row
-from taskservice.database.todolist_db import IDEMPOTENCY_KEY_LIFETIME, Clock, next_revision
-from taskservice.datamodel import Created, IdempotencyKey, StoredTask, TaskEntry
+from taskservice.database.sql import task_values
+from taskservice.database.todolist_db import (
+    IDEMPOTENCY_KEY_LIFETIME, Clock, new_task_id, next_revision)
+from taskservice.datamodel import Created, IdempotencyKey, TaskEntry
 from taskservice.errors import (
     BadInputError, IdempotencyKeyReusedError, StaleRevisionError, TaskExistsError,
     TaskNotFoundError)
@@ -24,8 +25,11 @@ MAX_ID_BYTES = 512
 MANY = 200
 """How many tasks a create encodes on the event loop, at the most."""
 
-Row = list[Any]
-"""The values of TASK_COLUMNS, the revision yet to be set."""
+Values = tuple[Any, ...]
+"""The values of TASK_COLUMNS after id and revision."""
+
+Row = tuple[Any, ...]
+"""The values of TASK_COLUMNS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Batch:
     revisions: dict[str, int]
     keys: dict[tuple[str, str], KeptKey]
     rows: dict[str, Row] = field(default_factory=dict)
-    created: set[str] = field(default_factory=set)
+    revived: set[str] = field(default_factory=set)
+    """The created ids that may have been deleted before; one that is made anew was not."""
     deleted: dict[str, int] = field(default_factory=dict)
     new_keys: dict[tuple[str, str], KeptKey] = field(default_factory=dict)
 
@@ -78,21 +83,32 @@ class Batch:
         if expected is not None and revision not in expected:
             raise StaleRevisionError(task_id, revision)
 
-    def put(self, row: Row) -> int:
-        """Write a task; return its revision."""
-        task_id: str = row[0]
-        if task_id not in self.revisions:
-            self.created.add(task_id)
-        self.deleted.pop(task_id, None)
-        row[1] = self.revisions[task_id] = self._next_revision()
-        self.rows[task_id] = row
-        return self.revision
+    def create(self, task_id: str | None, values: Values) -> tuple[str, int]:
+        """Write a task that is not there yet, None being a new id; return id and revision."""
+        revision = self._next_revision()
+        if task_id is None:
+            task_id = new_task_id(revision)
+        else:
+            self.revived.add(task_id)
+            self.deleted.pop(task_id, None)
+        self._put(task_id, revision, values)
+        return task_id, revision
+
+    def replace(self, task_id: str, values: Values) -> int:
+        """Write a task that is there; return its revision."""
+        revision = self._next_revision()
+        self._put(task_id, revision, values)
+        return revision
+
+    def _put(self, task_id: str, revision: int, values: Values) -> None:
+        self.revisions[task_id] = revision
+        self.rows[task_id] = (task_id, revision, *values)
 
     def delete(self, task_id: str) -> int:
         """Delete a task; return the deletion's revision."""
         del self.revisions[task_id]
         self.rows.pop(task_id, None)
-        self.created.discard(task_id)
+        self.revived.discard(task_id)
         self.deleted[task_id] = self._next_revision()
         return self.revision
 
@@ -109,6 +125,10 @@ class Write(Protocol):
         """The ids whose revisions it needs."""
 
     @property
+    def size(self) -> int:
+        """How many tasks it writes."""
+
+    @property
     def key(self) -> IdempotencyKey | None:
         """The key that it needs."""
 
@@ -123,17 +143,20 @@ class Create:
     """
 
     def __init__(
-        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None
+        self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None
     ) -> None:
-        self.ids = [task_id for task_id, _ in tasks]
+        self.ids = [task_id for task_id, _ in tasks if task_id is not None]
+        self.size = len(tasks)
         self.key = key
-        self._rows = [_row(StoredTask.of(task_id, 0, entry)) for task_id, entry in tasks]
+        for task_id in self.ids:
+            _check_id(task_id)
+        self._tasks = [(task_id, _values(entry, entry.to_json())) for task_id, entry in tasks]
         if key is not None:
             _check_text(key.owner, key.key)
 
     @classmethod
     async def prepare(
-        cls, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None
+        cls, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None
     ) -> Self:
         """Make one; in a thread where there are so many tasks that the loop would stand still."""
         return await asyncio.to_thread(cls, tasks, key) if len(tasks) > MANY else cls(tasks, key)
@@ -146,7 +169,7 @@ class Create:
             if task_id in batch.revisions or task_id in seen:
                 raise TaskExistsError(task_id, batch.revisions.get(task_id, 0))
             seen.add(task_id)
-        created = Created(tuple((row[0], batch.put(row)) for row in self._rows))
+        created = Created(tuple(batch.create(*task) for task in self._tasks))
         if self.key is not None:
             batch.keep(self.key, created)
         return created
@@ -156,21 +179,27 @@ class Update:
     """Replace a task, if its revision is an expected one; the outcome is its new revision."""
 
     key = None
+    size = 1
 
-    def __init__(self, task: StoredTask, expected: Collection[int] | None) -> None:
-        self.ids = (task.id,)
-        self._row = _row(task)
+    def __init__(
+        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None
+    ) -> None:
+        _check_id(task_id)
+        self.ids = (task_id,)
+        self.body = entry.to_json()
+        self._values = _values(entry, self.body)
         self._expected = expected
 
     def apply(self, batch: Batch) -> int:
         batch.check(self.ids[0], self._expected)
-        return batch.put(self._row)
+        return batch.replace(self.ids[0], self._values)
 
 
 class Delete:
     """Delete a task, if its revision is an expected one; the outcome is the new revision."""
 
     key = None
+    size = 1
 
     def __init__(self, task_id: str, expected: Collection[int] | None) -> None:
         _check_text(task_id)
@@ -192,12 +221,15 @@ def settle(future: "asyncio.Future[Any]", outcome: Any) -> None:
         future.set_result(outcome)
 
 
-def _row(task: StoredTask) -> Row:
-    row = list(task_row(task))
-    _check_text(task.id, task.entry.title, task.entry.description or "")
-    if len(task.id.encode()) > MAX_ID_BYTES:
+def _values(entry: TaskEntry, body: bytes) -> Values:
+    _check_text(entry.title, entry.description or "")
+    return task_values(entry, body)
+
+
+def _check_id(task_id: str) -> None:
+    _check_text(task_id)
+    if len(task_id.encode()) > MAX_ID_BYTES:
         raise BadInputError(f"an id has at most {MAX_ID_BYTES} bytes")
-    return row
 
 
 def _check_text(*texts: str) -> None:

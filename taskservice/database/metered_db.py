@@ -55,7 +55,7 @@ class MeteredTodoListDB(AbstractTodoListDB):
         return await self._timed("revision", self._engine.revision())
 
     async def create_tasks(
-        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+        self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
         """Create all the tasks or none."""
         return await self._timed("create", self._engine.create_tasks(tasks, key))

@@ -85,7 +85,7 @@ class PostgresTodoListDB(AbstractTodoListDB):
         return int(row[0])
 
     async def create_tasks(
-        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+        self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
         """Create all the tasks or none."""
         created: Created = await self._writer.write(await Create.prepare(tasks, key))
@@ -103,9 +103,9 @@ class PostgresTodoListDB(AbstractTodoListDB):
         self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
     ) -> StoredTask:
         """Replace a task."""
-        task = StoredTask.of(task_id, 0, entry)
-        revision = await self._writer.write(Update(task, expected))
-        return StoredTask(task_id, revision, task.body)
+        update = Update(task_id, entry, expected)
+        revision = await self._writer.write(update)
+        return StoredTask(task_id, revision, update.body)
 
     async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
         """Delete a task."""

@@ -133,8 +133,8 @@ class Writer:
 
     def _next_group(self) -> list[tuple[Write, asyncio.Future[Any]]]:
         group = [self._queue.popleft()]
-        size = len(group[0][0].ids)
-        while self._queue and (size := size + len(self._queue[0][0].ids)) <= BATCH_TASKS:
+        size = group[0][0].size
+        while self._queue and (size := size + self._queue[0][0].size) <= BATCH_TASKS:
             group.append(self._queue.popleft())
         return group
 
@@ -241,7 +241,7 @@ class Writer:
 
 async def _decide(writes: Sequence[Write], batch: Batch) -> list[Any]:
     """Apply the writes; where they are so many that the loop would stand still, in a thread."""
-    if len(writes) == 1 and len(writes[0].ids) > BATCH_TASKS:
+    if len(writes) == 1 and writes[0].size > BATCH_TASKS:
         return [await asyncio.to_thread(_apply, writes[0], batch)]
     return [_apply(write, batch) for write in writes]
 
@@ -262,7 +262,7 @@ def _questions(writes: Sequence[Write]) -> tuple[list[str], list[str], list[str]
 
 def _key_rows(batch: Batch) -> list[Row]:
     return [
-        [owner, key, kept.digest, json.dumps(kept.tasks), kept.expires]
+        (owner, key, kept.digest, json.dumps(kept.tasks), kept.expires)
         for (owner, key), kept in batch.new_keys.items()]
 
 

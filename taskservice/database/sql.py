@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from taskservice.datamodel import (
-    NO_DUE_DATE, TITLE_KEY_LENGTH, StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort,
+    NO_DUE_DATE, TITLE_KEY_LENGTH, TaskEntry, TaskPriority, TaskQuery, TaskSort,
     search_text)
 from taskservice.errors import StoreVersionError
 
@@ -25,12 +25,11 @@ TASK_COLUMNS = (
     "id", "revision", "body", "title_key", "completed", "priority", "due_date", "search")
 
 
-def task_row(task: StoredTask) -> tuple[Any, ...]:
-    """Return the values of TASK_COLUMNS for a task; a missing due date is NO_DUE_DATE."""
-    entry: TaskEntry = task.entry
+def task_values(entry: TaskEntry, body: bytes) -> tuple[Any, ...]:
+    """Return the values of TASK_COLUMNS after id and revision; no due date is NO_DUE_DATE."""
     due_date = NO_DUE_DATE if entry.due_date is None else float(entry.due_date)
     return (
-        task.id, task.revision, task.body.decode(), entry.title[:TITLE_KEY_LENGTH],
+        body.decode(), entry.title[:TITLE_KEY_LENGTH],
         bool(entry.completed), (entry.priority or TaskPriority.NONE).rank, due_date,
         search_text(entry))
 

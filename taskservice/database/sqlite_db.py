@@ -121,7 +121,7 @@ class SQLiteTodoListDB(AbstractTodoListDB):
         return revision
 
     async def create_tasks(
-        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+        self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
         write = await Create.prepare(tasks, key)
         created: Created = await self._opened().writer.write(write)
@@ -136,9 +136,9 @@ class SQLiteTodoListDB(AbstractTodoListDB):
     async def update_task(
         self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
     ) -> StoredTask:
-        task = StoredTask.of(task_id, 0, entry)
-        revision = await self._opened().writer.write(Update(task, expected))
-        return StoredTask(task_id, revision, task.body)
+        update = Update(task_id, entry, expected)
+        revision = await self._opened().writer.write(update)
+        return StoredTask(task_id, revision, update.body)
 
     async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
         revision: int = await self._opened().writer.write(Delete(task_id, expected))

@@ -178,8 +178,8 @@ class SQLiteWriter:
         rows = list(batch.rows.values())
         for start in range(0, len(rows), ROWS_A_STATEMENT):
             self._put(rows[start:start + ROWS_A_STATEMENT])
-        if batch.created:
-            self._execute_json(_DROP_TOMBSTONES, list(batch.created))
+        if batch.revived:
+            self._execute_json(_DROP_TOMBSTONES, list(batch.revived))
         if batch.deleted:
             self._execute_json(_DELETE_TASKS, list(batch.deleted))
             self._execute_json(_ADD_TOMBSTONES, batch.deleted)

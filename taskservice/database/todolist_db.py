@@ -12,6 +12,8 @@ from operator import gt, lt
 from os import PathLike
 from typing import Any, Self, TypeVar
 
+import uuid_utils
+
 from taskservice.database.task_folder import TaskFolder
 from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery,
@@ -84,17 +86,18 @@ class AbstractTodoListDB(ABC):
         """
 
     async def create_task(
-        self, task_id: str, entry: TaskEntry, key: IdempotencyKey | None = None
+        self, task_id: str | None, entry: TaskEntry, key: IdempotencyKey | None = None
     ) -> Created:
         """Create one task: `create_tasks` with a single one."""
         return await self.create_tasks([(task_id, entry)], key)
 
     @abstractmethod
     async def create_tasks(
-        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+        self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
         """Create all the tasks or none, each with a revision of its own, in order.
 
+        A task without an id gets the `new_task_id` of its revision.
         With a `key` seen in the last 24 hours, nothing is written and the first outcome comes
         back, `replayed`; a create that failed leaves no key. A second call waits for the first.
         Raises TaskExistsError (of the first id that is taken, also within `tasks`) and
@@ -140,6 +143,18 @@ class AbstractTodoListDB(ABC):
 def next_revision(last: int, clock: Clock) -> int:
     """Return the revision of the next write: greater than `last`, and telling the time."""
     return max(last + 1, clock())
+
+
+def new_task_id(revision: int) -> str:
+    """Return an id for the task that this revision creates: the 32 hex digits of a UUIDv7.
+
+    Its 48 bits of milliseconds are the revision's, and the 12 after them the rest of its
+    microseconds (RFC 9562 §5.7, and §6.2, method 3): ids are in the order of the revisions.
+    """
+    milliseconds, microseconds = divmod(revision, 1000)
+    fraction = microseconds * 4096 // 1000
+    # The second half of any UUID of this variant, random but for two bits, is as good as another.
+    return f"{milliseconds % (1 << 48):012x}7{fraction:03x}{uuid_utils.uuid4().hex[16:]}"
 
 
 class InMemoryTodoListDB(AbstractTodoListDB):
@@ -189,7 +204,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         return self._revision
 
     async def create_tasks(
-        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+        self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
         """Create all the tasks or none."""
         async with self._lock:
@@ -224,13 +239,15 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
         return replace(created, replayed=True)
 
-    def _make(self, tasks: Sequence[tuple[str, TaskEntry]]) -> list[StoredTask]:
+    def _make(self, tasks: Sequence[tuple[str | None, TaskEntry]]) -> list[StoredTask]:
         made: dict[str, StoredTask] = {}
         revision = self._revision
-        for task_id, entry in tasks:
-            if (taken := made.get(task_id) or self._find(task_id)) is not None:
-                raise TaskExistsError(task_id, taken.revision)
+        for given, entry in tasks:
+            if given is not None and (
+                    taken := made.get(given) or self._find(given)) is not None:
+                raise TaskExistsError(given, taken.revision)
             revision = next_revision(revision, self._clock)
+            task_id = new_task_id(revision) if given is None else given
             made[task_id] = StoredTask.of(task_id, revision, entry)
         return list(made.values())
 
@@ -404,7 +421,7 @@ class FileTodoListDB(InMemoryTodoListDB):
         return self._damaged.get(task_id) or super()._find(task_id)
 
     async def create_tasks(
-        self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
+        self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
         """Create all the tasks or none."""
         return await self._whole(super().create_tasks(tasks, key))

@@ -117,7 +117,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
 
     async def _create_batch(self, key: IdempotencyKey | None) -> None:
         # There may be very many lines, and the event loop has other things to do.
-        batch = await asyncio.to_thread(parse_batch, self.request.body, self.service.new_id)
+        batch = await asyncio.to_thread(parse_batch, self.request.body)
         try:
             created = await self.service.create_tasks(batch.tasks, key)
         except TaskExistsError as error:

@@ -133,7 +133,7 @@ class BrowserTestCase(TestCase):
         self.assertEqual(answer.status, 200)
 
     def stored(self) -> list[dict[str, Any]]:
-        """Return the tasks that the service has, oldest first."""
+        """Return the tasks that the service has, in the order of their ids."""
         return list(json.loads(self.ask("GET", "/tasks").body).values())
 
     # --- The page --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from tests.contract.batches import BatchContract
 from tests.contract.changes import ChangeContract
 from tests.contract.concurrency import ConcurrencyContract
 from tests.contract.harness import ManualClock, quick_folder
+from tests.contract.ids import DurableIdContract, IdContract
 from tests.contract.keys import KeyContract
 from tests.contract.lifetime import DurableContract, HistoryContract, LifetimeContract
 from tests.contract.pages import PageContract
@@ -21,13 +22,13 @@ __all__ = [
 
 
 class EngineContract(
-    WriteContract, ValueContract, RevisionContract, BatchContract, KeyContract, PageContract,
-    ChangeContract, ConcurrencyContract, LifetimeContract
+    WriteContract, ValueContract, RevisionContract, IdContract, BatchContract, KeyContract,
+    PageContract, ChangeContract, ConcurrencyContract, LifetimeContract
 ):
     """What every engine promises."""
 
 
-class DurableEngineContract(EngineContract, DurableContract):
+class DurableEngineContract(EngineContract, DurableContract, DurableIdContract):
     """What an engine promises whose tasks outlive it."""
 
 

@@ -17,7 +17,7 @@ class BulkTest(AppTestCase):
         return self.ask("POST", "/tasks", body, Content_Type=NDJSON, **headers)
 
     def titles(self) -> list[str]:
-        """Return the titles of all tasks, oldest first."""
+        """Return the titles of all tasks, in the order of their ids."""
         tasks = json.loads(self.ask("GET", "/tasks").body)
         return [task["title"] for task in tasks.values()]
 

@@ -291,15 +291,15 @@ class StreamTest(StreamCase):
     @tornado.testing.gen_test(timeout=30)
     async def test_many_changes_come_in_their_order(self) -> None:
         since = await self.revision()
-        entries = [(self.service.new_id(), TaskEntry(str(number))) for number in range(2_500)]
+        entries = [(None, TaskEntry(str(number))) for number in range(2_500)]
         stream = await self.listen(f"/changes?since={since}")
-        await self.service.create_tasks(entries)
+        created = await self.service.create_tasks(entries)
         titles = [change["task"]["title"] for change in await stream.changes(2_500)]
         self.assertEqual(titles, [str(number) for number in range(2_500)])
         again = await self.listen(f"/changes?since={since}")
         self.assertEqual(
             [change["id"] for change in await again.changes(2_500)],
-            [task_id for task_id, _ in entries])
+            [task_id for task_id, _ in created.tasks])
 
 
 class StreamLifeTest(StreamCase):
@@ -335,7 +335,7 @@ class StreamLifeTest(StreamCase):
         stream = await self.listen()
         await stream.block()
         await self.service.create_tasks(
-            [(self.service.new_id(), TaskEntry("x" * 10_000)) for _ in range(900)])
+            [(None, TaskEntry("x" * 10_000)) for _ in range(900)])
         await stream.change()
         await stream.close()
         await until(self.journal.responses, "the canonical line")
@@ -362,10 +362,9 @@ class StreamLifeTest(StreamCase):
         await stream.block()
         made: list[str] = []
         for _ in range(8):  # more than fits between the two, which is some megabytes
-            entries = [
-                (self.service.new_id(), TaskEntry("a", "x" * 50_000)) for _ in range(backlog)]
-            made += [task_id for task_id, _ in entries]
-            await self.service.create_tasks(entries)
+            created = await self.service.create_tasks(
+                [(None, TaskEntry("a", "x" * 50_000)) for _ in range(backlog)])
+            made += [task_id for task_id, _ in created.tasks]
             await asyncio.sleep(0)
         seen: list[str] = []
         while (change := await stream.change()) is not None:

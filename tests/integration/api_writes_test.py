@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from taskservice.config import Config, HttpConfig
 from tests.api import MERGE_PATCH, NDJSON, PROBLEM, Request, all_at_once
-from tests.support import HTTP_SERVER, AppTestCase, on_every_engine
+from tests.support import HTTP_SERVER, AppTestCase, later, on_every_engine
 
 FULL_TASK = (
     b'{"title": "a", "description": "b", "priority": "high", "completed": true, "due_date": 1.5}')
@@ -199,6 +199,20 @@ class PutThatCreatesTest(AppTestCase):
         winner = codes.index(201)
         self.assertEqual(self.ask("GET", "/tasks/a").body, b'{"title": "%d"}' % winner)
         self.assertEqual({answer.headers["ETag"] for answer in answers}, {self.etag("/tasks/a")})
+
+
+@on_every_engine
+class NewIdTest(AppTestCase):
+
+    def test_a_list_is_in_order_of_creation_though_the_clock_goes_back_a_day(self) -> None:
+        with later(24 * 3600):
+            paths = [self.create()]
+        paths += [self.create(), self.create()]
+        answer = self.ask("POST", "/tasks", '{"title": "a"}\n' * 2, Content_Type=NDJSON)
+        paths += [f"/tasks/{json.loads(line)['id']}" for line in answer.body.splitlines()]
+        listed = [f"/tasks/{task_id}" for task_id in json.loads(self.ask("GET", "/tasks").body)]
+        self.assertEqual(listed, paths)
+        self.assertEqual(len(set(paths)), 5)
 
 
 @on_every_engine

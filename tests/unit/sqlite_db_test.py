@@ -422,6 +422,16 @@ class ProcessesTest(SQLiteTestCase):
         self.assertEqual([task.revision for task in page.tasks], sorted(every))
         self.assertEqual(page.revision, max(every))
 
+    async def test_ids_made_by_processes_whose_clocks_differ_are_in_order(self) -> None:
+        """The ids have the order of the revisions, which all processes take from the store."""
+        made = await asyncio.gather(
+            *(run("create", str(self.path), str(days * DAY)) for days in (0, -1, 1, 0)))
+        every = sorted((revision, task_id) for tasks in made for task_id, revision in tasks)
+        engine = await self.start()
+        page = await engine.read_page(TaskQuery())
+        self.assertEqual([task.id for task in page.tasks], [task_id for _, task_id in every])
+        self.assertEqual(len(page.tasks), 4 * 60)
+
     async def test_a_write_gives_up_when_another_process_writes_for_too_long(self) -> None:
         engine = await self.start(busy_timeout=0.05)
         await engine.create_task("a", ENTRY)
@@ -450,6 +460,12 @@ async def write(path: str, name: str) -> list[int]:
     return [revision for outcome in created for _, revision in outcome.tasks]
 
 
+async def create(path: str, ahead: str) -> list[tuple[str, int]]:
+    async with SQLiteTodoListDB(path, clock=lambda: system_clock() + int(ahead)) as engine:
+        created = [await engine.create_task(None, ENTRY) for _ in range(60)]
+    return [task for outcome in created for task in outcome.tasks]
+
+
 async def limited(path: str) -> list[Any]:
     import resource
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -470,5 +486,5 @@ async def limited(path: str) -> list[Any]:
 
 if __name__ == "__main__":
     commands: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
-        "write": write, "limited": limited}
+        "write": write, "create": create, "limited": limited}
     print(json.dumps(asyncio.run(commands[sys.argv[1]](*sys.argv[2:]))))

@@ -15,7 +15,8 @@ from typing import Any, Callable
 from unittest import mock
 
 from taskservice import LOGGER_NAME
-from taskservice.database.todolist_db import FileTodoListDB, InMemoryTodoListDB
+from taskservice.database.todolist_db import (
+    FileTodoListDB, InMemoryTodoListDB, new_task_id)
 from taskservice.datamodel import StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort
 from taskservice.errors import (
     DamagedTaskError, StoreError, StoreInUseError, TaskExistsError, TaskNotFoundError,
@@ -97,6 +98,29 @@ async def run_python(script: str, *args: str) -> subprocess.CompletedProcess[str
     return await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", script, *args], cwd=ROOT, capture_output=True,
         text=True, timeout=60)
+
+
+class NewTaskIdTest(unittest.TestCase):
+    """`new_task_id`."""
+
+    def test_its_parts_are_where_the_rfc_has_them(self) -> None:
+        """The time of RFC 9562's own example (§A.6), and 456 microseconds."""
+        self.assertRegex(
+            new_task_id(0x017F22E279B0 * 1000 + 456),
+            r"\A017f22e279b07%03x[89ab][0-9a-f]{15}\Z" % (456 * 4096 // 1000))
+
+    def test_it_grows_with_every_microsecond(self) -> None:
+        for first in (0, 999, 1_752_480_000_000_000):
+            made = [new_task_id(revision) for revision in range(first, first + 3000)]
+            self.assertEqual(made, sorted(made))
+            self.assertEqual(len({task_id[:16] for task_id in made}), 3000)
+
+    def test_two_stores_do_not_make_the_same(self) -> None:
+        self.assertEqual(len({new_task_id(5)[16:] for _ in range(1000)}), 1000)
+
+    def test_it_has_32_digits_whatever_the_clock_says(self) -> None:
+        for revision in (1, 2 ** 48 * 1000 - 1, 2 ** 48 * 1000, 2 ** 63 - 1):
+            self.assertRegex(new_task_id(revision), r"\A[0-9a-f]{12}7[0-9a-f]{19}\Z")
 
 
 class InMemoryTodoListDBTest(unittest.IsolatedAsyncioTestCase):
