@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any
 
 from taskservice import LOGGER_NAME
@@ -106,7 +107,8 @@ class ChangeFeed:
             if self._reader is None or self._reader.done():
                 self._recent.clear()
                 self._floor = self._position = await self._db.revision()
-                self._reader = asyncio.create_task(self._read())
+                # Not in the context of the request that happens to be the first.
+                self._reader = asyncio.create_task(self._read(), context=Context())
             self._followers += 1
         try:
             yield

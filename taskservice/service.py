@@ -50,6 +50,10 @@ class TodoListService:
         await self._feed.stop()
         await self._db.stop()
 
+    async def check_ready(self) -> None:
+        """Raise StoreError unless the store answers and takes writes."""
+        await self._db.check_ready()
+
     async def revision(self) -> int:
         """Return the revision of the store's last write."""
         return await self._db.revision()

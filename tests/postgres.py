@@ -142,6 +142,16 @@ class PostgresServer:
         self.stop(mode)
         self.start()
 
+    def become_standby(self) -> None:
+        """Restart it as a standby, which takes reads only, until it is promoted."""
+        self.stop()
+        (self._data / "standby.signal").touch()
+        self.start()
+
+    def promote(self) -> None:
+        """Make a standby take writes again."""
+        self.psql("SELECT pg_promote()")
+
     def pause(self) -> None:
         """Halt all its processes: it does not answer, and its connections stay open."""
         self._signal_all(signal.SIGSTOP)
@@ -174,7 +184,8 @@ class PostgresServer:
         except FileNotFoundError:
             return False
         assert self._process is not None
-        return len(lines) > 7 and lines[0] == str(self._process.pid) and "ready" in lines[7]
+        state = lines[7].strip() if len(lines) > 7 else ""
+        return lines[:1] == [str(self._process.pid)] and state in ("ready", "standby")
 
     def _run(self, command: str, *arguments: str) -> str:
         done: subprocess.CompletedProcess[str] = subprocess.run(

@@ -1,10 +1,11 @@
-"""An engine that tells how long the operations of another take."""
+"""An engine that tells how long the operations of another take, and when it fails."""
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
+from taskservice.database.outages import Outages
 from taskservice.database.todolist_db import AbstractTodoListDB
 from taskservice.datamodel import (
     ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
@@ -24,6 +25,7 @@ class MeteredTodoListDB(AbstractTodoListDB):
     def __init__(self, engine: AbstractTodoListDB, observe: Observer) -> None:
         self._engine = engine
         self._observe = observe
+        self._outages = Outages()
         self.name = engine.name
         self.shared = engine.shared
 
@@ -35,20 +37,32 @@ class MeteredTodoListDB(AbstractTodoListDB):
     async def start(self) -> None:
         """Open the store."""
         await self._engine.start()
+        self._outages.watch(True)
 
     async def stop(self) -> None:
         """Close the store."""
+        self._outages.watch(False)
         await self._engine.stop()
 
     async def _timed(self, operation: str, work: Awaitable[Result]) -> Result:
         started = time.perf_counter()
         try:
-            return await work
+            result = await work
+            if self._outages.current:
+                self._outages.succeeded(operation, started)
+            return result
+        except Exception as error:
+            self._outages.failed(operation, started, error, counts=spent.get(None) is not None)
+            raise
         finally:
             seconds = time.perf_counter() - started
             self._observe(operation, seconds)
             if (total := spent.get(None)) is not None:
                 total[0] += seconds
+
+    async def check_ready(self) -> None:
+        """Raise StoreError unless the store answers and takes writes."""
+        await self._timed("ready", self._engine.check_ready())
 
     async def revision(self) -> int:
         """Return the revision of the last write."""

@@ -1,6 +1,7 @@
 """What an error of the operating system means for a store that is made of files."""
 
 import errno
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -83,6 +84,16 @@ ERRNOS: Mapping[int, Meaning] = {
     errno.EBADMSG: FAILED,  # the file system is damaged
 }
 """What the errors of open(2), write(2), fsync(2), rename(2), unlink(2), flock(2) and their like mean."""
+
+
+def check_writable(path: str | os.PathLike[str], opened: os.stat_result) -> None:
+    """Raise OSError unless a path is still what was opened, and may be written to."""
+    if not os.path.samestat(os.stat(path), opened):
+        raise OSError(errno.ENOENT, "another one is in its place", str(path))
+    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+        number = errno.EROFS if read_only else errno.EACCES
+        raise OSError(number, os.strerror(number), str(path))
 
 
 @contextmanager

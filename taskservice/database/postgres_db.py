@@ -11,11 +11,16 @@ from taskservice.database.sql import migrations, page_sql
 from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock
 from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
-from taskservice.errors import ChangesExpiredError, ConfigError, TaskNotFoundError
+from taskservice.errors import (
+    ChangesExpiredError, ConfigError, StoreReadOnlyError, TaskNotFoundError)
 
 OPTIONS = ("dsn", "pool-size", "acquire-timeout", "statement-timeout", "pgbouncer")
 
 _MIGRATION_LOCK = 0x7461736B73  # "tasks": any number that others on the database do not use
+
+_READY = """
+SELECT pg_is_in_recovery() AS standby,
+       current_setting('default_transaction_read_only')::boolean AS read_only FROM store"""
 
 _CHANGES = """
 SELECT store.revision AS store, store.forgotten, changes.* FROM store LEFT JOIN (
@@ -78,6 +83,14 @@ class PostgresTodoListDB(AbstractTodoListDB):
         """Commit what is queued, within the statement timeout, and close the connections."""
         self._connections.close()
         await self._writer.stop()
+
+    async def check_ready(self) -> None:
+        """Raise StoreReadOnlyError for a standby, and where transactions are read-only by default."""
+        [row] = await self._connections.fetch(_READY)
+        if row["standby"] or row["read_only"]:
+            reason = "it is a standby" if row["standby"] else "default_transaction_read_only is on"
+            raise StoreReadOnlyError(
+                f"PostgreSQL at {self._connections.where} takes no writes: {reason}")
 
     async def revision(self) -> int:
         """Return the revision of the last write of any process."""

@@ -31,7 +31,8 @@ BATCH_TASKS = 1000
 # First of all the lock: the next statement sees what everyone who had it before has committed
 # (READ COMMITTED takes a snapshot for each statement), and revisions appear in commit order.
 # Who turned synchronous_commit off did so for others: what we acknowledge has to be there.
-_BEGIN = """BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {limits}
+# A default of read-only is left as it is: a provider sets it, e.g., before the disk is full.
+_BEGIN = """BEGIN ISOLATION LEVEL READ COMMITTED; {limits}
 SELECT set_config('synchronous_commit', 'on', true)
  WHERE current_setting('synchronous_commit') = 'off';
 SELECT FROM store FOR UPDATE"""

@@ -9,6 +9,7 @@ from typing import Any, Collection, Mapping, Self, Sequence
 import apsw
 
 from taskservice.database.batch import Create, Delete, Update
+from taskservice.database.os_errors import check_writable, translated_os
 from taskservice.database.sql import page_sql
 from taskservice.database.sqlite_connection import open_connection, open_store
 from taskservice.database.sqlite_errors import Translated
@@ -18,7 +19,7 @@ from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_c
 from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
 from taskservice.errors import (
-    ChangesExpiredError, ConfigError, StoreUnavailableError, TaskNotFoundError)
+    ChangesExpiredError, ConfigError, StoreReadOnlyError, StoreUnavailableError, TaskNotFoundError)
 
 BUSY_TIMEOUT = 5.0
 READERS = 4
@@ -50,6 +51,7 @@ class _OpenStore:
     translated: Translated
     readers: SQLiteReaders
     writer: SQLiteWriter
+    file: os.stat_result
 
 
 class SQLiteTodoListDB(AbstractTodoListDB):
@@ -88,7 +90,7 @@ class SQLiteTodoListDB(AbstractTodoListDB):
             writer, point, *readers = await asyncio.to_thread(self._connect)
             self._store = _OpenStore(
                 point.cursor(), Translated(point), SQLiteReaders(readers),
-                SQLiteWriter(writer, self._clock))
+                SQLiteWriter(writer, self._clock), os.stat(self._path))
 
     def _connect(self) -> Sequence[apsw.Connection]:
         """Return the writer's connection, the event loop's, and the readers'."""
@@ -115,6 +117,16 @@ class SQLiteTodoListDB(AbstractTodoListDB):
         if self._store is None:
             raise StoreUnavailableError(f"{self._path}: the store is not open")
         return self._store
+
+    async def check_ready(self) -> None:
+        """Raise StoreError unless the file is the one that was opened, and may be written to."""
+        store = self._opened()
+        await self.revision()
+        with translated_os(self._path):
+            check_writable(self._path, store.file)
+        if store.point.connection.readonly("main"):
+            raise StoreReadOnlyError(
+                f"{self._path} takes no writes: it could be opened for reading only")
 
     async def revision(self) -> int:
         revision: int = await self._point_read(_REVISION, ())

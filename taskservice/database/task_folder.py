@@ -16,7 +16,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from taskservice import LOGGER_NAME
-from taskservice.database.os_errors import translated_os
+from taskservice.database.os_errors import check_writable, translated_os
 from taskservice.datamodel import TASK_ID, StoredTask
 from taskservice.errors import BadInputError, StoreInUseError
 from taskservice.utils import logutils
@@ -56,6 +56,11 @@ class TaskFolder:
         except BaseException:
             self.close()
             raise
+
+    def check_writable(self) -> None:
+        """Raise StoreError unless the folder is still in its place, and may be written to."""
+        with translated_os(self._folder):
+            check_writable(self._folder, os.fstat(self._folder_fd))
 
     def _take_lock(self) -> None:
         try:

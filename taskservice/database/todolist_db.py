@@ -79,6 +79,13 @@ class AbstractTodoListDB(ABC):
         """Let writes in flight end, then close the store; may be called twice."""
 
     @abstractmethod
+    async def check_ready(self) -> None:
+        """Raise StoreError unless the store answers and takes writes, as far as can be seen.
+
+        It writes nothing, so that a store that is full passes.
+        """
+
+    @abstractmethod
     async def revision(self) -> int:
         """Return the revision of the last write; 0 for a store never written to.
 
@@ -197,6 +204,10 @@ class InMemoryTodoListDB(AbstractTodoListDB):
     def _check_open(self) -> None:
         if not self._open:
             raise StoreUnavailableError(f"the {self.name} store is not open")
+
+    async def check_ready(self) -> None:
+        """Raise StoreUnavailableError unless it is open."""
+        self._check_open()
 
     async def revision(self) -> int:
         """Return the revision of the last write."""
@@ -410,6 +421,11 @@ class FileTodoListDB(InMemoryTodoListDB):
             await asyncio.wait(self._writes)
         await super().stop()
         await asyncio.to_thread(self._folder.close)
+
+    async def check_ready(self) -> None:
+        """Raise StoreError unless the folder is the one that was opened, and may be written to."""
+        await super().check_ready()
+        await asyncio.to_thread(self._folder.check_writable)
 
     async def read_task(self, task_id: str) -> StoredTask:
         """Return a task; raises DamagedTaskError, naming the file, when it is not one."""

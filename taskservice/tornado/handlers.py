@@ -303,15 +303,15 @@ class HealthRequestHandler(BaseRequestHandler):
 
 
 class ReadinessRequestHandler(HealthRequestHandler):
-    """`/readyz`: the store answers, and the service is not going away."""
+    """`/readyz`: the store answers and takes writes, and the service is not going away."""
 
     route = "/readyz"
 
     async def get(self) -> None:
-        """Say so; raises StoreUnavailableError."""
+        """Say so; raises StoreError."""
         if self.settings["draining"]:
             raise StoreUnavailableError("the service is going away")
-        await self.service.revision()
+        await self.service.check_ready()
         await super().get()
 
     head = get

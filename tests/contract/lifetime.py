@@ -30,6 +30,13 @@ class LifetimeContract(Harness):
         with self.assertRaises(StoreError):
             await engine.read_task("a")
 
+    async def test_an_open_store_is_ready_and_asking_writes_nothing(self) -> None:
+        await self.engine.check_ready()
+        self.assertEqual(await self.engine.revision(), self.empty)
+        [task] = await self.create("a")
+        await self.engine.check_ready()
+        self.assertEqual(await self.engine.revision(), task.revision)
+
     async def test_use_after_stop_is_a_store_error(self) -> None:
         [task] = await self.create("a")
         await self.engine.stop()
@@ -41,6 +48,7 @@ class LifetimeContract(Harness):
         """Return a call of each method."""
         engine = self.engine
         return [
+            engine.check_ready,
             engine.revision,
             lambda: engine.create_task("new", ENTRY),
             lambda: engine.create_tasks([("new", ENTRY)], KEY),

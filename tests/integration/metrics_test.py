@@ -102,10 +102,10 @@ class StoreTest(MetricsCase):
                 ("GET", path, None, "read"), ("PUT", path, '{"title": "b"}', "update"),
                 ("GET", "/tasks", None, "page"), ("GET", "/tasks/none", None, "read"),
                 ("DELETE", path, None, "delete"), ("GET", "/changes", None, "changes"),
-                ("GET", "/readyz", None, "revision")):
+                ("GET", "/tasks?q=a", None, "revision"), ("GET", "/readyz", None, "ready")):
             with self.subTest(operation):
                 before = count(operation)
-                self.ask(method, asked, body)
+                self.ask(method, asked, body, If_None_Match='"1"')
                 self.assertGreaterEqual(count(operation), before + 1)
         self.assertEqual({dict(labels)["engine"] for labels in samples(
             self.ask("GET", "/metrics").body.decode())[STORE]}, {self.engine})

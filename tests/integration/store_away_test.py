@@ -11,6 +11,7 @@ from tornado.httpclient import HTTPResponse
 
 from taskservice.config import Config
 from tests import postgres
+from tests.api import wait_until
 from tests.postgres_tls import Authority, TLSFront
 from tests.support import AppTestCase
 
@@ -30,6 +31,19 @@ class AwayTestCase(AppTestCase):
         self.assertEqual(line.level, "ERROR")
         self.assertRegex(line.values["reason"], reason)
         self.assertNotIn("trace", line.values)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return what is logged of the store itself."""
+        return [line.values for line in self.journal.lines
+                if line.values["message"].startswith("STORE ")]
+
+    def assert_logged(self, begin: str, reason: str, end: str, requests: int) -> None:
+        """Check that an outage was logged when it began and when it ended, and nothing else."""
+        began, ended = self.events()
+        self.assertEqual((began["message"], ended["message"]), (begin, end))
+        self.assertRegex(began["reason"], reason)
+        self.assertGreater(ended["seconds"], 0)
+        self.assertEqual(ended["requests"], requests)
 
     def ask_all(self, path: str) -> Iterator[HTTPResponse]:
         """Ask everything that needs the store, reads first."""
@@ -78,6 +92,68 @@ class TLSTest(AwayTestCase):
         self.set_context()
         codes = [answer.code for answer in self.ask_all(path)]
         self.assertEqual(codes, [200] * 6 + [201] + [204] * 3)
+        self.assert_logged("STORE UNAVAILABLE", "certificate has expired", "STORE AVAILABLE", 10)
+
+
+@unittest.skipIf(postgres.available() is not None, postgres.available() or "")
+class ReadOnlyTest(AwayTestCase):
+    """PostgreSQL takes no writes for a while."""
+
+    def config(self) -> Config:
+        return Config(service_name="Todo List Test", task_db={"postgres": self.server.dsn()})
+
+    def get_app(self) -> tornado.web.Application:
+        self.server = self.enterContext(postgres.PostgresServer(fsync=False))
+        return super().get_app()
+
+    def assert_read_only(self, path: str, reason: str) -> None:
+        """Check that reads go on, and that nothing is written."""
+        before = self.ask("GET", "/tasks")
+        for method, asked, body in (
+                ("POST", "/tasks", TASK), ("PUT", path, TASK), ("PATCH", path, '{"title": "b"}'),
+                ("DELETE", path, None)):
+            self.assert_unavailable(
+                self.ask(method, asked, body), r"^PostgreSQL at 127\.0\.0\.1:\d+ takes no writes: ")
+        for method in ("GET", "HEAD"):
+            self.assert_unavailable(
+                self.ask(method, "/readyz"),
+                rf"^PostgreSQL at 127\.0\.0\.1:\d+ takes no writes: {reason}$")
+        self.assertEqual(self.ask("GET", "/healthz").code, 200)
+        self.assertEqual(self.ask("GET", path).code, 200)
+        after = self.ask("GET", "/tasks")
+        self.assertEqual((after.code, after.body), (200, before.body))
+        self.assertEqual(after.headers["ETag"], before.headers["ETag"])
+
+    def assert_writable(self, path: str) -> None:
+        """Check that all is well again, without a restart."""
+        codes = [answer.code for answer in self.ask_all(path)]
+        self.assertEqual(codes, [200] * 6 + [201] + [204] * 3)
+
+    def test_a_standby_is_not_ready_and_serves_reads_until_it_is_promoted(self) -> None:
+        path = self.create()
+        self.server.become_standby()
+        self.assert_read_only(path, "it is a standby")
+        self.server.promote()
+        self.assert_writable(path)
+        self.assert_logged("STORE READ-ONLY", "takes no writes: ", "STORE WRITABLE", 6)
+
+    def test_a_default_of_read_only_is_respected(self) -> None:
+        path = self.create()
+        for setting in ("on", "off"):
+            self.server.psql(f"ALTER SYSTEM SET default_transaction_read_only = {setting}")
+            self.server.psql("SELECT pg_reload_conf()")
+            wait_until(lambda: self.ask("GET", "/readyz").code == (503 if setting == "on" else 200),
+                       f"read-only {setting}", 5)
+            if setting == "on":
+                self.assert_read_only(path, "default_transaction_read_only is on")
+        self.assert_writable(path)
+
+    def test_a_service_can_be_started_on_a_standby(self) -> None:
+        path = self.create()
+        self.io_loop.run_sync(self.service.stop)
+        self.server.become_standby()
+        self.io_loop.run_sync(self.service.start)
+        self.assert_read_only(path, "it is a standby")
 
 
 del AwayTestCase

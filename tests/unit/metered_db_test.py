@@ -18,6 +18,7 @@ OPERATIONS: dict[str, Callable[[AbstractTodoListDB], Awaitable[Any]]] = {
     "update": lambda db: db.update_task("1", TASK),
     "page": lambda db: db.read_page(TaskQuery()),
     "changes": lambda db: db.read_changes(None, 10),
+    "ready": lambda db: db.check_ready(),
     "revision": lambda db: db.revision(),
     "delete": lambda db: db.delete_task("1"),
 }

@@ -281,7 +281,8 @@ class OpenTest(SQLiteTestCase):
     async def test_a_store_that_is_not_open_says_so(self) -> None:
         engine = SQLiteTodoListDB(self.path)
         calls: list[Callable[[], Coroutine[Any, Any, Any]]] = [
-            engine.revision, lambda: engine.read_task("a"), lambda: engine.delete_task("a"),
+            engine.check_ready, engine.revision, lambda: engine.read_task("a"),
+            lambda: engine.delete_task("a"),
             lambda: engine.create_task("a", ENTRY), lambda: engine.read_page(TaskQuery()),
             lambda: engine.read_changes(None, 1), lambda: engine.update_task("a", ENTRY)]
         for moment in ("before start", "after stop"):
