@@ -37,6 +37,7 @@ def log_response(handler: tornado.web.RequestHandler) -> None:
 
 def _status_of_unanswered(handler: BaseRequestHandler) -> int:
     """Return the status of a request whose answer did not begin, and note the reason."""
+    handler.written = 0
     if handler.cut_reason:
         handler.facts["reason"] = handler.cut_reason
         return HTTPStatus.SERVICE_UNAVAILABLE

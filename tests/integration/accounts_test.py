@@ -254,7 +254,7 @@ class ClientGoneTest(AccountsCase):
     def test_before_it_begins(self) -> None:
         line = self.leave()
         self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
-        self.assertEqual(line.values["reason"], "the client went away")
+        self.assertEqual((line.values["reason"], line.values["bytes"]), ("the client went away", 0))
 
     def test_what_a_write_did_is_told(self) -> None:
         line = self.leave("POST", "/tasks", TASK, kind=TodoListRequestHandler)
