@@ -12,7 +12,7 @@ from pathlib import Path
 from taskservice.tornado.openapi import description
 from tests.api import EventStream, wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE
+from tests.e2e.processes import PATIENCE, ServiceProcess
 from tests.running import ServedTestCase, on_both_servers, running, samples, total
 from tests.support import on_every_engine
 
@@ -20,6 +20,7 @@ REQUESTS = "taskservice_request_duration_seconds_count"
 STORE = "taskservice_store_operation_duration_seconds_count"
 IN_FLIGHT = "taskservice_requests_in_flight"
 STREAMS = "taskservice_event_streams"
+ENDED = "taskservice_event_streams_ended_total"
 
 
 class MetricsCase(ServedTestCase):
@@ -154,14 +155,7 @@ class WorkersTest(unittest.TestCase):
     """Each worker answers for all of them, and for those that died."""
 
     def test_what_they_count_adds_up(self) -> None:
-        folder = Path(self.enterContext(quick_folder()))
-        service = self.enterContext(
-            running(folder, {"sqlite": str(folder / "tasks.db")}, "--workers", "2"))
-        self.port = service.port
-        parent = service.process.pid
-        wait_until(lambda: sum('"STARTING"' in line for line in list(service.stdout)) == 3, "workers")
-        children = f"/proc/{parent}/task/{parent}/children"
-        first, second = map(int, Path(children).read_text().split())
+        service, first, second = self.start()
         for number, halted in enumerate((first, second), 1):  # so that the other one answers
             os.kill(halted, signal.SIGSTOP)
             for _ in range(5):
@@ -187,6 +181,37 @@ class WorkersTest(unittest.TestCase):
         self.assertTrue(os.listdir(name))
         self.assertEqual(service.stop(), 0)
         self.assertFalse(os.path.exists(name))
+
+    def test_what_goes_on_in_each_of_them_adds_up(self) -> None:
+        """Also while a request that hangs is all that one of them has done."""
+        service, *workers = self.start()
+        streams = []
+        for count, halted in enumerate(workers, 1):  # so that the other one takes the request
+            os.kill(halted, signal.SIGSTOP)
+            streams.append(self.hang("/changes", Accept="text/event-stream"))
+            wait_until(lambda: self.found()[STREAMS] == {frozenset(): count}, "the stream", 10)
+            os.kill(halted, signal.SIGCONT)
+        for halted in workers:
+            os.kill(halted, signal.SIGSTOP)
+            wait_until(lambda: self.found()[IN_FLIGHT] == {frozenset(): 3}, "both streams and the one that asks", 10)
+            self.assertEqual(self.found()[STREAMS], {frozenset(): 2})
+            os.kill(halted, signal.SIGCONT)
+        self.assertEqual(self.found()[ENDED], {frozenset(): 0})
+        self.assertEqual(service.stop(), 0)
+        for stream in streams:
+            stream.join(PATIENCE)
+
+    def start(self) -> tuple[ServiceProcess, int, int]:
+        """Start a service with two workers, and return the ids of their processes."""
+        folder = Path(self.enterContext(quick_folder()))
+        service = self.enterContext(
+            running(folder, {"sqlite": str(folder / "tasks.db")}, "--workers", "2"))
+        self.port = service.port
+        parent = service.process.pid
+        wait_until(lambda: sum('"STARTING"' in line for line in list(service.stdout)) == 3, "workers")
+        children = f"/proc/{parent}/task/{parent}/children"
+        first, second = map(int, Path(children).read_text().split())
+        return service, first, second
 
     def hang(self, path: str, **headers: str) -> threading.Thread:
         """Ask for something that does not end, until it does."""

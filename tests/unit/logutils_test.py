@@ -217,6 +217,17 @@ class LogTest(unittest.TestCase):
                          ("logutils.py", "log", "INFO", "log-test"))
         self.assertEqual(self.messages(), ['message="STARTING" port=8080'])
 
+    def test_a_record_factory_of_somebody_else_is_used(self) -> None:
+        class Record(logging.LogRecord):
+            pass
+
+        before = logging.getLogRecordFactory()
+        self.addCleanup(logging.setLogRecordFactory, before)
+        logging.setLogRecordFactory(Record)
+        logutils.log(self.logger, logging.INFO, a=1)
+        self.assertIsInstance(self.records[-1], Record)
+        self.assertEqual(self.messages(), ["a=1"])
+
     def test_the_context_comes_first_when_asked_for(self) -> None:
         async def task() -> None:
             with taskcontext.scope(req_id="1", method="GET"):
@@ -379,6 +390,32 @@ class ConfigureTest(ConfigureTestCase):
                 "loggers": {"configure-test": {"level": "INFO", "handlers": ["h"]}}})
             logutils.log(logging.getLogger("configure-test"), logging.INFO, a=1)
             self.assertEqual(self.stderr.getvalue(), f"{expected}\n")
+
+    def test_a_record_is_as_logging_makes_it(self) -> None:
+        """Beside its time: that is the same in each of its forms, as it is in logging's own."""
+        for shown in ("%(levelname)s", "%(process)d", "%(thread)d", "%(processName)s"):
+            self.configure({"version": 1, "formatters": {"f": {"format": shown}}})
+            for level in (logging.INFO, logging.ERROR):
+                with self.subTest(shown, level=level):
+                    records: list[logging.LogRecord] = []
+                    logger = logging.Logger("record-test")
+                    logger.addFilter(lambda record: records.append(record) or False)  # type: ignore[func-returns-value]
+                    for _ in range(2):  # what is the same in each is looked up once
+                        logutils.log(logger, level, a=1)
+                    made = records[-1]
+                    self.assert_alike(made, logger.makeRecord(
+                        logger.name, level, made.pathname, made.lineno, "a=1", (), None, "log"))
+
+    def assert_alike(self, made: logging.LogRecord, own: logging.LogRecord) -> None:
+        """A record of ours has all that logging's own has, which was made right after it."""
+        times = {"created", "msecs", "relativeCreated"}
+        self.assertEqual({name: value for name, value in vars(made).items() if name not in times},
+                         {name: value for name, value in vars(own).items() if name not in times})
+        self.assertLessEqual(own.created - 60, made.created)
+        self.assertLessEqual(made.created, own.created)
+        self.assertEqual(made.msecs, int(made.created % 1 * 1000))
+        self.assertAlmostEqual(
+            made.relativeCreated, own.relativeCreated - (own.created - made.created) * 1000, places=2)
 
     def test_a_root_level_alone_shows_the_lines_of_the_tutorials_unit_test(self) -> None:
         self.configure({"version": 1, "root": {"level": "INFO"}})
