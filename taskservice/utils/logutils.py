@@ -159,7 +159,9 @@ class OneLineFormatter(logging.Formatter):
         if second != self._second:
             self._time = time.strftime(self.default_time_format, self.converter(second))
             self._second = second
-        return (self.default_msec_format or "%s,%03d") % (self._time, record.msecs)
+        if self.default_msec_format is None:
+            return self._time
+        return self.default_msec_format % (self._time, record.msecs)
 
     def _foreign(self, record: logging.LogRecord) -> dict[str, str]:
         values = {"message": record.getMessage()}

@@ -11,11 +11,14 @@ import re
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import yaml
 from hypothesis import example, given
@@ -150,6 +153,8 @@ class LogfmtTest(unittest.TestCase):
         self.assertEqual(logutils.logfmt({"uri": "\x1b[2J\x7f\u202e\ufeff"}),
                          r'uri="\u001b[2J\u007f\u202e\ufeff"')
         self.assertEqual(logutils.logfmt({"uri": "\x7f"}), r'uri="\u007f"')
+        for code in (0x80, 0x9f, 0xad, 0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x202e, 0x2060, 0x2066, 0x206f, 0xfeff):
+            self.assertEqual(logutils.logfmt({"uri": chr(code)}), f'uri="\\u{code:04x}"')
 
     def test_the_canonical_line(self) -> None:
         self.assertEqual(
@@ -217,17 +222,6 @@ class LogTest(unittest.TestCase):
                          ("logutils.py", "log", "INFO", "log-test"))
         self.assertEqual(self.messages(), ['message="STARTING" port=8080'])
 
-    def test_a_record_factory_of_somebody_else_is_used(self) -> None:
-        class Record(logging.LogRecord):
-            pass
-
-        before = logging.getLogRecordFactory()
-        self.addCleanup(logging.setLogRecordFactory, before)
-        logging.setLogRecordFactory(Record)
-        logutils.log(self.logger, logging.INFO, a=1)
-        self.assertIsInstance(self.records[-1], Record)
-        self.assertEqual(self.messages(), ["a=1"])
-
     def test_the_context_comes_first_when_asked_for(self) -> None:
         async def task() -> None:
             with taskcontext.scope(req_id="1", method="GET"):
@@ -268,6 +262,21 @@ class LogTest(unittest.TestCase):
         self.assertEqual(parse(self.messages()[0]), {"trace": trace})
         self.assertIn("KeyError: 'cause'", trace)
         self.assertTrue(trace.endswith("\nValueError: inner"))
+
+
+class OneLineTest(unittest.TestCase):
+
+    def error(self, *said: str) -> Exception:
+        """Make an error whose cause is the next one."""
+        error = ValueError(said[0])
+        error.__cause__ = self.error(*said[1:]) if said[1:] else None
+        return error
+
+    def test_an_error_is_what_it_says_and_what_caused_it(self) -> None:
+        for said, line in ((["a"], "a"), (["a", "b", "c"], "a: b: c"), (["a\n b\t"], "a b"), ([""], "ValueError"),
+                           (["it is b: c", "b: c"], "it is b: c"), (["a", "", "b"], "a: ValueError: b"),
+                           (["a", "b", "a"], "a: b: a")):
+            self.assertEqual(logutils.one_line(self.error(*said)), line)
 
 
 class _Saved(NamedTuple):
@@ -406,6 +415,63 @@ class ConfigureTest(ConfigureTestCase):
                     self.assert_alike(made, logger.makeRecord(
                         logger.name, level, made.pathname, made.lineno, "a=1", (), None, "log"))
 
+    def test_a_record_has_the_thread_that_logs(self) -> None:
+        self.configure({"version": 1, "formatters": {"f": {"format": "%(threadName)s"}}, "handlers": {
+            "h": {"class": "logging.StreamHandler", "formatter": "f"}}, "root": {"handlers": ["h"]}})
+        for name in ("first", "second"):
+            log = partial(logutils.log, logging.getLogger("configure-test"), logging.ERROR, a=1)
+            thread = threading.Thread(name=name, target=log)
+            thread.start()
+            thread.join()
+        self.assertEqual(self.stderr.getvalue(), "first\nsecond\n")
+
+    def test_a_record_factory_of_somebody_else_is_used(self) -> None:
+        self.addCleanup(logging.setLogRecordFactory, logging.getLogRecordFactory())
+        self.configure({"version": 1, "formatters": {"f": {"format": "%(message)s %(tenant)s"}}, "handlers": {
+            "h": {"class": "logging.StreamHandler", "formatter": "f"}}, "root": {"handlers": ["h"]}})
+
+        def factory(*args: Any, **options: Any) -> logging.LogRecord:
+            record = logging.LogRecord(*args, **options)
+            record.tenant = "ours"
+            return record
+
+        logging.setLogRecordFactory(factory)
+        logutils.log(logging.getLogger("configure-test"), logging.ERROR, a=1)
+        self.assertEqual(self.stderr.getvalue(), "a=1 ours\n")
+
+    def test_a_formatter_of_its_own_class_finds_all_in_a_record(self) -> None:
+        found: list[logging.LogRecord] = []
+
+        class Own(logging.Formatter):
+            def format(self, record: logging.LogRecord) -> str:
+                found.append(record)
+                return super().format(record)
+
+        for own in ({"class": f"{__name__}.{Own.__name__}"}, {"()": Own}):
+            with mock.patch.object(sys.modules[__name__], "Own", Own, create=True):
+                self.configure({
+                    "version": 1, "formatters": {"own": own}, "root": {"handlers": ["out"]},
+                    "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "own"}}})
+            logutils.log(logging.getLogger("configure-test"), logging.ERROR, a=1)
+            record = found.pop()
+            self.assertEqual((record.process, record.processName), (os.getpid(), "MainProcess"))
+            self.assertEqual((record.thread, record.threadName), (threading.get_ident(), "MainThread"))
+
+    def test_a_handler_of_its_own_class_is_made_as_its_section_says(self) -> None:
+        class Own(logging.StreamHandler[io.StringIO]):
+            def __init__(self, filename: str) -> None:
+                super().__init__(io.StringIO())
+                self.filename = filename
+
+        with mock.patch.object(sys.modules[__name__], "Own", Own, create=True):
+            for own in ({"class": f"{__name__}.{Own.__name__}"}, {"()": Own}):
+                self.configure({
+                    "version": 1, "root": {"handlers": ["out"]}, "handlers": {"out": {**own, "filename": "x"}}})
+                handler = logging.getLogger().handlers[0]
+                assert isinstance(handler, Own)
+                logging.getLogger("configure-test").warning("a\nb")
+                self.assertEqual((handler.filename, handler.stream.getvalue()), ("x", 'message="a\\nb"\n'))
+
     def assert_alike(self, made: logging.LogRecord, own: logging.LogRecord) -> None:
         """A record of ours has all that logging's own has, which was made right after it."""
         times = {"created", "msecs", "relativeCreated"}
@@ -469,6 +535,9 @@ class ConfigureTest(ConfigureTestCase):
                 ({"version": 1, "handlers": {"h": {**console, "colour": 1}}}, "colour"),
                 ({"version": 1, "handlers": {"h": None}}, "handlers.h"),
                 ({"version": 1, "handlers": 3}, "handlers"),
+                ({"version": 1, "handlers": []}, "handlers: not a mapping"),
+                ({"version": 1, "loggers": ""}, "loggers: not a mapping"),
+                ({"version": 1, "root": False}, "root: not a mapping"),
                 ({"version": 1, "formatters": {"f": 3}}, "formatters.f"),
                 ({"version": 1, "root": {"handlers": ["nope"]}}, "nope"),
                 ({"version": 1, "root": {"level": "LOUD"}}, "LOUD"),
@@ -490,6 +559,20 @@ class OneLineFormatterTest(unittest.TestCase):
         formatter = logutils.OneLineFormatter("%(threadName)s\t%(message)s\n")
         self.assertEqual(formatter.format(self.record(threadName="a\n\x85b")),
                          'a\\u000a\\u0085b\tmessage="text"')
+
+    def test_the_time_is_that_of_logging(self) -> None:
+        times = [1e9, 1e9 + 0.001, 1e9 + 0.9996, 1e9 + 1.5, 1e9 + 60, 1e9, 2e9]
+        for datefmt in (None, "%H:%M:%S"):
+            for converter in (time.localtime, lambda seconds: time.gmtime((seconds or 0) + 4_000)):
+                for milliseconds in ("%s,%03d", "%s.%03d", None):
+                    ours = logutils.OneLineFormatter("%(asctime)s", datefmt)
+                    own = logging.Formatter("%(asctime)s", datefmt)
+                    for formatter in (ours, own):
+                        formatter.converter = converter
+                        formatter.default_msec_format = milliseconds
+                    for created in times:
+                        record = self.record(created=created, msecs=created % 1 * 1000 // 1)
+                        self.assertEqual(ours.format(record), own.format(record))
 
     def test_a_traceback_another_formatter_made_is_not_made_again(self) -> None:
         formatter = logutils.OneLineFormatter("%(message)s")
