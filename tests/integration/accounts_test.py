@@ -1,6 +1,7 @@
 """Each request that was read has one canonical line and is counted once, however it ends."""
 
 import asyncio
+import json
 import logging
 import socket
 import struct
@@ -16,7 +17,7 @@ from taskservice.errors import StoreError
 from taskservice.tornado.base_handler import BaseRequestHandler
 from taskservice.tornado.handlers import (
     HealthRequestHandler, TodoListEntryRequestHandler, TodoListRequestHandler)
-from tests.api import NDJSON, EventStream, until
+from tests.api import NDJSON, PROBLEM, EventStream, until
 from tests.running import (
     READER, TOKENS, ServedTestCase, bearer, on_both_servers, request, samples, total)
 from tests.support import Line
@@ -380,9 +381,35 @@ class RefusedTest(AccountsCase):
                 (408, request("POST", "/tasks", b"", 10)),
                 (400, b"POST /tasks HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n")):
             with self.subTest(data[:40]):
-                self.send(data)
+                answer = self.send(data).rpartition(b"HTTP/1.1 ")[2].decode()
                 line = self.lines()[-1]
-                self.assertEqual((line.level, line.values["status"]), ("WARNING", status))
+                self.assertEqual(
+                    (line.level, line.values["status"], line.values["ip"]), ("WARNING", status, "127.0.0.1"))
+                self.assertTrue(answer.startswith(str(status)))
+                self.assertIn(f"\r\nX-Request-Id: {line.values['req_id']}\r\n", answer)
+                for field in ("Server: taskservice", "X-Content-Type-Options: nosniff",
+                              "Cache-Control: private, no-cache", "Connection: close"):
+                    self.assertIn(f"\r\n{field}\r\n", answer)
+                self.assertNotIn("Retry-After", answer)
+                facts = json.loads(answer.partition("\r\n\r\n")[2])
+                self.assertEqual((facts["message"], facts["req_id"]), (line.values["reason"], line.values["req_id"]))
+                self.assertEqual((facts["method"], facts["uri"]), (line.values["method"], line.values["uri"]))
+
+    def test_its_time_is_that_from_its_head(self) -> None:
+        self.send(b"GET / HT")
+        self.assertNotIn("time_ms", self.lines()[-1].values)
+        self.send(request("POST", "/tasks", b"", 10))
+        self.assertGreaterEqual(self.lines()[-1].values["time_ms"], 190)
+        found = samples(self._app.settings["metrics"].render().decode())
+        seconds = total(found[REQUESTS.replace("count", "sum")], route="refused", method="POST", status="408")
+        self.assertGreaterEqual(seconds, 0.19)
+
+    def test_it_comes_as_a_problem_where_that_is_named(self) -> None:
+        for accept, kind, phrase in (
+                ("*/*", "application/json; charset=UTF-8", None), (PROBLEM, PROBLEM, "Request Timeout")):
+            head, _, body = self.send(request("POST", "/tasks", b"", 10, Accept=accept)).partition(b"\r\n\r\n")
+            self.assertIn(f"\r\nContent-Type: {kind}\r\n", head.decode())
+            self.assertEqual(json.loads(body).get("title"), phrase)
 
     def test_a_handler_that_cannot_be_made(self) -> None:
         with mock.patch.object(BaseRequestHandler, "initialize", side_effect=RuntimeError("a bug")):
@@ -402,23 +429,25 @@ class LateTest(AccountsCase):
     def late(self, method: str = "GET", path: str = "/healthz", body: bytes = b"", /,
              kind: type[BaseRequestHandler] = HealthRequestHandler) -> tuple[bytes, Line]:
         """Ask, let it end after the answer, and return the answer and the line of the late end."""
-        name = method.lower()
         before, late = len(self.lines()), len(self.lines("LATE RESPONSE"))
 
         async def talk() -> tuple[bytes, Line]:
             with held(method.lower(), kind) as waiting:
-                reader, writer = await self.connect(request(method, path, body, X_Request_Id=name))
+                reader, writer = await self.connect(request(method, path, body))
                 answer = await reader.read()
                 writer.close()
                 [line] = self.lines()[before:]
-                self.assertEqual((line.level, line.values["status"], line.values["req_id"]), ("ERROR", 503, name))
+                self.assertEqual((line.level, line.values["status"]), ("ERROR", 503))
+                self.assertGreaterEqual(line.values["time_ms"], 90)
                 self.assertEqual(self._app.settings["metrics"].in_flight, 1, "it is worked on")
                 waiting.gate.set()
                 return answer, await self.line("LATE RESPONSE", late + 1)
 
         answer, line = self.run_in_loop(talk)
         self.assertTrue(answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n"))
-        self.assertEqual(line.values["req_id"], name)
+        self.assertIn(b"\r\nRetry-After: 1\r\n", answer)
+        self.assertIn(f"\r\nX-Request-Id: {line.values['req_id']}\r\n".encode(), answer)
+        self.assertEqual(line.values["req_id"], self.lines()[before].values["req_id"])
         return answer, line
 
     def test_a_read(self) -> None:
