@@ -59,7 +59,7 @@ def transfer(command: str) -> Callable[[Sequence[str]], int]:
         options = transfer_options(command, args)
         need("requirements.txt")
         sys.path.insert(0, str(ROOT))
-        from taskservice.transfer import main as transfer_main
+        from taskservice.client.commands import main as transfer_main
         return transfer_main(command, options.url, options.file)
     return run
 
@@ -207,11 +207,34 @@ class Parser(argparse.ArgumentParser):
 def transfer_options(command: str, args: Sequence[str]) -> argparse.Namespace:
     """The options of ``export`` and ``import``: file, url."""
     parser = Parser(
-        prog=f"run.py {command}", description=f"{COMMANDS[command].help.capitalize()}.",
-        epilog="A token is read from TASKSERVICE_TOKEN.")
-    parser.add_argument("file", type=Path, metavar="FILE", help="the tasks, a line of JSON each")
-    parser.add_argument("--url", default="http://localhost:8080", help="the service (default: %(default)s)")
+        prog=f"run.py {command}", description=TRANSFERS[command].description,
+        epilog="A token is read from TASKSERVICE_TOKEN; SSL_CERT_FILE names the authorities to trust.")
+    parser.add_argument("file", metavar="FILE", help=TRANSFERS[command].file)
+    parser.add_argument(
+        "--url", default="http://localhost:8080", help="the service, with its base path (default: %(default)s)")
     return parser.parse_args(args)
+
+
+class Transfer(NamedTuple):
+    """The help of ``export`` or ``import``: what it does, and what its FILE is."""
+
+    description: str
+    file: str
+
+
+TRANSFERS = {
+    "export": Transfer(
+        "Write all tasks of a running service to a file, one line of JSON each. The file is replaced at the end, by a"
+        " whole answer alone, and stays as it was otherwise.",
+        "where to write; - is standard output, and a FIFO or a device is written as the tasks come"),
+    "import": Transfer(
+        "Create the tasks of a file in a running service. All lines are checked first. A task with an id is created"
+        " once, and passed over where it is there already and the same; lines without ids create nothing more when"
+        " they are imported again within 24 hours. The same command goes on where an earlier one stopped: FILE.import"
+        " says where, and is removed at the end.",
+        "the tasks, one line of JSON each, as export writes them or without ids, or the JSON of GET /tasks;"
+        " - is standard input, which cannot be resumed"),
+}
 
 
 def test_options(args: Sequence[str]) -> argparse.Namespace:

@@ -5,23 +5,27 @@ import io
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import termios
 import unittest
+import urllib.request
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from taskservice import transfer
+from taskservice.client import commands, connection
 from tests.api import NDJSON, json_lines, ndjson, serving, wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess, environment, run
+from tests.e2e.processes import PATIENCE, ServiceProcess, environment, run, shell
 from tests.postgres import free_port
+from tests.running import READER, TOKENS, WRITER, running
 from tests.support import ROOT
+from tests.transfer import Raw, raw_server
 
 COMMAND = (sys.executable, str(ROOT / "run.py"))
 MANY = 20_000
@@ -31,12 +35,13 @@ class TransferCase(unittest.TestCase):
 
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(quick_folder()))
+        self.db = {"sqlite": str(self.folder / "db")}
         self.file = self.folder / "tasks.ndjson"
 
     def serve(self, port: int = 0) -> ServiceProcess:
         """Start a service on the folder's store."""
         return self.enterContext(
-            serving({"sqlite": str(self.folder / "db")}, self.folder, port=port))
+            serving(self.db, self.folder, port=port))
 
     def ask(
         self, service: ServiceProcess, method: str, path: str, body: bytes | None = None,
@@ -89,7 +94,8 @@ class RoundTripTest(TransferCase):
                 (done.returncode, done.stdout, done.stderr), (0, "imported 1500 tasks\n", ""))
             self.assertEqual(self.tasks(other), before)
             done = self.transfer("import", other.url)
-            self.assert_fails(done, f"{self.file}:1: /id: '{next(iter(before))}' exists already")
+            self.assertEqual(
+                (done.returncode, done.stdout, done.stderr), (0, "imported 0 tasks, 1500 already imported\n", ""))
             self.assertEqual(self.tasks(other), before)
         self.assertEqual(
             {file.name for file in self.folder.glob("tasks*")}, {"tasks.ndjson"})
@@ -103,11 +109,48 @@ class RoundTripTest(TransferCase):
     def test_an_id_that_exists_is_told_by_its_line_and_its_batch_creates_nothing(self) -> None:
         taken = {"id": "taken", "task": {"title": "mine"}}
         self.ask(self.service, "POST", "/tasks", ndjson([taken]))
-        self.file.write_bytes(ndjson([{"title": "a"}] * 1_001 + [taken]))
+        self.file.write_bytes(ndjson([{"title": "a"}] * 1_001 + [{"id": "taken", "task": {"title": "other"}}]))
         self.assert_fails(
             self.transfer("import", self.service.url),
-            f"{self.file}:1002: /id: 'taken' exists already. 1000 lines are done")
+            f"{self.file}:1002: /id: 'taken' exists already, with other content. 1000 lines are done")
         self.assertEqual(len(self.tasks(self.service)), 1_001)
+        self.file.write_bytes(ndjson([{"title": "a"}] * 1_001))
+        done = self.transfer("import", self.service.url)
+        self.assertEqual((done.returncode, done.stdout), (0, "imported 1 task\n"))
+
+    def test_tasks_without_ids_are_known_by_the_content_of_the_file(self) -> None:
+        self.file.write_bytes(ndjson([{"title": "a"}] * 1_500))
+        for said in ("imported 1500 tasks\n", "imported 0 tasks, 1500 already imported\n"):
+            done = self.transfer("import", self.service.url)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, said, ""))
+        self.assertEqual(len(self.tasks(self.service)), 1_500)
+
+    def test_the_object_of_get_tasks_is_taken(self) -> None:
+        self.ask(self.service, "POST", "/tasks", ndjson([{"title": str(number)} for number in range(1_200)]))
+        before = self.tasks(self.service)
+        with urllib.request.urlopen(f"{self.service.url}/tasks", timeout=PATIENCE) as answer:
+            self.file.write_bytes(answer.read())
+        self.assertEqual(self.transfer("import", self.service.url).stdout, "imported 0 tasks, 1200 already imported\n")
+        for task_id in before:
+            self.ask(self.service, "DELETE", f"/tasks/{task_id}")
+        self.assertEqual(self.transfer("import", self.service.url).stdout, "imported 1200 tasks\n")
+        self.assertEqual(self.tasks(self.service), before)
+
+    def test_it_goes_through_pipes(self) -> None:
+        self.ask(self.service, "POST", "/tasks", ndjson([{"title": "a"}] * 5_000))
+        command = f"{shlex.join(COMMAND)} export - --url {self.service.url}"
+        done = shell(f"set -o pipefail; {command} | {shlex.join(COMMAND)} import - --url {self.service.url}")
+        self.assertEqual(
+            (done.returncode, done.stdout, done.stderr),
+            (0, "imported 0 tasks, 5000 already imported\n", "exported 5000 tasks\n"))
+        done = shell(f"{command} | head -1; echo ${{PIPESTATUS[0]}}")
+        first, code = done.stdout.splitlines()
+        self.assertEqual((json.loads(first)["task"], code, done.stderr), ({"title": "a"}, "141", ""))
+
+    def test_a_line_that_is_too_large_is_told(self) -> None:
+        self.file.write_bytes(ndjson([{"title": "a"}, {"title": "x" * (17 * 1024 * 1024)}]))
+        self.assert_fails(self.transfer("import", self.service.url), f"{self.file}:2: this line can never go: it has ")
+        self.assertEqual(len(self.tasks(self.service)), 1)
 
     def test_there_is_a_progress_bar_on_a_terminal_alone(self) -> None:
         self.file.write_bytes(ndjson([{"title": "a"}] * 3))
@@ -138,8 +181,8 @@ class AwayTest(TransferCase):
         self.file.write_bytes(ndjson([{"title": "a"}]))
         url = f"http://localhost:{free_port()}"
         errors = io.StringIO()
-        with patch.object(transfer, "RETRIES", (0.0,)), redirect_stderr(errors):
-            self.assertEqual(transfer.main("import", url, self.file), 1)
+        with patch.object(connection, "RETRY_DELAYS", (0.0,)), redirect_stderr(errors):
+            self.assertEqual(commands.main("import", url, str(self.file)), 1)
         self.assertRegex(
             errors.getvalue(),
             rf"\Aimport: {url}: .*\. 0 lines are done; the same command goes on from there\n\Z")
@@ -163,6 +206,40 @@ class OptionsTest(TransferCase):
                     done = self.transfer(command, "http://localhost:1")
                     self.assert_fails(done, f"{command}: TASKSERVICE_TOKEN: expected a token of", 2)
                     self.assertNotRegex(done.stderr, r"\bb(ad|€|\\)")
+
+
+class StoppedExportTest(TransferCase):
+    """An export that is stopped while it waits for the rest of the answer."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.file.write_text("before")
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Length: 999\r\n\r\n"
+        server = self.enterContext(raw_server(Raw(head + ndjson([{"id": "a", "revision": 1, "task": {}}]), "keep")))
+        self.export = subprocess.Popen(
+            [*COMMAND, "export", self.file, "--url", server.url], env=environment(),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.export.communicate)
+        self.addCleanup(self.export.kill)
+        wait_until(lambda: server.requests and server.requests[0] and self.parts(), "a part of the export")
+
+    def parts(self) -> list[Path]:
+        """Return the files of exports that are under way, or were killed."""
+        return list(self.folder.glob(".tasks.ndjson.*.part"))
+
+    def test_by_ctrl_c(self) -> None:
+        self.export.send_signal(signal.SIGINT)
+        output, errors = self.export.communicate(timeout=PATIENCE)
+        self.assertEqual(
+            (self.export.returncode, output, errors), (130, "", f"export: interrupted, {self.file} is as it was\n"))
+        self.assertEqual((self.file.read_text(), self.parts()), ("before", []))
+
+    def test_by_a_kill_and_the_next_one_cleans_up(self) -> None:
+        self.export.kill()
+        self.export.wait(PATIENCE)
+        self.assertEqual((self.file.read_text(), len(self.parts())), ("before", 1))
+        self.assertEqual(self.transfer("export", self.serve().url).returncode, 0)
+        self.assertEqual((self.file.read_text(), self.parts()), ("", []))
 
 
 class ResumeTest(TransferCase):
@@ -209,6 +286,32 @@ class ResumeTest(TransferCase):
         self.assertEqual(
             (self.import_.returncode, output, errors), (0, f"imported {MANY} tasks\n", ""))
         self.assert_each_is_there_once(service)
+
+    def test_after_ctrl_c(self) -> None:
+        self.import_.send_signal(signal.SIGINT)
+        output, errors = self.import_.communicate(timeout=PATIENCE)
+        self.assertEqual((self.import_.returncode, output), (130, ""))
+        self.assertRegex(
+            errors, r"\Aimport: interrupted. [0-9]+ lines are done; the same command goes on from there\n\Z")
+        self.assertEqual(self.transfer("import", self.service.url).returncode, 0)
+        self.assert_each_is_there_once(self.service)
+
+    def test_after_a_401(self) -> None:
+        """The service comes back with tokens, and then the command is given one."""
+        port = self.service.port
+        self.service.stop(signal.SIGKILL)
+        with running(self.folder, self.db, port=port, auth={"tokens": [dict(token) for token in TOKENS]}) as service:
+            _, errors = self.import_.communicate(timeout=PATIENCE)
+            self.assertEqual(self.import_.returncode, 1)
+            self.assertRegex(
+                errors, r"\Aimport: the service answered 401 Unauthorized: TASKSERVICE_TOKEN has no token that it knows"
+                r"\. [0-9]+ lines are done; the same command goes on from there\n\Z")
+            with patch.dict(os.environ, TASKSERVICE_TOKEN=READER):
+                self.assertIn("403 Forbidden", self.transfer("import", service.url).stderr)
+            with patch.dict(os.environ, TASKSERVICE_TOKEN=WRITER):
+                done = self.transfer("import", service.url)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assert_each_is_there_once(self.serve(port))
 
     def test_when_both_are_killed_and_the_command_is_given_again(self) -> None:
         port = self.service.port

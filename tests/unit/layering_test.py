@@ -99,6 +99,14 @@ class LayeringTest(unittest.TestCase):
             if is_of(module, "taskservice.utils"):
                 self.assert_of_project_only(module, "taskservice.utils")
 
+    def test_export_and_import_know_the_service_by_http_alone(self) -> None:
+        for module in SOURCES:
+            if is_of(module, "taskservice.client"):
+                self.assert_of_project_only(
+                    module, "taskservice.client", "taskservice.ndjson", "taskservice.errors")
+            else:
+                self.assert_imports_none(module, "taskservice.client")
+
     def test_the_config_knows_no_layer_above(self) -> None:
         self.assert_of_project_only(
             "taskservice.config", "taskservice.read_schema", "taskservice.errors")

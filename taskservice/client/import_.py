@@ -1,0 +1,240 @@
+"""`run.py import`: the tasks of a file into a service, each once, however often it is interrupted."""
+
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b, sha256
+from typing import Any
+
+import orjson
+from tqdm import tqdm
+
+from taskservice.client.answers import Answer
+from taskservice.client.connection import Client
+from taskservice.client.errors import InterruptedByUser, TransferError, counted, reason
+from taskservice.client.export import exported_lines
+from taskservice.client.progress import Progress, ProgressFile
+from taskservice.client.source import BOM, CHUNK, Piece, Source, is_blank, opened
+from taskservice.errors import InvalidTaskError
+from taskservice.ndjson import parse_batch
+
+
+@dataclass
+class Imported:
+    """What an import did."""
+
+    created: int = 0
+    known: int = 0
+    """How many tasks were there already, the same as in the file."""
+
+
+def import_tasks(url: str, source: str) -> Imported:
+    """Create all tasks of a file, or of `-`, standard input; go on where an earlier call stopped.
+
+    All lines are checked before the first is sent. A task that has an id is created once, and passed over where it is
+    there already and the same. Lines without ids have an Idempotency-Key made of the content of the file up to them,
+    so that the same lines create nothing more within 24 hours. Raises TransferError.
+    """
+    with Client(url) as client, opened(source) as found:
+        import_ = _Import(client, found)
+        import_.check()
+        import_.send()
+        return import_.result
+
+
+class _Import:
+
+    def __init__(self, client: Client, source: Source) -> None:
+        self.result = Imported()
+        self._client, self._source = client, source
+        self._progress = Progress(client.url)
+        self._hash = sha256()
+        """Of all that is done."""
+        self._ids: set[str] = set()
+        """Those in the file."""
+        self._has_bare = False
+        """Whether a line has no id."""
+        self._existing: dict[str, bytes] | None = None
+        """The tasks in the service that have an id of the file: their digests; None as long as none was in the way."""
+        self._file = source.path and ProgressFile(source.path)
+
+    # --- Before anything is sent ---
+
+    def check(self) -> None:
+        """Find where to go on, and check all lines from there; raises TransferError."""
+        try:
+            self._find_progress()
+            for piece in self._source.pieces(self._progress.offset, self._progress.line):
+                self._check_piece(piece)
+        except KeyboardInterrupt as error:
+            raise InterruptedByUser("interrupted, nothing was sent") from error
+
+    def _find_progress(self) -> None:
+        kept = self._file and self._file.load()
+        if not kept or not self._file:
+            return
+        self._source.file.seek(0)
+        left = kept.offset
+        while chunk := self._source.file.read(min(left, CHUNK)):
+            self._hash.update(chunk)
+            left -= len(chunk)
+        if (kept.url, kept.done) != (self._progress.url, self._hash.hexdigest()):
+            raise TransferError(
+                f"{self._file.path} is of an import to {kept.url}, of a file that began otherwise. {self._file.anew}")
+        self._progress = kept
+
+    def _check_piece(self, piece: Piece) -> None:
+        if not piece.count:
+            return
+        try:
+            batch = parse_batch(piece.body)
+        except InvalidTaskError as error:
+            violations = [(v.pointer, v.detail) for v in error.violations]
+            raise TransferError(f"nothing was sent. {self._problem(piece, violations)}") from error
+        for (task_id, _), number in zip(batch.tasks, batch.lines):
+            if task_id in self._ids:  # the service sees one request at a time, and would find it too late
+                violations = [(f"/{number}/id", "an earlier line has this id")]
+                raise TransferError(f"nothing was sent. {self._problem(piece, violations)}")
+            self._note_id(task_id)
+
+    def _note_id(self, task_id: str | None) -> None:
+        if task_id is None:
+            self._has_bare = True
+        else:
+            self._ids.add(task_id)
+
+    def _problem(self, piece: Piece, violations: Sequence[tuple[str, str]]) -> str:
+        """Say what is wrong first, and how many more violations there are."""
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        return f"{self._source.problem(piece, *violations[0])}{more}"
+
+    # --- Sending ---
+
+    def send(self) -> None:
+        """Send what is not done yet; raises TransferError, which says how to go on."""
+        try:
+            self._send_all()
+        except KeyboardInterrupt as error:
+            raise InterruptedByUser(f"interrupted. {self._how_to_go_on()}") from error
+        except OSError as error:
+            raise TransferError(f"{self._source.name}: {reason(error)}. {self._how_to_go_on()}") from error
+        except TransferError as error:
+            raise TransferError(f"{error}. {self._how_to_go_on()}") from error
+
+    def _send_all(self) -> None:
+        size = self._source.file.seek(0, os.SEEK_END)
+        with tqdm(
+            unit="B", unit_scale=True, desc="import", total=size, initial=self._progress.offset, disable=None
+        ) as bar:
+            while piece := self._source.piece(self._progress.offset, self._progress.line, self._progress.most):
+                if self._file and self._progress.offset:
+                    self._file.save(self._progress)
+                if self._send(piece):
+                    self._advance(piece)
+                    bar.update(piece.end - piece.offset)
+        if self._file:
+            self._file.remove()
+
+    def _advance(self, piece: Piece) -> None:
+        for line in piece.lines:
+            self._hash.update(line)
+        self._progress = replace(
+            self._progress, offset=piece.end, line=self._progress.line + len(piece.lines), done=self._hash.hexdigest())
+
+    def _how_to_go_on(self) -> str:
+        count = self._progress.line
+        done = f"{counted(count, self._source.unit)} {'is' if count == 1 else 'are'} done"
+        if self._file and not self._file.error:
+            return f"{done}; the same command goes on from there"
+        why = f" ({self._file.path}: {self._file.error})" if self._file else ""
+        return (f"{done}; {self._source.name} cannot be resumed{why}, but the same tasks again, within 24 hours, "
+                "create nothing twice")
+
+    def _send(self, piece: Piece) -> bool:
+        """Send a piece; return whether it is done, or else has to be sent in another way."""
+        rest = self._without_existing(piece)
+        if rest.count:
+            answer = self._client.post("/tasks", {"Idempotency-Key": self._key(rest)}, rest.body)
+            if self._existing is None and _is_taken(answer):
+                self._find_existing()
+                return False
+            if answer.status == 413:
+                self._halve(piece, answer)
+                return False
+            self._check_answer(rest, answer)
+        self.result.known += piece.count - rest.count
+        return True
+
+    def _key(self, piece: Piece) -> str:
+        """Make an Idempotency-Key.
+
+        Tasks with ids need none that a later call makes again: they are compared, and are to be created again where
+        they were deleted since.
+        """
+        if not self._has_bare:
+            return f'"{uuid.uuid4().hex}"'
+        content = self._hash.copy()
+        content.update(piece.body)
+        return f'"{content.hexdigest()}-{piece.offset}"'
+
+    def _halve(self, piece: Piece, answer: Answer) -> None:
+        """Send fewer lines from now on; raises TransferError for a single line."""
+        if len(piece.lines) == 1:
+            raise TransferError(
+                f"{self._source.where(piece.first)}: this {self._source.unit} can never go: it has "
+                f"{counted(len(piece.lines[0]), 'byte')}, and {answer.refusal}")
+        self._progress = replace(self._progress, most=len(piece.lines) // 2)
+
+    def _check_answer(self, piece: Piece, answer: Answer) -> None:
+        """Count what was created; raises TransferError where it was not."""
+        violations = answer.violations()
+        if answer.status == 400 and violations:
+            raise TransferError(self._problem(piece, violations))
+        if answer.status not in (200, 201):  # 201 is that of earlier versions
+            raise TransferError(answer.refusal)
+        created = answer.body.count(b"\n")
+        if created != piece.count:
+            raise TransferError(f"the service answered with {counted(created, 'id')} for {piece.count}")
+        if answer.replayed and not answer.retried:
+            self.result.known += created
+        else:
+            self.result.created += created
+
+    # --- Tasks that are there already ---
+
+    def _find_existing(self) -> None:
+        """Find the tasks of the service that have an id of the file."""
+        found: dict[str, bytes] = {}
+        for lines in exported_lines(self._client.get("/tasks")):
+            for document in map(orjson.loads, lines):
+                if document["id"] in self._ids:
+                    found[document["id"]] = _digest(document["task"])
+        self._existing = found
+
+    def _without_existing(self, piece: Piece) -> Piece:
+        """Return the piece with an empty line for each task that is there; raises TransferError where one differs."""
+        if not self._existing:
+            return piece
+        lines = (line if self._is_new(number, line) else b"\n" for number, line in enumerate(piece.lines, piece.first))
+        return replace(piece, lines=tuple(lines))
+
+    def _is_new(self, number: int, line: bytes) -> bool:
+        document = None if is_blank(line) else orjson.loads(line.removeprefix(BOM))
+        if self._existing is None or document is None or "task" not in document:
+            return True
+        found = self._existing.get(document["id"])
+        if found not in (None, _digest(document["task"])):
+            raise TransferError(
+                f"{self._source.where(number)}: /id: '{document['id']}' exists already, with other content")
+        return found is None
+
+
+def _is_taken(answer: Answer) -> bool:
+    """Return whether an id was in the way: after the check, nothing else can be wrong with one."""
+    return answer.status == 400 and any(pointer.endswith("/id") for pointer, _ in answer.violations())
+
+
+def _digest(task: Any) -> bytes:
+    """Return what tells a task from others, whatever the order of its members."""
+    return blake2b(orjson.dumps(task, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
