@@ -10,6 +10,7 @@ from json.encoder import encode_basestring
 from typing import Any, ClassVar, Mapping
 
 from taskservice.errors import BadInputError
+from taskservice.folding import fold
 
 TASK_ID = re.compile("[a-zA-Z0-9-]{1,128}")
 """The form of a task's id, whether the server or a client chose it."""
@@ -152,7 +153,7 @@ SortKey = int | float | str
 class TaskQuery:
     """Which tasks, in which order, from where, and how many at most.
 
-    `words` are case-folded, and each has to occur in the case-folded title or description. A due
+    `words` are folded, and each has to occur in the folded title or description (`fold`). A due
     date has to lie strictly between `due_after` and `due_before` (seconds since the epoch), and be
     there. `after` is the keyset position to go on from: sort key and id of the last task seen.
     `descending` reverses the whole order, ties included.
@@ -232,11 +233,16 @@ def is_sort_key(sort: TaskSort, key: object, task_id: str) -> bool:
 
 
 def search_text(entry: TaskEntry) -> str:
-    """Return what a search looks in: title and description, case-folded, on lines of their own.
+    """Return what a search looks in: title and description, folded, on lines of their own.
 
     A word has no white space in it, so none can match across the two.
     """
-    return f"{entry.title}\n{entry.description or ''}".casefold()
+    return fold(f"{entry.title}\n{entry.description or ''}")
+
+
+def search_words(text: str) -> tuple[str, ...]:
+    """Return the words that a text asks for, folded, each once."""
+    return tuple(dict.fromkeys(fold(text).split()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from taskservice.datamodel import (
 from taskservice.errors import (
     ChangesExpiredError, IdempotencyKeyReusedError, StaleRevisionError, TaskExistsError,
     TaskNotFoundError)
+from taskservice.folding import fold
 
 DAY = 24 * 3600 * 1_000_000
 RANKS = [priority.value for priority in TaskPriority]
@@ -122,7 +123,7 @@ def passes(query: TaskQuery, members: dict[str, Any]) -> bool:
     due: Any = members.get("due_date")
     if due is None and (query.due_after is not None or query.due_before is not None):
         return False
-    texts = [members["title"].casefold(), members.get("description", "").casefold()]
+    texts = [fold(members["title"]), fold(members.get("description", ""))]
     return (
         query.completed in (None, members.get("completed", False))
         and (not query.priorities

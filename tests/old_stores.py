@@ -6,10 +6,13 @@
 import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+from taskservice.database import migration
 from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock
 from taskservice.datamodel import (
-    Created, IdempotencyKey, TaskEntry, TaskPriority, TaskQuery, TaskSort)
+    Created, IdempotencyKey, TaskEntry, TaskPriority, TaskQuery, TaskSort, search_words)
+from tests.support import journal
 
 if TYPE_CHECKING:
     from unittest import IsolatedAsyncioTestCase as Base
@@ -39,6 +42,10 @@ class OldStoreContract(Base):
         """Start an engine on the test's old store, and stop it in the end; may be called again."""
         raise NotImplementedError
 
+    async def run_sql(self, statement: str) -> object:
+        """Run a statement as another process would; return its value."""
+        raise NotImplementedError
+
     async def found(self, engine: AbstractTodoListDB, **query: object) -> list[str]:
         """Return the ids that a query finds, in its order."""
         page = await engine.read_page(TaskQuery(**query))  # type: ignore[arg-type]  # of any member
@@ -61,6 +68,39 @@ class OldStoreContract(Base):
         engine = await self.open_store(lambda: BEGAN + 1_000_000)
         self.assertEqual(await engine.create_task("x", TaskEntry("x"), KEY), Created(tuple(
             (task_id, BEGAN + 1_000 * number) for number, task_id in enumerate(CREATED)), True))
+
+    async def test_what_it_has_is_found_whatever_case_accents_and_unicode_form(self) -> None:
+        engine = await self.open_store()
+        for searched, expected in [
+            ("cafe", ["cafe-nfc", "cafe-nfd"]), ("CAFE\u0301 lait", ["cafe-nfc", "cafe-nfd"]),
+            ("istanbul", ["istanbul"]), ("isparta", ["isparta"]), ("strasse grosse", ["strasse"]),
+            ("find", ["strasse"]), ("lodz", ["lodz"]), ("οδος", ["odos"]), ("한글", ["hangul"]),
+            ("が", ["hangul"]), ("か", []), ("하", []), ("milk", ["plain"]), ("😀", ["long-4"]),
+            ("p" * 200 + "a" * 400, ["long-a"]),
+        ]:
+            with self.subTest(searched):
+                self.assertEqual(await self.found(engine, words=search_words(searched)), expected)
+
+    async def test_an_earlier_version_that_still_runs_can_read_but_not_write(self) -> None:
+        """What it would write, searches and pages by title would not find."""
+        await self.open_store()
+        self.assertEqual(await self.run_sql("SELECT count(*) FROM tasks"), 12)
+        with self.assertRaisesRegex(Exception, "search"):
+            await self.run_sql("UPDATE tasks SET title_key = 'x', search = 'x' WHERE id = 'plain'")
+
+    async def test_a_migration_that_takes_long_is_logged(self) -> None:
+        with patch.object(migration, "PROGRESS_INTERVAL", 0.0), journal() as kept:
+            await self.open_store()
+        [line] = kept.lines
+        self.assertEqual((line.level, line.values["message"]), ("INFO", "MIGRATING"))
+        self.assertEqual(line.values["tasks"], 12)
+        self.assertTrue(line.values["store"])
+
+    async def test_it_is_folded_in_portions(self) -> None:
+        with patch.object(migration, "PORTION", 1):
+            engine = await self.open_store()
+        self.assertEqual(
+            await self.found(engine, words=("cafe",)), ["cafe-nfc", "cafe-nfd"])
 
     async def test_titles_sort_by_their_first_200_characters(self) -> None:
         engine = await self.open_store()

@@ -34,7 +34,8 @@ def property_settings(examples: int = 200) -> settings:
 LARGEST = 2 ** 53 - 1
 
 texts = st.one_of(
-    st.sampled_from(["a", "A", "ß", "ss", "İ", "ς", "😀", "\u2028", "p" * 210 + "a", "p" * 210]),
+    st.sampled_from(["a", "A", "ß", "ss", "İ", "ς", "😀", "\u2028", "p" * 210 + "a", "p" * 210,
+                     "Café", "cafe\u0301", "ИЙ", "が", "한글"]),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12))
 
 titles = texts.filter(bool)
@@ -58,7 +59,7 @@ server_ids = st.integers(0, 15).map(lambda number: f"0198c0de{number:024x}")
 
 task_ids = client_ids | server_ids
 
-words = st.sampled_from(["a", "ss", "i", "p" * 201, "😀", "x"])
+words = st.sampled_from(["a", "ss", "i", "p" * 201, "😀", "x", "cafe", "и", "か", "하"])
 
 bounds = st.none() | st.sampled_from([-1e15, -1.0, 0.0, 1.0, 1.5, 1e15, 2.0 ** 60])
 

@@ -3,11 +3,13 @@
 import math
 from typing import Any, Collection, Mapping, Self, Sequence
 
+from taskservice.database import migration
 from taskservice.database.batch import Create, Delete, Update
+from taskservice.database.migration import REFOLDED, Progress, migrations, refolded
 from taskservice.database.postgres_connections import Connection, Connections, Watch
 from taskservice.database.postgres_errors import starting
 from taskservice.database.postgres_writer import Writer
-from taskservice.database.sql import migrations, page_sql
+from taskservice.database.sql import page_sql
 from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock
 from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
@@ -74,7 +76,7 @@ class PostgresTodoListDB(AbstractTodoListDB):
             try:
                 with Watch(self._connections, connection, math.inf):  # an index takes its time
                     await _check_encoding(connection)
-                    await _migrate(connection)
+                    await _migrate(connection, self._connections.where)
             finally:
                 connection.terminate()
         self._connections.open()
@@ -180,10 +182,14 @@ async def _check_encoding(connection: Connection) -> None:
             "with CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'")
 
 
-async def _migrate(connection: Connection) -> None:
-    """Bring the tables up to date, in one transaction; others who start meanwhile wait for it."""
+async def _migrate(connection: Connection, where: str) -> None:
+    """Bring the tables up to date, in one transaction; others who start meanwhile wait for it.
+
+    The lock of the store's row keeps processes of earlier versions from writing until it is done.
+    """
     await connection.execute(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0;"
+        "BEGIN ISOLATION LEVEL READ COMMITTED;"
+        "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
         f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
     version = 0
     if await connection.fetchval("SELECT to_regclass('store_version')") is not None:
@@ -192,7 +198,24 @@ async def _migrate(connection: Connection) -> None:
         await connection.execute(
             "CREATE TABLE store_version (version integer NOT NULL);"
             "INSERT INTO store_version (version) VALUES (0)")
-    for number, statements in migrations("postgres", version):
+    outdated = migrations("postgres", version)
+    if outdated and version:
+        await connection.execute("SELECT FROM store FOR UPDATE")
+    for number, statements in outdated:
+        if number == REFOLDED:
+            await _refold(connection, where)
         await connection.execute(statements)
         await connection.execute(f"UPDATE store_version SET version = {number}")
     await connection.execute("COMMIT")
+
+
+async def _refold(connection: Connection, where: str) -> None:
+    progress = Progress(where)
+    after = ""
+    while rows := await connection.fetch(
+            "SELECT id, body, search FROM tasks WHERE id > $1 ORDER BY id LIMIT $2",
+            after, migration.PORTION):
+        await connection.executemany(
+            "UPDATE tasks SET search = $1 WHERE id = $2", refolded(map(tuple, rows)))
+        after = rows[-1]["id"]
+        progress.add(len(rows))

@@ -1,17 +1,14 @@
-"""What the SQL engines share: the columns of a task, the statement of a page, the migrations.
+"""What the SQL engines share: the columns of a task, and the statement of a page.
 
 The table `tasks` has the task as JSON (`body`) and, derived from it, what lists filter and sort by.
 Statements use `$1, $2, …` in the order of their first occurrence, which asyncpg and apsw both take.
 """
 
-import re
-from importlib.resources import files
 from typing import Any
 
 from taskservice.datamodel import (
     NO_DUE_DATE, TITLE_KEY_LENGTH, TaskEntry, TaskPriority, TaskQuery, TaskSort,
     search_text)
-from taskservice.errors import StoreVersionError
 
 SORT_COLUMNS = {
     TaskSort.CREATED: ("id",),
@@ -22,7 +19,7 @@ SORT_COLUMNS = {
 }
 
 TASK_COLUMNS = (
-    "id", "revision", "body", "title_key", "completed", "priority", "due_date", "search")
+    "id", "revision", "body", "title_key", "completed", "priority", "due_date", "search_text")
 
 
 def task_values(entry: TaskEntry, body: bytes) -> tuple[Any, ...]:
@@ -78,7 +75,7 @@ def _filters(query: TaskQuery, contains: str, arguments: _Arguments) -> list[str
         conditions.append(f"due_date < {float(query.due_before)!r}")
     if query.due_after is not None or query.due_before is not None:
         conditions.append(f"due_date < {NO_DUE_DATE!r}")
-    conditions += [f"{contains}(search, {arguments.add(word)}) > 0" for word in query.words]
+    conditions += [f"{contains}(search_text, {arguments.add(word)}) > 0" for word in query.words]
     return conditions
 
 
@@ -90,21 +87,3 @@ def _position(sort: TaskSort, key: Any, task_id: str) -> tuple[Any, ...]:
             return (float(key), task_id)
         case _:
             return (key, task_id)
-
-
-def migrations(engine: str, version: int) -> list[tuple[int, str]]:
-    """Return number and text of the SQL files that a store of `version` has yet to run, in order.
-
-    They are `migrations/<engine>/NNNN_<what>.sql` in this package; a new store has version 0.
-    Raises StoreVersionError when the store is of a later version than any file here.
-    """
-    folder = files(__package__) / "migrations" / engine
-    known = sorted(
-        (int(match[1]), file.read_text(encoding="utf-8"))
-        for file in folder.iterdir()
-        if (match := re.fullmatch(r"(\d{4})_\w+\.sql", file.name)))
-    if version > known[-1][0]:
-        raise StoreVersionError(
-            f"the {engine} store is of version {version}, and this taskservice knows versions up "
-            f"to {known[-1][0]}: upgrade taskservice")
-    return [migration for migration in known if migration[0] > version]

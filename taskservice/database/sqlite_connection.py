@@ -1,15 +1,20 @@
 """Connections to a SQLite file: how one is opened and migrated."""
 
+import logging
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import apsw
 
+from taskservice import LOGGER_NAME
+from taskservice.database import migration
+from taskservice.database.migration import REFOLDED, Progress, migrations, refolded
 from taskservice.database.os_errors import translated_os
-from taskservice.database.sql import migrations
 from taskservice.database.sqlite_errors import Translated, meaning_of
 from taskservice.errors import StoreError
+from taskservice.utils import logutils
 
 CACHE_KIB = 4 * 1024
 """The page cache of a connection; it fills as pages are read, of which the system's cache has more.
@@ -87,11 +92,43 @@ def _migrate(connection: apsw.Connection, busy_timeout: float) -> None:
     _switch_to_wal(connection, busy_timeout)
     if not outdated:
         return
-    connection.execute("BEGIN IMMEDIATE")
+    _begin(connection)
     for number, script in migrations("sqlite", connection.pragma("user_version")):
+        if number == REFOLDED:
+            _refold(connection)
         connection.execute(script)
         connection.pragma("user_version", number)
     connection.execute("COMMIT")
+
+
+def _begin(connection: apsw.Connection) -> None:
+    """Begin to write, however long it takes: another process may be migrating a large store."""
+    waiting = False
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except apsw.BusyError:
+            if not waiting:
+                logutils.log(
+                    logging.getLogger(LOGGER_NAME), logging.INFO, message="MIGRATION WAITS",
+                    store=connection.filename)
+            waiting = True
+            time.sleep(0.01)
+
+
+def _refold(connection: apsw.Connection) -> None:
+    def portion(after: int) -> list[Any]:
+        return connection.execute(
+            "SELECT rowid, body, search FROM tasks WHERE rowid > ? ORDER BY rowid LIMIT ?",
+            (after, migration.PORTION)).fetchall()
+
+    progress = Progress(connection.filename)
+    rows = portion(0)
+    while rows:
+        connection.executemany("UPDATE tasks SET search = ? WHERE rowid = ?", refolded(rows))
+        progress.add(len(rows))
+        rows = portion(rows[-1][0])
 
 
 def _switch_to_wal(connection: apsw.Connection, busy_timeout: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from taskservice.datamodel import (
-    TASK_ID, SortKey, StoredTask, TaskPriority, TaskQuery, TaskSort, is_sort_key)
+    TASK_ID, SortKey, StoredTask, TaskPriority, TaskQuery, TaskSort, is_sort_key, search_words)
 from taskservice.errors import BadInputError
 from taskservice.tornado.parameters import (
     ascii_query, bad_value, check_length, epoch_seconds, parse_query, revision_number,
@@ -129,8 +129,7 @@ def _choose(name: str, value: str, choices: Mapping[str, Any]) -> Any:
 
 
 def _words(value: str) -> tuple[str, ...]:
-    """Return the words of a search, case-folded, each once."""
-    words = tuple(dict.fromkeys(value.casefold().split()))
+    words = search_words(value)
     if len(words) > MOST_WORDS or "\0" in value:
         raise bad_value("q", f"at most {MOST_WORDS} words, and no U+0000", value)
     return words

@@ -27,8 +27,8 @@ _TYPES = {
 
 PAGE_FILES = frozenset({
     "access.js", "api.js", "app.js", "composer.js", "conflict.js", "connection.js", "dates.js",
-    "dom.js", "due-field.js", "editor.js", "events.js", "filters.js", "icon.svg", "list-view.js",
-    "notices.js", "query.js", "row-view.js", "row.js", "status.js", "store.js", "style.css",
+    "dom.js", "due-field.js", "editor.js", "events.js", "filters.js", "fold.js", "icon.svg",
+    "list-view.js", "notices.js", "query.js", "row-view.js", "row.js", "status.js", "store.js", "style.css",
     "task.js"})
 """The files that the page loads, as `/static/{file}`."""
 

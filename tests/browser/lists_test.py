@@ -3,9 +3,12 @@
 import json
 import random
 import re
+import sys
 import unittest
 from typing import Any
+from unicodedata import ucd_3_2_0
 
+from taskservice.folding import fold
 from tests.browser.harness import BrowserTestCase
 
 PRIORITIES = ("urgent", "high", "normal", "low", "none")
@@ -91,18 +94,31 @@ class OrderTest(BrowserTestCase):
     def test_page_and_service_agree_on_order_and_filters(self) -> None:
         """What changes live is put where the service would list it."""
         chance = random.Random(20)
-        titles = ["", "a", "A", "ä", "z", "\uffee", "\U0001f33b", "\ufb00", "ab", "x" * 600, "x" * 600 + "y"]
+        titles = ["", "a", "A", "ä", "z", "\uffee", "\U0001f33b", "\ufb00", "ab",
+                  "Caf\u00e9 ", "cafe\u0301 ", "\u0130z", "Stra\u00dfe", "\uac00", "\uac01", "\u304b", "\u304c",
+                  "x" * 600, "x" * 600 + "y"]
         self.create_many([self.task(chance, titles) for _ in range(120)])
         page = self.open()
         for sort in ("created", "updated", "due_date", "priority", "title"):
             for descending in ("", "-"):
                 for show in ("todo", "done", "all"):
                     choices = {
-                        "show": show, "q": chance.choice(["", "a", "x"]), "due": chance.choice(["", "overdue"]),
+                        "show": show, "q": chance.choice(SEARCHES), "due": chance.choice(["", "overdue"]),
                         "priority": chance.choice(["", "urgent,high"]), "sort": descending + sort}
                     with self.subTest(choices):
                         theirs, ours = page.evaluate(ORDERS, choices)
                         self.assertEqual(ours, theirs)
+
+    def test_page_and_service_take_the_same_texts_for_the_same(self) -> None:
+        """What a search finds stays in the list when it changes."""
+        characters = [chr(number) for number in range(1, sys.maxunicode + 1)  # that every browser knows
+                      if ucd_3_2_0.category(chr(number)) not in ("Cs", "Cn", "Co")]
+        characters += ["A\u0301", "a\u0302\u0301", "ИЙ", "\u1112\u1161\u11ab", "SS ss", "ΣΑΣ", "क\u093f"]
+        ours = self.open().evaluate(
+            "async (texts) => texts.map((await import('/static/fold.js')).fold)", characters)
+        pairs = set(zip(map(fold, characters), ours, strict=True))
+        self.assertEqual(len({theirs for theirs, _ in pairs}), len(pairs))
+        self.assertEqual(len({own for _, own in pairs}), len(pairs))
 
     def task(self, chance: random.Random, titles: list[str]) -> dict[str, Any]:
         """Make a task that has something in common with many."""
@@ -115,6 +131,8 @@ class OrderTest(BrowserTestCase):
             task["due_date"] = chance.choice([-5.5, 0, 1e9, 1e9 + 0.25, 4e9])
         return task
 
+
+SEARCHES = ["", "a", "x", "cafe", "CAFÉ", "iz", "ız", "strasse", "가", "か"]
 
 ORDERS = """async (choices) => {
   const {TaskQuery} = await import("/static/query.js");

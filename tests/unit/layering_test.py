@@ -77,7 +77,8 @@ class LayeringTest(unittest.TestCase):
         self.assertEqual(own("taskservice.errors"), set())
 
     def test_the_data_model_imports_the_standard_library_only(self) -> None:
-        self.assert_of_project_only("taskservice.datamodel", "taskservice.errors")
+        self.assert_of_project_only("taskservice.datamodel", "taskservice.errors", "taskservice.folding")
+        self.assertEqual(own("taskservice.folding"), set())
         foreign = {name.split(".")[0] for name in imported("taskservice.datamodel")}
         self.assertLessEqual(foreign - {"taskservice"}, sys.stdlib_module_names)
 

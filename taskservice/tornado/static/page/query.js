@@ -3,6 +3,7 @@
  * and as the service and the list have it (TaskQuery).
  */
 import {startOfDay} from "./dates.js";
+import {fold} from "./fold.js";
 import {PRIORITIES, member} from "./task.js";
 
 /** What is shown at first. Only what differs from it stands in the address bar. */
@@ -46,7 +47,7 @@ export class TaskQuery {
   constructor(choices, now = new Date()) {
     this.completed = {todo: false, done: true, all: null}[choices.show];
     this.priorities = choices.priority ? choices.priority.split(",") : [];
-    this.words = choices.q.toLowerCase().split(/\s+/u).filter(Boolean).slice(0, 32);
+    this.words = fold(choices.q).split(/\s+/u).filter(Boolean).slice(0, 32);
     this.descending = choices.sort.startsWith("-");
     this.sort = choices.sort.replace("-", "");
     [this.dueAfter, this.dueBefore] = dueRange(choices.due, now);
@@ -67,7 +68,7 @@ export class TaskQuery {
   /** Tell whether a task passes the filters. */
   matches(task) {
     const due = task.due_date ?? null;
-    const text = `${task.title}\n${task.description ?? ""}`.toLowerCase();
+    const text = fold(`${task.title}\n${task.description ?? ""}`);
     return (this.completed === null || this.completed === member(task, "completed"))
       && (!this.priorities.length || this.priorities.includes(member(task, "priority")))
       && (this.dueAfter === null || (due !== null && due > this.dueAfter))
