@@ -9,6 +9,7 @@ import re
 from asyncio import Future
 from asyncio.transports import BaseTransport
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tornado.gen import convert_yielded
@@ -252,21 +253,22 @@ class Connection(Wire):
         self._buffer = self._buffer[size:]
         self._exchange = exchange = Exchange(self, head)
         if head.length:
-            self.allow(server.limits.body_timeout)
             exchange.max_body = self._tell(server.body_limit, head) or 0
         if self._exchange is not None:
             exchange.delegate = self._tell(server.delegate.start_request, self, exchange)
         if exchange.delegate is None:
             return
         self._ask(exchange.delegate.headers_received, head.start_line, head.headers)
-        if head.length and not self._blocked:
+        if not self._blocked:
             self._expect_body()
 
     def _expect_body(self) -> None:
         """Refuse a body that is too large; ask for one that is held back (RFC 9110 §10.1.1)."""
         exchange = self._exchange
-        if exchange is None:
+        if exchange is None or not exchange.head.length:
             return
+        timeout = exchange.body_timeout
+        self.allow(self._server.limits.body_timeout if timeout is None else timeout)
         if exchange.head.length > exchange.max_body:
             self._too_large(exchange)
             return
@@ -282,7 +284,7 @@ class Connection(Wire):
         if exchange.size > exchange.max_body:
             self._too_large(exchange)
             return False
-        if before // portion != exchange.size // portion:
+        if exchange.body_timeout is None and before // portion != exchange.size // portion:
             self.allow(self._server.limits.body_timeout)
         if data:
             self._ask(exchange.delegate.data_received, data)
@@ -321,15 +323,16 @@ class Connection(Wire):
         answer = self._tell(call, *args)
         if answer is not None:
             self._blocked = True
+            left = self.deadline - self._server.time()  # for the client to send the rest
             self.allow(self._server.limits.answer_timeout)
-            convert_yielded(answer).add_done_callback(self._unblocked)
+            convert_yielded(answer).add_done_callback(partial(self._unblocked, left))
 
-    def _unblocked(self, future: "Future[Any]") -> None:
+    def _unblocked(self, left: float, future: "Future[Any]") -> None:
         self._blocked = False
         error = None if future.cancelled() else future.exception()
         if self._exchange is None:
             return
-        self.allow(self._server.limits.body_timeout)
+        self.allow(left)
         if error is not None:
             self._failed(error)
         elif self._exchange.size == 0:

@@ -28,8 +28,10 @@ class Exchange(HTTPConnection):
     body: SizedBody | ChunkedBody | None = None
     max_body = 0
     """How many bytes the body may have."""
+    body_timeout: float | None = None
+    """Seconds for all of the body; None: as the server's limits say."""
     size = 0
-    """How many of them have come."""
+    """How many bytes of the body have come."""
     too_large = False
     """Whether the application gets the request without its body: that has more than it may."""
     started = False
@@ -61,12 +63,15 @@ class Exchange(HTTPConnection):
         self._close_callback = callback
 
     def set_max_body_size(self, max_body_size: int) -> None:
-        """Set the limit of this request's body, in bytes, while it is received."""
+        """Set the limit of this request's body, in bytes, before or while it is received."""
         self.max_body = max_body_size
 
     def set_body_timeout(self, timeout: float) -> None:
-        """Give this request's body `timeout` seconds from now, instead of the server's limit."""
-        self._connection.allow(timeout)
+        """Give this request's body `timeout` seconds in all; to be called before it is received.
+
+        They count from the end of `prepare`, and instead of the server's limit.
+        """
+        self.body_timeout = timeout
 
     def write_headers(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders,

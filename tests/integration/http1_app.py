@@ -59,12 +59,19 @@ class StreamHandler(tornado.web.RequestHandler):
 
 @tornado.web.stream_request_body
 class UploadHandler(tornado.web.RequestHandler):
-    """Takes a body as it comes; with `?limit=` no more of it, with `?refuse` none at all."""
+    """Takes a body as it comes; with `?limit=` no more of it, with `?refuse` none at all.
+
+    `?timeout=` is how long it may take; with `?late` all this is said a little later.
+    """
 
     size = 0
 
     async def prepare(self) -> None:
         """Say what is wanted."""
+        if self.get_query_argument("late", None):
+            await asyncio.sleep(0.01)
+        if timeout := self.get_query_argument("timeout", None):
+            cast(Any, self.request.connection).set_body_timeout(float(timeout))
         if limit := self.get_query_argument("limit", None):
             cast(Any, self.request.connection).set_max_body_size(int(limit))
         if self.get_query_argument("refuse", None):

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from dataclasses import replace
 from typing import Any
 
 from taskservice.tornado.http1 import HTTP1Server, Limits
@@ -14,6 +15,8 @@ WAIT = b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 LAG = 0.4
 """Seconds: far more than it takes, and far less than what is sent here would take in one go."""
+LATE = 5.0
+"""Seconds by which a limit may strike late on a busy machine, and no more."""
 CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -112,14 +115,38 @@ class SizeTest(ServerTestCase):
         self.assertEqual((await client.answer()).status, 413)
         self.assertEqual(await client.rest(), b"")
 
-    async def test_a_handler_may_change_it(self) -> None:
+    async def test_a_handler_may_raise_and_lower_it(self) -> None:
+        self.app.may_answer.set()
+        for limit in (2000, 500):
+            for late in (b"", b"&late=1"):
+                with self.subTest(limit=limit, late=late):
+                    path = b"/upload?limit=%d%b" % (limit, late)
+                    self.app.gone.clear()
+                    client = await self.connect()
+                    await client.send(POST % (path, limit) + b"x" * limit)
+                    self.assertEqual((await client.answer()).body, b"%d" % limit)
+                    await client.send(POST % (path, limit + 1) + b"x" * limit)
+                    self.assertEqual((await client.answer()).status, 413)
+                    await asyncio.wait_for(self.app.gone.wait(), 5)
+
+    async def test_a_handler_may_raise_and_lower_it_for_chunks(self) -> None:
+        self.app.may_answer.set()
+        for limit in (2000, 500):
+            with self.subTest(limit):
+                head = CHUNKED.replace(b" / ", b" /upload?limit=%d " % limit)
+                client = await self.connect()
+                await client.send(head + b"64\r\n%b\r\n" % (b"x" * 100) * (limit // 100) + b"0\r\n\r\n")
+                self.assertEqual((await client.answer()).body, b"%d" % limit)
+                await client.send(head + b"64\r\n%b\r\n" % (b"x" * 100) * (limit // 100) + b"1\r\nx\r\n")
+                self.assertEqual((await client.answer()).status, 413)
+
+    async def test_that_of_a_handler_is_for_its_request_alone(self) -> None:
         self.app.may_answer.set()
         client = await self.connect()
         await client.send(POST % (b"/upload?limit=2000", 2000) + b"x" * 2000)
         self.assertEqual((await client.answer()).body, b"2000")
-        await client.send(POST % (b"/upload?limit=2000", 2001) + b"x" * 2001)
+        await client.send(POST % (b"/upload", 1001))
         self.assertEqual((await client.answer()).status, 413)
-        await asyncio.wait_for(self.app.gone.wait(), 5)
 
 
 @on_uvloop_too
@@ -134,10 +161,12 @@ class TimeTest(ServerTestCase):
         return HTTP1Server(self.app, self.limits, max_body=lambda line, headers: 10_000)
 
     async def timed(self, client: Client, least: float) -> bytes:
-        """Return what comes until the connection closes, which must not be before `least` s."""
+        """Return what comes until the connection closes: not before `least` s, nor far later."""
         started = time.perf_counter()
         data = await client.rest()
-        self.assertGreaterEqual(time.perf_counter() - started, least - 0.01)
+        took = time.perf_counter() - started
+        self.assertGreaterEqual(took, least - 0.01)
+        self.assertLess(took, least + LATE)
         return data
 
     async def test_an_idle_connection_is_closed(self) -> None:
@@ -172,6 +201,33 @@ class TimeTest(ServerTestCase):
             self.assertEqual(answer.status, 408)
             self.assertEqual(self.app.asked, [])
             writing.cancel()
+
+    async def test_a_slow_body_that_a_handler_takes_as_it_comes(self) -> None:
+        """The time of the client stands still, and does not begin anew, with each piece."""
+        self.app.may_answer.set()
+        client = await self.connect()
+        await client.send(POST % (b"/upload", 100))
+        writing = asyncio.create_task(self.drip(client, b"x" * 40))
+        [answer] = answers(await self.timed(client, 0.25), ["POST"])
+        self.assertEqual(answer.status, 408)
+        self.assertFalse(writing.done())
+        writing.cancel()
+
+    async def test_a_handler_may_give_a_body_more_or_less_time(self) -> None:
+        self.app.may_answer.set()
+        for late in (b"", b"&late=1"):
+            client = await self.connect()
+            await client.send(POST % (b"/upload?timeout=9" + late, 12))
+            await self.drip(client, b"x" * 12)
+            self.assertEqual((await client.answer()).body, b"12")
+        self.server.limits = replace(self.limits, body_timeout=8, answer_timeout=8)
+        for late in (b"", b"&late=1"):
+            client = await self.connect()
+            await client.send(POST % (b"/upload?timeout=0.3" + late, 3000))
+            for _ in range(2):
+                await client.send(b"x" * 1000)  # no more of it comes for the large
+            [answer] = answers(await self.timed(client, 0.25), ["POST"])
+            self.assertEqual(answer.status, 408)
 
     async def test_a_large_body_has_its_time_for_each_part(self) -> None:
         client = await self.connect()
