@@ -81,8 +81,9 @@ class HandlerDelegate(HTTPMessageDelegate):
         request = Request(self._exchange)
         request.body = b"".join(self._body)
         handler = self._handler(self._application, request, **self._options)
+        transforms = [make(request) for make in self._application.transforms]
         # What Tornado's own delegate calls; it catches all that a handler may raise.
-        task = self._exchange.loop.create_task(handler._execute([], *self._path_args))
+        task = self._exchange.loop.create_task(handler._execute(transforms, *self._path_args))
         handler.task = task
         _running.add(task)
         task.add_done_callback(_running.discard)

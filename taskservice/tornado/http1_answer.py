@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
+from http.client import responses
 
 from tornado.httputil import HTTPHeaders
+
+
+MAX_REASON_LENGTH = 150
+"""How many characters a reason phrase may have: proxies refuse a status line that is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +52,24 @@ def refusal_bytes(refusal: Refusal, fields: Mapping[str, str], body: bytes) -> b
 
 
 def head_bytes(code: int, reason: str, fields: Iterable[tuple[str, str]]) -> bytes:
-    """Return status line, fields and the empty line.
+    """Return status line, fields and the empty line; a reason that is too long gives way.
 
     Raises ValueError where a line end is in what is not a line: it would begin another field.
     """
+    if len(reason) > MAX_REASON_LENGTH:
+        reason = responses.get(code, "Unknown")
     lines = [f"HTTP/1.1 {code} {reason}", *map(": ".join, fields)]
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
         raise ValueError(f"Illegal characters (CR or LF) in header: {text!r}")
     return f"{text}\r\n\r\n".encode("latin-1")
+
+
+def content_length(text: str) -> int:
+    """Read a Content-Length (RFC 9110 §8.6); raises ValueError."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"Content-Length is no number: {text!r}")
+    return int(text)
 
 
 def has_no_body(method: str, code: int) -> bool:

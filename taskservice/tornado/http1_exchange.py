@@ -8,12 +8,16 @@ from tornado.httputil import (
     HTTPConnection, HTTPHeaders, HTTPMessageDelegate, HTTPOutputError, RequestStartLine,
     ResponseStartLine)
 
-from taskservice.tornado.http1_answer import has_no_body, head_bytes, http_date
+from taskservice.tornado.http1_answer import (
+    content_length, has_no_body, head_bytes, http_date)
 from taskservice.tornado.http1_body import ChunkedBody, SizedBody
 from taskservice.tornado.http1_parser import Head
 
 if TYPE_CHECKING:
     from taskservice.tornado.http1_connection import Connection
+
+
+_SWITCHING_PROTOCOLS = 101
 
 
 class Exchange(HTTPConnection):
@@ -84,8 +88,12 @@ class Exchange(HTTPConnection):
         assert isinstance(start_line, ResponseStartLine)
         if self._closed:
             return self._connection.failed_write()
+        if start_line.code == _SWITCHING_PROTOCOLS:
+            self._connection.refuse(501, "This server switches to no other protocol")
+            return self._connection.failed_write()
         self._delimit(start_line.code, headers)
-        fields = [*headers.get_all(), *self._own_fields(headers)]
+        own = self._own_fields(headers)
+        fields = [*headers.get_all(), *own]
         data = head_bytes(start_line.code, start_line.reason, fields)
         self.started = True
         if self.ends_with_connection:
@@ -109,7 +117,8 @@ class Exchange(HTTPConnection):
             return
         if self._left or not self.started:
             self.cut()
-            raise HTTPOutputError("The answer is shorter than its Content-Length, or is none")
+            lack = f"{self._left} bytes less than Content-Length" if self.started else "no head"
+            raise HTTPOutputError(f"Tried to write {lack}")
         if self._chunked:
             self._connection.send(b"0\r\n\r\n")
         self._closed = True
@@ -166,24 +175,25 @@ class Exchange(HTTPConnection):
         if has_no_body(self.head.start_line.method, code):
             self._left = 0
         elif "Content-Length" in headers:
-            self._left = int(headers["Content-Length"])
+            self._left = content_length(headers["Content-Length"])
         elif self.head.start_line.version == "HTTP/1.1":
             self._chunked = True
+            headers["Transfer-Encoding"] = "chunked"
 
     def _own_fields(self, headers: HTTPHeaders) -> list[tuple[str, str]]:
-        """Return the fields that are the connection's to say (RFC 9112 §9.6)."""
+        """Return the fields that are the connection's, and take those back that are not so."""
         fields = []
         if "Date" not in headers:
             fields.append(("Date", http_date()))
-        if self._chunked:
-            fields.append(("Transfer-Encoding", "chunked"))
         delimited = not self.ends_with_connection
         said = headers["Connection"].lower() if "Connection" in headers else ""
         self.keep_alive = delimited and "close" not in said and self._connection.may_stay(self)
-        if not self.keep_alive and not said:
+        if not self.keep_alive:  # RFC 9112 §9.6
+            if said:
+                del headers["Connection"]
             fields.append(("Connection", "close"))
         elif self.head.start_line.version == "HTTP/1.0" and not said:
-            fields.append(("Connection", "keep-alive"))
+            fields.append(("Connection", "Keep-Alive"))
         return fields
 
     def _framed(self, chunk: bytes) -> bytes:
@@ -191,7 +201,7 @@ class Exchange(HTTPConnection):
             self._left -= len(chunk)
             if self._left < 0:
                 self.cut()
-                raise HTTPOutputError("The answer is longer than its Content-Length")
+                raise HTTPOutputError("Tried to write more data than Content-Length")
         if self._chunked and chunk:  # an empty chunk would end the body
             return b"%x\r\n%b\r\n" % (len(chunk), chunk)
         return chunk

@@ -8,6 +8,7 @@ from typing import Any
 
 from taskservice import errors
 from taskservice.tornado.etag import task_etag
+from taskservice.tornado.http1_answer import MAX_REASON_LENGTH
 
 STATUS: Mapping[type[BaseException], HTTPStatus] = {
     errors.BadInputError: HTTPStatus.BAD_REQUEST,
@@ -28,9 +29,6 @@ STATUS: Mapping[type[BaseException], HTTPStatus] = {
 
 RETRY_AFTER = 1
 """Seconds after which a client may try again when the store is away."""
-
-MAX_REASON_LENGTH = 150
-"""How many characters a reason phrase may have: proxies refuse a status line that is too long."""
 
 _REASONS = (errors.MalformedBodyError, errors.InvalidTaskError, errors.TaskNotFoundError)
 """The errors whose message is also the reason phrase, as clients of the first days know them."""

@@ -97,7 +97,7 @@ class UploadHandler(tornado.web.RequestHandler):
 class LiarHandler(tornado.web.RequestHandler):
     """Says another length than it sends; and other things that must not go out."""
 
-    def get(self, what: str) -> None:
+    async def get(self, what: str) -> None:
         """Do what the path says."""
         if what == "short":
             self.set_header("Content-Length", "10")
@@ -109,10 +109,16 @@ class LiarHandler(tornado.web.RequestHandler):
             self.set_header("Connection", "close")
         elif what == "split":
             self._headers["X-Split"] = "a\r\nX-Forged: b"  # past the check in set_header
-        elif what == "204":
-            self.set_status(204)
-        elif what == "304":
-            self.set_status(304)
+        elif what == "keep":
+            self.set_header("Connection", "keep-alive")
+        elif what == "gzip":
+            self.set_header("Transfer-Encoding", "gzip")
+            self.write("xxx")
+            await self.flush()
+        elif what == "reason":
+            self.set_status(404, "x" * 151)
+        elif what.isdigit():
+            self.set_status(int(what))
 
 
 class App(tornado.web.Application):

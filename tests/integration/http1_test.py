@@ -101,8 +101,8 @@ class AnswerTest(ServerTestCase):
                 (b"1.1", b"", None), (b"1.1", b"Connection: close\r\n", "close"),
                 (b"1.1", b"Connection: a, Close\r\n", "close"), (b"1.0", b"", "close"),
                 (b"1.1", b"Connection: keep-alive\r\n", None),
-                (b"1.0", b"Connection: keep-alive\r\n", "keep-alive"),
-                (b"1.0", b"Connection: Keep-Alive\r\nHost: h\r\n", "keep-alive")):
+                (b"1.0", b"Connection: keep-alive\r\n", "Keep-Alive"),
+                (b"1.0", b"Connection: Keep-Alive\r\nHost: h\r\n", "Keep-Alive")):
             with self.subTest(version=version, fields=fields):
                 host = b"Host: h\r\n" if version == b"1.1" else b""
                 client = await self.connect()
@@ -120,6 +120,35 @@ class AnswerTest(ServerTestCase):
         await client.send(b"GET /liar/close HTTP/1.1\r\nHost: h\r\n\r\n")
         self.assertEqual((await client.answer()).headers.get_all("Connection"), ["close"])
         self.assertEqual(await client.rest(), b"")
+
+    async def test_the_application_may_not_keep_a_connection_that_closes(self) -> None:
+        [answer] = await self.ask(
+            b"GET /liar/keep HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        self.assertEqual(answer.headers.get_all("Connection"), ["close"])
+
+    async def test_the_application_does_not_choose_the_transfer_coding(self) -> None:
+        data = await self.talk(b"GET /liar/gzip HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        [answer] = answers(data, ["GET"])
+        self.assertEqual(answer.headers.get_all("Transfer-Encoding"), ["chunked"])
+        self.assertEqual(answer.body, b"xxx")
+
+    async def test_the_application_cannot_switch_protocols(self) -> None:
+        [answer] = await self.ask(b"GET /liar/101 HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.assertEqual((answer.status, answer.headers["Connection"]), (501, "close"))
+        self.assertIn(b"switches to no other protocol", answer.body)
+
+    async def test_a_reason_that_is_too_long_gives_way(self) -> None:
+        data = await self.talk(b"GET /liar/reason HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        self.assertTrue(data.startswith(b"HTTP/1.1 404 Not Found\r\n"), data)
+
+    async def test_a_length_that_is_no_number_does_not_go_out(self) -> None:
+        for length in ("+3", "0_3", "3,3", "3.0", "-3", "three"):
+            with self.subTest(length):
+                self.server.delegate = Answering(httputil.HTTPHeaders({"Content-Length": length}))
+                [answer] = answers(await self.talk(LAST), ["GET"])
+                self.assertEqual(answer.status, 500)
+                self.assertEqual(len(self.records), 1)
+                self.records.clear()
 
     async def test_pipelined_requests_are_answered_in_order_one_at_a_time(self) -> None:
         client = await self.connect()
@@ -236,6 +265,29 @@ class RaisingTest(ServerTestCase):
         await asyncio.sleep(0.01)
         client.writer.transport.abort()
         await self.until(lambda: bool(self.records))
+
+
+class Answering(httputil.HTTPServerConnectionDelegate, httputil.HTTPMessageDelegate):
+    """Answers each request with these fields and a body of three bytes."""
+
+    connection: httputil.HTTPConnection
+
+    def __init__(self, fields: httputil.HTTPHeaders) -> None:
+        self.fields = fields
+
+    def start_request(
+        self, server_conn: object, request_conn: httputil.HTTPConnection
+    ) -> httputil.HTTPMessageDelegate:
+        self.connection = request_conn
+        return self
+
+    def finish(self) -> None:
+        start_line = httputil.ResponseStartLine("", 200, "OK")
+        self.connection.write_headers(start_line, self.fields, b"abc")
+        self.connection.finish()
+
+    def on_close(self, server_conn: object) -> None:
+        pass
 
 
 class Starting(httputil.HTTPServerConnectionDelegate):
