@@ -9,6 +9,7 @@ from http import HTTPStatus
 from http.client import responses
 
 from tornado.httputil import HTTPHeaders
+from tornado.log import gen_log
 
 
 MAX_REASON_LENGTH = 150
@@ -39,7 +40,8 @@ Refuse = Callable[[Refusal], tuple[Mapping[str, str], bytes]]
 
 
 def refuse_plainly(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
-    """Say what is wrong, as text."""
+    """Say what is wrong, as text, and log it as Tornado's server does."""
+    gen_log.info("Malformed HTTP message from %s: %s", refusal.remote_ip, refusal.message)
     return {"Content-Type": "text/plain; charset=UTF-8"}, f"{refusal.message}\n".encode()
 
 

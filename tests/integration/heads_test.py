@@ -76,6 +76,14 @@ class HeadsTest(ServedTestCase):
                           f"cursor={'a' * 5_000}", f"since={'1' * 2_000}"):
                 self.assertIn(" 400 Bad Request\r\n", self.head("GET", f"{path}?{query}"))
 
+    def test_of_what_the_connection_refuses(self) -> None:
+        path = "/tasks/" + "a" * 5_000
+        for fields in ({"Host": "no host"}, {"Content_Length": "x"}, {"Transfer_Encoding": "chunked, y"}):
+            head = self.head("POST", path, b"", Accept=PROBLEM, **fields)
+            self.assertRegex(head, r"^HTTP/1\.1 (400|501) ")
+        if self.server == "taskservice":  # Tornado's closes without an answer
+            self.assertIn(" 431 ", self.head("GET", path, b"", Cookie="c" * 20_000))
+
     def test_of_an_event_stream(self) -> None:
         for method in ("GET", "HEAD"):
             head = self.head(method, "/changes?since=0", Accept="text/event-stream", Last_Event_ID="0")

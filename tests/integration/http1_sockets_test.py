@@ -1,16 +1,19 @@
 """The HTTP/1.1 server and its sockets: listening, accepting, TLS, and going away."""
 
 import asyncio
+import json
 import resource
 import socket
 import ssl
 import time
 from pathlib import Path
 
+import tornado.httpclient
 import tornado.netutil
 import tornado.test
 import tornado.testing
 import tornado.web
+import tornado.websocket
 
 from taskservice.tornado.http1 import HTTP1Server, Limits
 from tests.integration.http1_app import EchoHandler
@@ -73,6 +76,42 @@ class TornadoTestingTest(tornado.testing.AsyncHTTPTestCase):
         self._app.asked = []  # type: ignore[attr-defined]  # what EchoHandler notes
         answer = self.fetch("/x", method="POST", body=b"abc")
         self.assertEqual((answer.code, b'"abc"' in answer.body), (200, True))
+
+
+class Socket(tornado.websocket.WebSocketHandler):
+    """A WebSocket that must not be opened."""
+
+    opened = False
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Note that it was."""
+        Socket.opened = True
+
+
+class WebSocketTest(tornado.testing.AsyncHTTPTestCase):
+    """An application with WebSockets, which this server does not serve."""
+
+    def get_app(self) -> tornado.web.Application:
+        return tornado.web.Application(
+            [("/socket", Socket), ("/.*", EchoHandler)], log_function=lambda handler: None)
+
+    def get_http_server(self) -> HTTP1Server:  # type: ignore[override]  # not Tornado's, but alike
+        return HTTP1Server(self._app)
+
+    @tornado.testing.gen_test
+    async def test_an_offer_is_refused(self) -> None:
+        with self.assertNoLogs(), self.assertRaises(tornado.httpclient.HTTPClientError) as caught:
+            await tornado.websocket.websocket_connect(f"ws://127.0.0.1:{self.get_http_port()}/socket")
+        answer = caught.exception.response
+        assert answer is not None
+        self.assertEqual((caught.exception.code, answer.body), (400, b'Can "Upgrade" only to "WebSocket".'))
+        self.assertFalse(Socket.opened)
+
+    def test_an_offer_to_another_handler_is_passed_over(self) -> None:
+        self._app.asked = []  # type: ignore[attr-defined]  # what EchoHandler notes
+        answer = self.fetch("/x", headers={"Upgrade": "websocket", "Connection": "keep-alive, Upgrade"})
+        self.assertEqual(answer.code, 200)
+        self.assertNotIn("Upgrade", json.loads(answer.body)["headers"])
 
 
 @on_uvloop_too
