@@ -29,6 +29,13 @@ PostgreSQL's indexes has little more room. A store's `title_key` column depends 
 """
 
 
+DELETION_LIFETIME = 7 * 24 * 3600 * 1_000_000
+"""How long a deletion is kept for readers of changes, in microseconds."""
+
+IDEMPOTENCY_KEY_LIFETIME = 24 * 3600 * 1_000_000
+"""How long an idempotency key is kept, in microseconds."""
+
+
 class TaskPriority(Enum):
     """How urgent a task is, most urgent first."""
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Collection, Protocol, Self, Sequence
 
 from taskservice.database.sql import task_values
-from taskservice.database.todolist_db import (
-    IDEMPOTENCY_KEY_LIFETIME, Clock, new_task_id, next_revision)
-from taskservice.datamodel import Created, IdempotencyKey, TaskEntry
+from taskservice.database.todolist_db import Clock, new_task_id, next_revision
+from taskservice.datamodel import (
+    IDEMPOTENCY_KEY_LIFETIME, Created, IdempotencyKey, TaskEntry)
 from taskservice.errors import (
     BadInputError, IdempotencyKeyReusedError, StaleRevisionError, TaskExistsError,
     TaskNotFoundError)

@@ -139,7 +139,7 @@ class PostgresTodoListDB(AbstractTodoListDB):
         return TaskPage(rows[0]["store"], tasks[:query.limit], len(tasks) > query.limit)
 
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
-        """Return changes; deletions are kept for TOMBSTONE_LIFETIME."""
+        """Return changes; deletions are kept for DELETION_LIFETIME."""
         after = -1 if since is None else min(max(since, -1), 2 ** 63 - 1)
         rows = await self._connections.fetch(_CHANGES.format(limit=limit + 1), after)
         store, forgotten = rows[0]["store"], rows[0]["forgotten"]

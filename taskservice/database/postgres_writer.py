@@ -14,10 +14,8 @@ from taskservice.database.postgres_connections import (
 from taskservice.database.postgres_errors import LOST, translated
 from taskservice.database.sql import TASK_COLUMNS
 from taskservice.database.todolist_db import Clock
+from taskservice.datamodel import DELETION_LIFETIME
 from taskservice.errors import StoreError, StoreUnavailableError, TodoListError
-
-TOMBSTONE_LIFETIME = 7 * 24 * 3600 * 1_000_000
-"""How long a deletion is kept for readers of changes, in microseconds."""
 
 PRUNE_INTERVAL = 10 * 1_000_000
 """How often what is past its lifetime is looked for, in microseconds."""
@@ -236,7 +234,7 @@ class Writer:
         now = self._clock()
         if now - self._pruned >= PRUNE_INTERVAL:
             with Watch(self._connections, connection):
-                await connection.fetch(_PRUNE, now - TOMBSTONE_LIFETIME, now)
+                await connection.fetch(_PRUNE, now - DELETION_LIFETIME, now)
             self._pruned = now
 
 

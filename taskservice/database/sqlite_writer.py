@@ -19,6 +19,7 @@ from taskservice.database.batch import Batch, KeptKey, Row, Write, settle
 from taskservice.database.sql import TASK_COLUMNS
 from taskservice.database.sqlite_errors import Translated
 from taskservice.database.todolist_db import Clock
+from taskservice.datamodel import DELETION_LIFETIME
 from taskservice.errors import StoreError, TodoListError
 
 MAX_WRITES = 1000
@@ -26,10 +27,9 @@ MAX_WRITES = 1000
 
 ROWS_A_STATEMENT = 50
 
-TOMBSTONE_LIFETIME = 7 * 24 * 3600 * 1_000_000
 PRUNE_EVERY = 60 * 1_000_000
 PRUNE_ROWS = 500
-"""Microseconds, microseconds, and how much is deleted at a time: a few milliseconds' work."""
+"""Microseconds, and how much is deleted at a time: a few milliseconds' work."""
 
 _Queued = tuple[Write, "asyncio.Future[Any]"]
 
@@ -203,7 +203,7 @@ class SQLiteWriter:
         if now < self._pruned + PRUNE_EVERY:
             return
         execute = self.connection.execute
-        last, tombstones = execute(_OLD_TOMBSTONES, (now - TOMBSTONE_LIFETIME, PRUNE_ROWS)).get
+        last, tombstones = execute(_OLD_TOMBSTONES, (now - DELETION_LIFETIME, PRUNE_ROWS)).get
         if tombstones:
             execute(_FORGET_TOMBSTONES, (last,))
             execute(_SET_FORGOTTEN, (last,))

@@ -5,31 +5,27 @@ import time
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import replace
 from heapq import nlargest, nsmallest
-from itertools import islice, takewhile
+from itertools import islice
 from operator import gt, lt
 from os import PathLike
 from typing import Any, Self, TypeVar
 
 import uuid_utils
 
+from taskservice.database.history import History, KeptKeys
 from taskservice.database.task_folder import TaskFolder
 from taskservice.datamodel import (
-    Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery,
+    ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery,
     TaskSort)
 from taskservice.errors import (
-    ChangesExpiredError, ConfigError, DamagedTaskError, IdempotencyKeyReusedError,
-    StaleRevisionError, StoreUnavailableError, TaskExistsError, TaskNotFoundError)
+    ConfigError, DamagedTaskError, StaleRevisionError, StoreUnavailableError, TaskExistsError,
+    TaskNotFoundError)
 
 Result = TypeVar("Result")
 
 Clock = Callable[[], int]
 """Microseconds since the epoch."""
-
-IDEMPOTENCY_KEY_LIFETIME = 24 * 3600 * 1_000_000
-"""How long a key is kept, in microseconds."""
-
 
 LONG_READ = 2_000
 """Among how many tasks a page is searched and sorted on the event loop, at the most."""
@@ -174,14 +170,10 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         self._clock = clock
         self._lock = asyncio.Lock()
         self._open = False
-        self._revision = 0
-        self._kept_since = 0
-        self._began = 0
         self._tasks: dict[str, StoredTask] = {}
         self._ids: list[str] = []
-        # Id -> revision of its latest write, deletions too; a dict keeps the order of writes.
-        self._latest: dict[str, int] = {}
-        self._keys: dict[tuple[str, str], tuple[IdempotencyKey, Created, int]] = {}
+        self._history = History()
+        self._keys = KeptKeys()
 
     @classmethod
     def from_config(cls, options: Any) -> Self:
@@ -192,8 +184,8 @@ class InMemoryTodoListDB(AbstractTodoListDB):
 
     async def start(self) -> None:
         """Begin; what is there stays there."""
-        if not self._open and not self._revision:
-            self._began = self._clock() - 1
+        if not self._open and not self._history.revision:
+            self._history = History(began=self._clock() - 1)
         self._open = True
 
     async def stop(self) -> None:
@@ -212,7 +204,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
     async def revision(self) -> int:
         """Return the revision of the last write."""
         self._check_open()
-        return self._revision
+        return self._history.revision
 
     async def create_tasks(
         self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
@@ -220,39 +212,38 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         """Create all the tasks or none."""
         async with self._lock:
             self._check_open()
-            if key is not None and (earlier := self._replay(key)) is not None:
+            if key is not None and (earlier := self._keys.find(key, self._clock())) is not None:
                 return earlier
-            many = len(tasks) > LONG_READ
-            made = await asyncio.to_thread(self._make, tasks) if many else self._make(tasks)
-            await self._persist(made)
-            if many:
-                self._ids, self._tasks, self._latest = await asyncio.to_thread(self._with, made)
-                self._revision = made[-1].revision
+            if len(tasks) > LONG_READ:
+                made = await self._create_many(tasks)
             else:
+                made = self._make(tasks)
+                await self._persist(made)
                 self._put(made)
             created = Created(tuple((task.id, task.revision) for task in made))
             if key is not None:
-                self._keys.pop((key.owner, key.key), None)
-                self._keys[key.owner, key.key] = (key, created, self._clock())
+                self._keys.keep(key, created, self._clock())
+            self._forget()
             return created
 
-    def _replay(self, key: IdempotencyKey) -> Created | None:
-        """Return what an earlier call with this key created, after forgetting expired keys."""
-        expiry = self._clock() - IDEMPOTENCY_KEY_LIFETIME
-        while self._keys and (oldest := next(iter(self._keys.items())))[1][2] <= expiry:
-            del self._keys[oldest[0]]
-        if (key.owner, key.key) not in self._keys:
-            return None
-        earlier, created, kept = self._keys[key.owner, key.key]
-        if kept <= expiry:  # behind one that is not, where the clock went back
-            return None
-        if earlier.digest != key.digest:
-            raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
-        return replace(created, replayed=True)
+    async def _create_many(self, tasks: Sequence[tuple[str | None, TaskEntry]]) -> list[StoredTask]:
+        """Create very many tasks beside a loop that goes on; readers have what there was."""
+        made = await asyncio.to_thread(self._make, tasks)
+        ids, with_made = await asyncio.to_thread(self._with, made)
+        await self._persist(made)
+        self._ids, self._tasks = ids, with_made
+        self._history.record_new(made)
+        return made
+
+    def _forget(self) -> None:
+        """Forget some of what is past its lifetime, with a write that is there anyway."""
+        now = self._clock()
+        self._history.forget(now)
+        self._keys.forget(now)
 
     def _make(self, tasks: Sequence[tuple[str | None, TaskEntry]]) -> list[StoredTask]:
         made: dict[str, StoredTask] = {}
-        revision = self._revision
+        revision = self._history.revision
         for given, entry in tasks:
             if given is not None and (
                     taken := made.get(given) or self._find(given)) is not None:
@@ -286,9 +277,11 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         async with self._lock:
             self._check_open()
             self._expect(task_id, expected)
-            task = StoredTask.of(task_id, next_revision(self._revision, self._clock), entry)
+            revision = next_revision(self._history.revision, self._clock)
+            task = StoredTask.of(task_id, revision, entry)
             await self._persist([task])
             self._put([task])
+            self._forget()
             return task
 
     async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
@@ -296,33 +289,25 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         async with self._lock:
             self._check_open()
             self._expect(task_id, expected)
-            revision = next_revision(self._revision, self._clock)
+            revision = next_revision(self._history.revision, self._clock)
             await self._persist_deletion(task_id, revision)
-            if self._tasks.pop(task_id, None) is not None:
+            if (task := self._tasks.pop(task_id, None)) is not None:
                 del self._ids[bisect_left(self._ids, task_id)]
-            self._record(task_id, revision)
+            self._history.record_deletion(task_id, revision, task)
+            self._forget()
             return revision
 
     def _put(self, tasks: Sequence[StoredTask]) -> None:
         for task in tasks:
-            if task.id not in self._tasks:
+            if (replaced := self._tasks.get(task.id)) is None:
                 insort(self._ids, task.id)
             self._tasks[task.id] = task
-            self._record(task.id, task.revision)
+            self._history.record(task, replaced)
 
-    def _with(
-        self, tasks: Sequence[StoredTask]
-    ) -> tuple[list[str], dict[str, StoredTask], dict[str, int]]:
-        """Return what there is to be with very many new tasks; readers have what there was."""
+    def _with(self, tasks: Sequence[StoredTask]) -> tuple[list[str], dict[str, StoredTask]]:
+        """Return the ids and the tasks that there are with these new ones."""
         new = {task.id: task for task in tasks}
-        latest = {id_: rev for id_, rev in self._latest.items() if id_ not in new}
-        latest.update({task.id: task.revision for task in tasks})
-        return sorted([*self._ids, *new]), self._tasks | new, latest
-
-    def _record(self, task_id: str, revision: int) -> None:
-        self._latest.pop(task_id, None)
-        self._latest[task_id] = self._revision = revision
-        self._began = min(self._began, revision)  # the clock may go back
+        return sorted([*self._ids, *new]), self._tasks | new
 
     async def _persist(self, tasks: Sequence[StoredTask]) -> None:
         """Keep what is about to be put; raises StoreError when it cannot be kept."""
@@ -333,7 +318,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
     async def read_page(self, query: TaskQuery) -> TaskPage:
         """Return a page; one that may have to look at very many tasks is made in a thread."""
         self._check_open()
-        revision = self._revision
+        revision = self._history.revision
         by_id = query.sort is TaskSort.CREATED
         found = self._from_position(query) if by_id else iter(self._tasks.values())
         if len(self._ids) <= LONG_READ or by_id and not query.filtered:
@@ -355,18 +340,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
         """Return changes; those of before the process began are not kept."""
         self._check_open()
-        # A revision of before the process began is that of a store which is gone.
-        if since is not None and (
-                not self._kept_since <= since <= self._revision or 0 < since < self._began):
-            raise ChangesExpiredError(
-                f"changes since {since} are not kept, only since {self._kept_since}"
-                f" and up to {self._revision}")
-        after = self._kept_since if since is None else since
-        newer = takewhile(lambda item: item[1] > after, reversed(self._latest.items()))
-        changes = [Change(id_, rev, self._tasks.get(id_)) for id_, rev in list(newer)[::-1]]
-        complete = len(changes) <= limit
-        return ChangePage(
-            self._revision if complete else changes[limit - 1].revision, tuple(changes[:limit]))
+        return self._history.page(since, limit)
 
 
 def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
@@ -408,11 +382,10 @@ class FileTodoListDB(InMemoryTodoListDB):
         tasks, self._damaged, last = await asyncio.to_thread(self._folder.open)
         self._tasks = {task.id: task for task in tasks}
         self._ids = sorted(self._tasks)
-        self._latest = {}
         # What was deleted before is not known: a start is a revision of its own, so that no list
         # gets the tag that another one had.
-        self._revision = self._kept_since = next_revision(last, self._clock)
-        await asyncio.to_thread(self._folder.keep_revision, self._revision)
+        self._history = History(revision=next_revision(last, self._clock))
+        await asyncio.to_thread(self._folder.keep_revision, self._history.revision)
         await super().start()
 
     async def stop(self) -> None:

@@ -1,5 +1,7 @@
 """Changes: each id's latest, in the order of their revisions, to go on from."""
 
+from collections.abc import Awaitable, Callable
+
 from taskservice.datamodel import Change, ChangePage, TaskEntry
 from taskservice.errors import ChangesExpiredError
 from tests.contract.harness import HOUR, Harness, titled
@@ -108,6 +110,71 @@ class ChangeContract(Harness):
                 self.assertEqual(await self.changes(since), [("a", "a")])
             except ChangesExpiredError:
                 pass
+
+    async def test_a_deletion_is_kept_for_7_days(self) -> None:
+        [task, _] = await self.create("a", "b")
+        await self.engine.delete_task("a")
+        self.clock.now += 7 * 24 * HOUR - 1_000_000
+        await self.create("c")
+        for since in (task.revision, None):
+            self.assertEqual(await self.changes(since), [("b", "b"), ("a", None), ("c", "c")])
+
+    async def test_a_deletion_is_forgotten_after_7_days(self) -> None:
+        """With a write; who asks since before it is told so, and who begins anew never hears of it."""
+        [task, _] = await self.create("a", "b")
+        deletion = await self.engine.delete_task("a")
+        self.clock.now += 7 * 24 * HOUR + 1_000_000
+        await self.create("c")
+        for since in (task.revision, deletion - 1):
+            with self.assertRaises(ChangesExpiredError):
+                await self.engine.read_changes(since, 10)
+        self.assertEqual(await self.changes(deletion), [("c", "c")])
+        self.assertEqual(await self.changes(None), [("b", "b"), ("c", "c")])
+
+    async def test_the_oldest_deletions_are_forgotten_first(self) -> None:
+        await self.create("a", "b", "c")
+        first = await self.engine.delete_task("a")
+        self.clock.now += 4 * 24 * HOUR
+        second = await self.engine.delete_task("b")
+        self.clock.now += 4 * 24 * HOUR
+        await self.engine.update_task("c", TaskEntry("new"))
+        self.assertEqual(await self.changes(first), [("b", None), ("c", "new")])
+        self.assertEqual(await self.changes(None), [("b", None), ("c", "new")])
+        self.clock.now += 4 * 24 * HOUR
+        await self.engine.delete_task("c")
+        with self.assertRaises(ChangesExpiredError):
+            await self.engine.read_changes(first, 10)
+        self.assertEqual(await self.changes(second), [("c", None)])
+
+    async def test_every_kind_of_write_forgets(self) -> None:
+        writes: list[Callable[[], Awaitable[object]]] = [
+            lambda: self.engine.create_task("new", TaskEntry("t")),
+            lambda: self.engine.update_task("new", TaskEntry("t")),
+            lambda: self.engine.delete_task("new"),
+            lambda: self.engine.create_tasks([(f"{n}", TaskEntry("t")) for n in range(2_100)])]
+        for write in writes:
+            [task] = await self.create("gone")
+            await self.engine.delete_task("gone")
+            self.clock.now += 8 * 24 * HOUR
+            await write()
+            with self.assertRaises(ChangesExpiredError):
+                await self.engine.read_changes(task.revision, 10)
+
+    async def test_a_deleted_id_that_is_created_after_its_deletion_was_forgotten(self) -> None:
+        await self.create("a", "b")
+        deletion = await self.engine.delete_task("a")
+        self.clock.now += 8 * 24 * HOUR
+        await self.create("c", "a")
+        self.assertEqual(await self.changes(deletion), [("c", "c"), ("a", "a")])
+        await self.engine.delete_task("a")
+        self.assertEqual(await self.changes(deletion), [("c", "c"), ("a", None)])
+
+    async def test_a_clock_that_goes_back_forgets_nothing(self) -> None:
+        [task, _] = await self.create("a", "b")
+        await self.engine.delete_task("a")
+        self.clock.now -= 300 * 24 * HOUR
+        await self.create("c")
+        self.assertEqual(await self.changes(task.revision), [("b", "b"), ("a", None), ("c", "c")])
 
     async def test_changes_of_a_thousand_writes_are_all_there(self) -> None:
         names = [f"{number:03}" for number in range(500)]

@@ -99,6 +99,14 @@ class KeyContract(Harness):
         self.assertFalse((await self.engine.create_task("again", ENTRY, KEY)).replayed)
         self.assertEqual(await self.engine.create_task("again", ENTRY, late), replay(created))
 
+    async def test_a_key_counts_from_its_last_use(self) -> None:
+        await self.engine.create_task("a", ENTRY, KEY)
+        self.clock.now += 25 * HOUR
+        again = await self.engine.create_task("b", ENTRY, KEY)
+        self.clock.now += 23 * HOUR
+        await self.engine.create_task("c", ENTRY)
+        self.assertEqual(await self.engine.create_task("d", ENTRY, KEY), replay(again))
+
     async def test_a_create_that_failed_leaves_no_key(self) -> None:
         [task] = await self.create("a")
         await self.assert_fails(

@@ -19,8 +19,9 @@ import apsw
 from taskservice.database import sqlite_writer
 from taskservice.database.sql import page_sql
 from taskservice.database.sqlite_db import CHANGES_SQL, PAGE_SQL, READERS, SQLiteTodoListDB
-from taskservice.database.todolist_db import IDEMPOTENCY_KEY_LIFETIME, system_clock
-from taskservice.datamodel import IdempotencyKey, SortKey, TaskEntry, TaskQuery, TaskSort
+from taskservice.database.todolist_db import system_clock
+from taskservice.datamodel import (
+    IDEMPOTENCY_KEY_LIFETIME, IdempotencyKey, SortKey, TaskEntry, TaskQuery, TaskSort)
 from taskservice.errors import (
     ChangesExpiredError, ConfigError, StoreError, StoreFullError, StoreUnavailableError,
     StoreVersionError, TaskExistsError, TodoListError)

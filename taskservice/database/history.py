@@ -1,0 +1,187 @@
+"""What an engine in memory remembers of its writes: changes in their order, and idempotency keys.
+
+Neither grows for ever: with each write some of what is past its lifetime is forgotten, never so much
+that others would wait for it.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import islice
+from operator import attrgetter
+
+from taskservice.datamodel import (
+    DELETION_LIFETIME, IDEMPOTENCY_KEY_LIFETIME, Change, ChangePage, Created, IdempotencyKey,
+    StoredTask)
+from taskservice.errors import ChangesExpiredError, IdempotencyKeyReusedError
+
+RUN = 512
+"""How many writes are kept together, at the most: to take one out moves no more than these."""
+
+FORGOTTEN_AT_ONCE = 100
+"""How many deletions, and keys, are forgotten at a time, at the most."""
+
+_revision = attrgetter("revision")
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The deletion of a task, in the place that its id has among the changes."""
+
+    id: str
+    revision: int
+
+
+class History:
+    """The latest write of each id, by revision; `revision` is that of the last write of all.
+
+    To record a write takes O(log n), and to read a page O(limit + log n), up to the moving of
+    RUN pointers.
+    """
+
+    def __init__(self, *, began: int = 0, revision: int = 0) -> None:
+        """Begin after `revision`; one between 0 and `began` is that of a store which is gone."""
+        self.revision = revision
+        self._began = began
+        self._forgotten = revision
+        self._runs: list[list[StoredTask | Deletion]] = []
+        # What each run began with: it may be gone by now, but nothing before it is in the run.
+        self._starts: list[int] = []
+        self._deletions: OrderedDict[str, Deletion] = OrderedDict()
+
+    def record(self, task: StoredTask, replaced: StoredTask | None) -> None:
+        """Record the write of a task."""
+        self._supersede(task.id, replaced)
+        self._add(task)
+
+    def record_new(self, tasks: Sequence[StoredTask]) -> None:
+        """Record the creation of many tasks, in order, under ids that no tasks had."""
+        for task_id in self._deletions.keys() & {task.id for task in tasks}:
+            self._supersede(task_id, None)
+        for start in range(0, len(tasks), RUN):
+            self._begin_run([*tasks[start:start + RUN]])
+        self._advance(tasks[-1].revision)
+
+    def record_deletion(self, task_id: str, revision: int, deleted: StoredTask | None) -> None:
+        """Record the deletion of a task."""
+        self._supersede(task_id, deleted)
+        self._deletions[task_id] = deletion = Deletion(task_id, revision)
+        self._add(deletion)
+
+    def _add(self, entry: StoredTask | Deletion) -> None:
+        if self._runs and len(self._runs[-1]) < RUN:
+            self._runs[-1].append(entry)
+        else:
+            self._begin_run([entry])
+        self._advance(entry.revision)
+
+    def _begin_run(self, entries: list[StoredTask | Deletion]) -> None:
+        self._runs.append(entries)
+        self._starts.append(entries[0].revision)
+
+    def _advance(self, revision: int) -> None:
+        self.revision = revision
+        self._began = min(self._began, revision)  # the clock may go back
+
+    def _supersede(self, task_id: str, replaced: StoredTask | None) -> None:
+        """Take out what is there of an id: its deletion, or the task that is replaced."""
+        entry = self._deletions.pop(task_id, replaced)
+        if entry is not None:
+            self._take_out(entry)
+
+    def _take_out(self, entry: StoredTask | Deletion) -> None:
+        """Take out an entry, unless it is from before the history began."""
+        index, place = self._place(entry.revision)
+        if index < 0:
+            return
+        run = self._runs[index]
+        if place < len(run) and run[place].revision == entry.revision:
+            del run[place]
+            if len(run) <= RUN // 4:
+                self._join(index)
+
+    def _place(self, revision: int) -> tuple[int, int]:
+        """Return the index of the run, -1 for before all, and the place in it."""
+        index = bisect_right(self._starts, revision) - 1
+        return index, bisect_left(self._runs[index], revision, key=_revision) if index >= 0 else 0
+
+    def _join(self, index: int) -> None:
+        """Join a run that has become short with its neighbours, as far as they are short, too."""
+        for second in (index + 1, index):
+            if 0 < second < len(self._runs) and (
+                    len(self._runs[second - 1]) + len(self._runs[second]) <= RUN // 2):
+                self._runs[second - 1] += self._runs.pop(second)
+                del self._starts[second]
+
+    def page(self, since: int | None, limit: int) -> ChangePage:
+        """Return changes as `read_changes` does."""
+        # A revision of before the process began is that of a store which is gone.
+        if since is not None and (
+                not self._forgotten <= since <= self.revision or 0 < since < self._began):
+            raise ChangesExpiredError(
+                f"changes since {since} are not kept, only since {self._forgotten}"
+                f" and up to {self.revision}")
+        found = list(islice(self._after(-1 if since is None else since), limit + 1))
+        changes = tuple(
+            Change(entry.id, entry.revision, entry if isinstance(entry, StoredTask) else None)
+            for entry in found[:limit])
+        complete = len(found) <= limit
+        return ChangePage(self.revision if complete else changes[-1].revision, changes)
+
+    def _after(self, revision: int) -> Iterator[StoredTask | Deletion]:
+        index, place = self._place(revision + 1)
+        if index >= 0:
+            yield from islice(self._runs[index], place, None)
+        for number in range(index + 1, len(self._runs)):
+            yield from self._runs[number]
+
+    def forget(self, now: int) -> None:
+        """Forget some of the deletions that are past their lifetime, the oldest first."""
+        for _ in range(FORGOTTEN_AT_ONCE):
+            oldest = next(iter(self._deletions.values()), None)
+            if oldest is None or oldest.revision >= now - DELETION_LIFETIME:
+                return
+            self._supersede(oldest.id, None)
+            self._forgotten = oldest.revision
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptKey:
+    digest: bytes
+    created: Created
+    expires: int
+
+
+class KeptKeys:
+    """Idempotency keys with what each created, until they expire."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], _KeptKey] = {}
+        # By expiry and not by age: the clock may go back.
+        self._expiries: list[tuple[int, tuple[str, str]]] = []
+
+    def find(self, key: IdempotencyKey, now: int) -> Created | None:
+        """Return what a key created, replayed; raises IdempotencyKeyReusedError."""
+        kept = self._kept.get((key.owner, key.key))
+        if kept is None or kept.expires <= now:
+            return None
+        if kept.digest != key.digest:
+            raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
+        return replace(kept.created, replayed=True)
+
+    def keep(self, key: IdempotencyKey, created: Created, now: int) -> None:
+        """Remember what a key created."""
+        kept = _KeptKey(key.digest, created, now + IDEMPOTENCY_KEY_LIFETIME)
+        self._kept[key.owner, key.key] = kept
+        heappush(self._expiries, (kept.expires, (key.owner, key.key)))
+
+    def forget(self, now: int) -> None:
+        """Forget some of the keys that have expired."""
+        for _ in range(FORGOTTEN_AT_ONCE):
+            if not self._expiries or self._expiries[0][0] > now:
+                return
+            expires, name = heappop(self._expiries)
+            if self._kept[name].expires == expires:  # else it was used again
+                del self._kept[name]
