@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from taskservice.tornado.openapi import description
-from tests.api import EventStream, wait_until
+from tests.api import NDJSON, EventStream, wait_until
 from tests.contract import quick_folder
 from tests.e2e.processes import PATIENCE, ServiceProcess
 from tests.running import ServedTestCase, on_both_servers, running, samples, total
@@ -110,6 +110,17 @@ class StoreTest(MetricsCase):
                 self.assertGreaterEqual(count(operation), before + 1)
         self.assertEqual({dict(labels)["engine"] for labels in samples(
             self.ask("GET", "/metrics").body.decode())[STORE]}, {self.engine})
+
+
+    def test_head_reads_the_first_page_of_a_list(self) -> None:
+        lines = b'{"title": "a"}\n' * 250
+        self.assertEqual(self.ask("POST", "/tasks", lines, Content_Type=NDJSON).code, 200)
+        pages = []
+        for method in ("HEAD", "GET"):
+            before = self.value(STORE, operation="page")
+            self.ask(method, "/tasks")
+            pages.append(self.value(STORE, operation="page") - before)
+        self.assertEqual(pages, [1, 3])
 
 
 @on_both_servers
