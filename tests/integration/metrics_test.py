@@ -7,13 +7,15 @@ import signal
 import string
 import threading
 import unittest
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from taskservice.tornado.openapi import description
 from tests.api import NDJSON, EventStream, wait_until
 from tests.contract import quick_folder
 from tests.e2e.processes import PATIENCE, ServiceProcess
-from tests.running import ServedTestCase, on_both_servers, running, samples, total
+from tests.running import ServedTestCase, on_both_servers, peer, request, running, samples, total
 from tests.support import on_every_engine
 
 REQUESTS = "taskservice_request_duration_seconds_count"
@@ -111,7 +113,6 @@ class StoreTest(MetricsCase):
         self.assertEqual({dict(labels)["engine"] for labels in samples(
             self.ask("GET", "/metrics").body.decode())[STORE]}, {self.engine})
 
-
     def test_head_reads_the_first_page_of_a_list(self) -> None:
         lines = b'{"title": "a"}\n' * 250
         self.assertEqual(self.ask("POST", "/tasks", lines, Content_Type=NDJSON).code, 200)
@@ -162,26 +163,34 @@ class GoingOnTest(MetricsCase):
         wait_until(lambda: self.value(name) == value, f"{name} = {value}", 10)
 
 
+@contextmanager
+def halted(pid: int) -> Iterator[None]:
+    """Halt a process meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 class WorkersTest(unittest.TestCase):
     """Each worker answers for all of them, and for those that died."""
 
     def test_what_they_count_adds_up(self) -> None:
         service, first, second = self.start()
-        for number, halted in enumerate((first, second), 1):  # so that the other one answers
-            os.kill(halted, signal.SIGSTOP)
-            for _ in range(5):
-                self.assertEqual(self.get("/tasks/none")[0], 404)
-            self.assertEqual(self.counted(), 5 * number)
-            os.kill(halted, signal.SIGCONT)
+        for number, worker in enumerate((first, second), 1):
+            with halted(worker):  # so that the other one answers
+                for _ in range(5):
+                    self.assertEqual(self.get("/tasks/none")[0], 404)
+                self.assertEqual(self.counted(), 5 * number)
         wait_until(lambda: self.found()[IN_FLIGHT] == {frozenset(): 1}, "just this one in flight")
         found = self.found()
         self.assertEqual(sum(found["taskservice_build_info"].values()), 1)
         self.assertGreaterEqual(total(found[STORE], engine="sqlite", operation="read"), 10)
         with self.subTest("one that dies takes what it counted not with it, but what it was at"):
-            os.kill(first, signal.SIGSTOP)
-            stream = self.hang("/changes", Accept="text/event-stream")
-            wait_until(lambda: self.found()[STREAMS] == {frozenset(): 1}, "the stream", 10)
-            os.kill(first, signal.SIGCONT)
+            with halted(first):
+                stream = self.hang("/changes", Accept="text/event-stream")
+                wait_until(lambda: self.found()[STREAMS] == {frozenset(): 1}, "the stream", 10)
             os.kill(second, signal.SIGKILL)
             wait_until(lambda: sum('"STARTING"' in line for line in list(service.stdout)) == 4, "another")
             self.assertEqual(self.found()[STREAMS], {frozenset(): 0})
@@ -196,21 +205,20 @@ class WorkersTest(unittest.TestCase):
     def test_what_goes_on_in_each_of_them_adds_up(self) -> None:
         """Also while a request that hangs is all that one of them has done."""
         service, *workers = self.start()
-        streams = []
-        for count, halted in enumerate(workers, 1):  # so that the other one takes the request
-            os.kill(halted, signal.SIGSTOP)
-            streams.append(self.hang("/changes", Accept="text/event-stream"))
-            wait_until(lambda: self.found()[STREAMS] == {frozenset(): count}, "the stream", 10)
-            os.kill(halted, signal.SIGCONT)
-        for halted in workers:
-            os.kill(halted, signal.SIGSTOP)
-            wait_until(lambda: self.found()[IN_FLIGHT] == {frozenset(): 3}, "both streams and the one that asks", 10)
-            self.assertEqual(self.found()[STREAMS], {frozenset(): 2})
-            os.kill(halted, signal.SIGCONT)
-        self.assertEqual(self.found()[ENDED], {frozenset(): 0})
+        for worker in workers:
+            with halted(worker):  # so that the other one takes the request
+                stream = self.enterContext(peer(self.port))
+                stream.send(request("GET", "/changes", Accept="text/event-stream"))
+                self.assertIn("200 OK", stream.head())
+        for worker in workers:
+            wait_until(lambda: self.seen_beside(worker) == (3, 2, 0), "both streams, and the request that asks", 10)
         self.assertEqual(service.stop(), 0)
-        for stream in streams:
-            stream.join(PATIENCE)
+
+    def seen_beside(self, worker: int) -> tuple[float, ...]:
+        """Return what goes on, as the other worker tells."""
+        with halted(worker):
+            found = self.found()
+        return tuple(sum(found[name].values()) for name in (IN_FLIGHT, STREAMS, ENDED))
 
     def start(self) -> tuple[ServiceProcess, int, int]:
         """Start a service with two workers, and return the ids of their processes."""

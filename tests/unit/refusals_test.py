@@ -1,0 +1,39 @@
+"""Answers to what the connection refuses."""
+
+import json
+import unittest
+
+from taskservice.tornado.http1 import Refusal
+from taskservice.tornado.metrics import Metrics
+from taskservice.tornado.refusals import refuser
+from tests.support import journal
+
+
+class AdviceTest(unittest.TestCase):
+    """A write that the application has begun may still take place: the answer says how to find out."""
+
+    def message(self, status: int, method: str | None, request_id: str) -> str:
+        """Refuse a request, and return the message."""
+        refusal = Refusal(status, "Too slow", method, "/tasks", "127.0.0.1", None, request_id, 1.0)
+        with journal() as kept:
+            _, body = refuser(Metrics("memory"))(refusal)
+        facts = json.loads(body)
+        self.assertEqual(facts["message"], kept.responses()[0].values["reason"])
+        message: str = facts["message"]
+        return message
+
+    def test_it_is_for_writes(self) -> None:
+        may = "Too slow, and the write may still take place: to find out, "
+        self.assertEqual(self.message(503, "POST", "id"), f"{may}send it again with the same Idempotency-Key")
+        for method in ("PUT", "PATCH", "DELETE"):
+            self.assertEqual(self.message(503, method, "id"), f"{may}read the task")
+
+    def test_it_is_not_for_what_did_not_begin_or_writes_nothing(self) -> None:
+        for status, method, request_id in (
+                (503, "POST", ""), (503, "GET", "id"), (503, "HEAD", "id"), (503, "FROB", "id"), (503, None, ""),
+                (408, "POST", "id"), (413, "PUT", "id"), (500, "POST", "id")):
+            self.assertEqual(self.message(status, method, request_id), "Too slow")
+
+
+if __name__ == "__main__":
+    unittest.main()
