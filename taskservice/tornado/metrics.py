@@ -1,7 +1,8 @@
 """What Prometheus reads at `/metrics`.
 
-With several workers the values are in files that they share (PROMETHEUS_MULTIPROC_DIR, which the
-parent sets), and each worker answers for all.
+With several workers the values are in files of a folder that they share, and each worker answers
+for all. The files are named for the worker's number: the next of that number goes on counting in
+them, so that what one counted that died is not lost, and there are never more files.
 """
 
 import os
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client import (
-    CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest)
+    CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest, values)
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
@@ -23,6 +24,10 @@ from taskservice import __version__
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus-client looks for the folder; the parent sets it for its workers."""
+
+WORKER_VARIABLE = "TASKSERVICE_WORKER"
+"""A worker's number, from 1; there is none where one process serves."""
 
 _REQUEST_BUCKETS = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 _STORE_BUCKETS = (.00001, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5)
@@ -84,7 +89,11 @@ class Metrics:
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._registry = CollectorRegistry()
-        self._shared = FOLDER_VARIABLE in os.environ
+        worker = os.environ.get(WORKER_VARIABLE)
+        self._shared = worker is not None
+        # Documented for uWSGI's workers, which have numbers, too.
+        values.ValueClass = values.MutexValue if worker is None else (
+            values.MultiProcessValue(lambda: worker))  # type: ignore[no-untyped-call]  # no types
         self._requests = self._histogram(
             "taskservice_request_duration_seconds", "How long requests took",
             ("method", "route", "status"), _REQUEST_BUCKETS)
@@ -159,6 +168,6 @@ class Metrics:
         return generate_latest(registry)
 
 
-def forget_worker(pid: int, folder: str) -> None:
+def forget_worker(number: int, folder: str) -> None:
     """Drop what a worker that has ended was in the middle of."""
-    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # it has no types
+    mark_process_dead(number, folder)  # type: ignore[no-untyped-call]  # it has no types

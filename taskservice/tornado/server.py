@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
 """The composition root: arguments, config, event loop, signals."""
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # As a script its folder is on the path, where the project should be.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+    from taskservice.tornado.signals import Signals
+    signals = Signals()  # before the imports that follow, which take their time
+
 import argparse
 import asyncio
 import errno
 import gc
 import logging
-import os
-import shutil
-import signal
 import socket
 import ssl
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
-
-if __name__ == "__main__":  # as a script its folder is on the path, where the project should be
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import tornado.httpserver
 import tornado.httputil
@@ -35,8 +35,9 @@ from taskservice.tornado.app import make_taskservice_app
 from taskservice.tornado.http1 import HTTP1Server, Limits
 from taskservice.tornado.negotiation import NDJSON
 from taskservice.tornado.refusals import refuser
+from taskservice.tornado.signals import Signals
 from taskservice.tornado.workers import (
-    Supervisor, check_sharable, inherited_sockets, on_parent_exit)
+    check_sharable, inherited_sockets, on_parent_exit, supervise)
 from taskservice.utils import logutils, taskcontext
 
 
@@ -87,23 +88,23 @@ def _number(low: int, high: int) -> Callable[[str], int]:
 
 def main(
     argv: Sequence[str] | None = None, prog: str = "server.py",
-    default_config: Path | None = None
+    default_config: Path | None = None, signals: Signals | None = None
 ) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code.
 
     That is 0 after a clean end, 2 when the config is wrong, and 1 when the port or the store
     cannot be had, each told in one line on standard error. The parameters are those of
-    parse_arguments.
+    parse_arguments; `signals` are those that came since the program began.
     """
+    signals = signals or Signals()
     arguments = parse_arguments(argv, prog, default_config)
     try:
         config = _load(arguments.config)
         if arguments.check_config:
             check_config(config, arguments.workers)
             return 0
-        fast = config.http.server == "taskservice"
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast else None) as runner:
-            runner.run(_run(config, arguments, sys.argv[1:] if argv is None else argv))
+        with asyncio.Runner(loop_factory=_loop_factory(config, arguments)) as runner:
+            runner.run(_run(config, arguments, sys.argv[1:] if argv is None else argv, signals))
     except ConfigError as error:
         return _fail(2, str(error))
     except TodoListError as error:
@@ -125,17 +126,31 @@ def _fail(code: int, reason: str) -> int:
     return code
 
 
-async def _run(config: Config, arguments: argparse.Namespace, argv: Sequence[str]) -> None:
+def _loop_factory(
+    config: Config, arguments: argparse.Namespace
+) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's for what serves; it does not let the parent of workers see SIGCHLD."""
+    parent = arguments.workers > 1 and not arguments.inherit
+    return uvloop.new_event_loop if config.http.server == "taskservice" and not parent else None
+
+
+async def _run(
+    config: Config, arguments: argparse.Namespace, argv: Sequence[str], signals: Signals
+) -> None:
+    if signals.stopping:
+        return  # nothing has begun that would have to be ended
     if arguments.inherit:
-        await serve(config, inherited_sockets(arguments.inherit), arguments.debug, worker=True)
+        sockets = inherited_sockets(arguments.inherit)
+        await serve(config, sockets, arguments.debug, signals, worker=True)
         return
     if arguments.workers > 1:
         check_config(config, arguments.workers)  # else each worker would find out, and again
     sockets = bind(arguments.host, arguments.port)
     if arguments.workers > 1:
-        await supervise(config, sockets, arguments.workers, argv)
+        command = [sys.executable, __file__, *argv]
+        await supervise(config, sockets, arguments.workers, command, signals)
     else:
-        await serve(config, sockets, arguments.debug)
+        await serve(config, sockets, arguments.debug, signals)
 
 
 def check_config(config: Config, workers: int) -> None:
@@ -156,15 +171,22 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 
 async def serve(
-    config: Config, sockets: Sequence[socket.socket], debug: bool, worker: bool = False
+    config: Config, sockets: Sequence[socket.socket], debug: bool, signals: Signals,
+    worker: bool = False
 ) -> None:
     """Serve until a signal; raises ConfigError, StoreError."""
     loop = asyncio.get_running_loop()
     taskcontext.install(loop)
     stopping = asyncio.Event()
-    _on_signals(stopping.set)
     if worker:
         on_parent_exit(loop, stopping.set)
+    with signals.delivered(loop.call_soon_threadsafe, stopping.set):
+        await _serve(config, sockets, debug, stopping)
+
+
+async def _serve(
+    config: Config, sockets: Sequence[socket.socket], debug: bool, stopping: asyncio.Event
+) -> None:
     service, application = make_taskservice_app(config, debug)
     async with service:
         _quiet_collector()
@@ -267,36 +289,6 @@ async def _drain(
         await asyncio.sleep(0.02)
 
 
-async def supervise(
-    config: Config, sockets: Sequence[socket.socket], workers: int, argv: Sequence[str]
-) -> None:
-    """Run workers until a signal; raises StoreError when the store cannot be opened."""
-    async with create_todolist_db(config.task_db):
-        pass  # made and migrated once; what is wrong with it is told once, and ends the start
-    with tempfile.TemporaryDirectory(prefix="taskservice-metrics-") as folder:
-        supervisor = Supervisor([sys.executable, __file__, *argv], workers, sockets, folder)
-        # A second signal leaves no time for the end of this block.
-        _on_signals(supervisor.stop, lambda: shutil.rmtree(folder, ignore_errors=True))
-        _log("STARTING", config, port=sockets[0].getsockname()[1], workers=workers)
-        await supervisor.run()
-    _log("STOPPED", config, workers=workers)
-
-
-def _on_signals(stop: Callable[[], None], at_once: Callable[[], None] = lambda: None) -> None:
-    """Call `stop` at the first signal; at the second also `at_once`, and end."""
-    came: list[int] = []
-
-    def on_signal(number: int) -> None:
-        came.append(number)
-        stop()
-        if len(came) > 1:
-            at_once()
-            os._exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
-
-
 def _log(message: str, config: Config, **facts: Any) -> None:
     logger = logging.getLogger(LOGGER_NAME)
     logutils.log(
@@ -304,4 +296,4 @@ def _log(message: str, config: Config, **facts: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(signals=signals))

@@ -10,20 +10,31 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from logging.config import BaseConfigurator
+from logging.handlers import BaseRotatingHandler
 from typing import Any
 
 from taskservice import LOGGER_NAME
 from taskservice.config import Config
 from taskservice.database.db_engines import create_todolist_db
-from taskservice.errors import ConfigError
-from taskservice.tornado.metrics import FOLDER_VARIABLE, forget_worker
+from taskservice.errors import ConfigError, TodoListError
+from taskservice.tornado.metrics import FOLDER_VARIABLE, WORKER_VARIABLE, forget_worker
+from taskservice.tornado.metrics_folder import MetricsFolder
+from taskservice.tornado.signals import Signals, held_back
 from taskservice.utils import logutils
 
 RESTART_DELAY = 1.0
-"""Seconds before a worker that lived no longer than this is restarted."""
+"""Seconds before a worker that lived no longer than this is restarted the first time."""
+
+CLOSING_TIME = 8.0
+"""Seconds that a worker may take, beyond the drain, to close its store."""
+
+MAX_RESTART_DELAYS = 4
+"""How many times that it takes at most: a store that is back is found within some seconds."""
 
 
 def check_sharable(config: Config) -> None:
@@ -33,69 +44,148 @@ def check_sharable(config: Config) -> None:
         raise ConfigError(
             f"task-db: {engine.name} belongs to one process, and several workers need an engine "
             "that they can share: sqlite or postgres")
-    handlers: Mapping[str, Mapping[str, Any]] = (config.logging or {}).get("handlers") or {}
-    for name, handler in handlers.items():
-        kind = str(handler.get("class")).rpartition(".")[2]
-        if kind in ("RotatingFileHandler", "TimedRotatingFileHandler"):
-            raise ConfigError(
-                f"logging.handlers.{name}: a {kind} would lose the lines of other workers when it "
-                "rotates: use logging.handlers.WatchedFileHandler, and logrotate")
+    for name, handler in ((config.logging or {}).get("handlers") or {}).items():
+        _check_handler(f"logging.handlers.{name}", handler)
+
+
+def _check_handler(name: str, handler: Mapping[str, Any]) -> None:
+    kind = BaseConfigurator({}).resolve(handler.get("()") or handler["class"])
+    if not isinstance(kind, type) or not issubclass(kind, logging.FileHandler):
+        return
+    if issubclass(kind, BaseRotatingHandler):
+        raise ConfigError(
+            f"{name}: a {kind.__name__} would lose the lines of other workers when it rotates: "
+            "use logging.handlers.WatchedFileHandler, and logrotate")
+    if not str(handler.get("mode", "a")).startswith("a"):
+        raise ConfigError(
+            f"{name}.mode: each worker that starts would empty the file: leave it out")
+
+
+async def supervise(
+    config: Config, sockets: Sequence[socket.socket], workers: int, command: Sequence[str],
+    signals: Signals
+) -> None:
+    """Run workers until a signal; raises StoreError when the store cannot be opened.
+
+    Raises TodoListError when there is no temporary directory, or a worker had to be killed.
+    """
+    folder = MetricsFolder()
+    try:
+        async with create_todolist_db(config.task_db):
+            pass  # made and migrated once; what is wrong with it is told once, and ends the start
+        grace = config.http.drain_timeout + CLOSING_TIME
+        supervisor = Supervisor(command, workers, sockets, folder, grace)
+
+        def at_once() -> None:
+            supervisor.kill()
+            folder.remove()
+
+        port = sockets[0].getsockname()[1]
+        call = asyncio.get_running_loop().call_soon_threadsafe
+        with signals.delivered(call, supervisor.stop, at_once):
+            _log(logging.INFO, "STARTING", service_name=config.service_name, port=port, workers=workers)
+            await supervisor.run()
+    finally:
+        folder.remove()
+    _log(logging.INFO, "STOPPED", service_name=config.service_name, workers=workers)
 
 
 class Supervisor:
-    """Keeps `count` workers running the `command` until it is told to stop."""
+    """Keeps `count` workers running the `command` until `stop`."""
 
     def __init__(
         self, command: Sequence[str], count: int, sockets: Sequence[socket.socket],
-        metrics_folder: str
+        folder: MetricsFolder, grace: float, restart_delay: float = RESTART_DELAY
     ) -> None:
-        """Take the folder that the workers share for their measurements, too."""
-        self._metrics_folder = metrics_folder
+        """Take the folder that the workers share for their measurements, too, and the times.
+
+        A worker that has not ended `grace` seconds after `stop` is killed. One that could not be
+        started, or lived no longer than `restart_delay` seconds, is started again after as long;
+        each time in a row twice as long, up to MAX_RESTART_DELAYS times.
+        """
+        self._folder = folder
         self._sockets = sockets
         self._fds = [sock.fileno() for sock in sockets]
         self._command = [*command, "--inherit", ",".join(map(str, self._fds))]
         self._count = count
+        self._grace = grace
+        self._restart_delay = restart_delay
         self._stopping = asyncio.Event()
-        self._running: set[asyncio.subprocess.Process] = set()
+        self._running: dict[subprocess.Popen[bytes], asyncio.Event] = {}
+        self._killed = False
 
     def stop(self) -> None:
-        """Let nobody else in, and the workers end; told a second time, make them."""
-        for worker in self._running:
-            worker.send_signal(signal.SIGKILL if self._stopping.is_set() else signal.SIGTERM)
+        """Let nobody else in, and the workers end."""
+        self._stopping.set()
         for sock in self._sockets:
             sock.close()
-        self._stopping.set()
+        for worker in self._running:
+            worker.terminate()
+        asyncio.get_running_loop().call_later(self._grace, self.kill)
+
+    def kill(self) -> None:
+        """End the workers at once."""
+        for worker in self._running:
+            if worker.poll() is None:
+                worker.kill()
+                self._killed = True
 
     async def run(self) -> None:
-        """Run the workers; return when they have ended, after `stop`."""
-        async with asyncio.TaskGroup() as group:
-            for number in range(1, self._count + 1):
-                group.create_task(self._keep(number))
+        """Run the workers; return when they have ended, after `stop`.
+
+        Raises TodoListError when some had to be killed for it.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(1, self._count + 1):
+                    group.create_task(self._keep(number))
+        finally:
+            loop.remove_signal_handler(signal.SIGCHLD)
+        if self._killed:
+            raise TodoListError(f"workers did not end within {self._grace:g} s, and were killed")
 
     async def _keep(self, number: int) -> None:
+        failures = 0
         while not self._stopping.is_set():
-            started = time.monotonic()
-            code = await self._run_worker()
-            if self._stopping.is_set():
-                return
-            logutils.log(
-                logging.getLogger(LOGGER_NAME), logging.ERROR, message="WORKER DIED",
-                worker=number, code=code)
-            if time.monotonic() - started < RESTART_DELAY:
-                await self._pause(RESTART_DELAY)
+            lived = await self._run_worker(number)
+            failures = 0 if lived > self._restart_delay else failures + 1
+            if failures:
+                factor = min(2 ** (failures - 1), MAX_RESTART_DELAYS)
+                await self._pause(self._restart_delay * factor)
 
-    async def _run_worker(self) -> int:
+    async def _run_worker(self, number: int) -> float:
+        """Run a worker to its end, log an end that was not asked for, return how long it lived."""
+        try:
+            worker = self._start(number)
+        except OSError as error:  # no memory, or too many processes or files, for now
+            _log(logging.ERROR, "WORKER NOT STARTED", worker=number, reason=error.strerror)
+            return 0.0
+        started = time.monotonic()
+        ended = self._running[worker] = asyncio.Event()
+        await ended.wait()
+        del self._running[worker]
+        forget_worker(number, self._folder.path)
+        if not self._stopping.is_set():
+            _log(logging.ERROR, "WORKER DIED", worker=number, code=worker.returncode)
+        return time.monotonic() - started
+
+    def _start(self, number: int) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ, FOLDER_VARIABLE: self._folder.path, WORKER_VARIABLE: str(number)}
         # In a session of its own, a worker does not get the Ctrl-C that the parent passes on.
-        worker = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, pass_fds=self._fds,
-            start_new_session=True, env={**os.environ, FOLDER_VARIABLE: self._metrics_folder})
-        self._running.add(worker)
-        if self._stopping.is_set():
-            worker.terminate()
-        code = await worker.wait()
-        self._running.discard(worker)
-        forget_worker(worker.pid, self._metrics_folder)
-        return code
+        with held_back():
+            return subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, pass_fds=[*self._fds, self._folder.fd],
+                start_new_session=True, env=environment)
+
+    def _reap(self) -> None:
+        for worker, ended in self._running.items():
+            if worker.poll() is not None:
+                assert worker.stdin is not None
+                worker.stdin.close()
+                ended.set()
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -116,3 +206,7 @@ def on_parent_exit(loop: asyncio.AbstractEventLoop, stop: Any) -> None:
         stop()
 
     loop.add_reader(sys.stdin, ended)
+
+
+def _log(level: int, message: str, **facts: Any) -> None:
+    logutils.log(logging.getLogger(LOGGER_NAME), level, message=message, **facts)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.api import NDJSON, wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess
+from tests.e2e.processes import PATIENCE, ServiceProcess, alive, children
 from tests.running import Peer, request, running
 
 TASK = b'{"title": "a"}'
@@ -175,9 +175,8 @@ class DrainOfWorkersTest(DrainCase):
         self.assert_ended()
 
     def test_a_second_signal_ends_all_at_once(self) -> None:
-        parent = self.service.process.pid
-        workers = list(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
-        environ = Path(f"/proc/{workers[0]}/environ").read_bytes().split(b"\0")
+        workers = children(self.service.process.pid)
+        environ = Path(f"/proc/{min(workers)}/environ").read_bytes().split(b"\0")
         [metrics] = [Path(pair.partition(b"=")[2].decode()) for pair in environ
                      if pair.startswith(b"PROMETHEUS_MULTIPROC_DIR=")]
         self.assertTrue(metrics.is_dir())
@@ -186,8 +185,7 @@ class DrainOfWorkersTest(DrainCase):
         self.signal()
         self.service.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.service.process.wait(PATIENCE), 128 + signal.SIGTERM)
-        wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and Path(
-            f"/proc/{pid}/cmdline").read_bytes() for pid in workers), "the end of the workers", 5)
+        wait_until(lambda: not any(map(alive, workers)), "the end of the workers", 5)
         self.assertFalse(metrics.exists())
 
 

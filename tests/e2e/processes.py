@@ -39,6 +39,21 @@ def shell(command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return run("bash", "-c", command, cwd=cwd)
 
 
+def children(pid: int) -> set[int]:
+    """Return the processes that a process has started and that have not ended."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+    return {child for child in map(int, text.split()) if alive(child)}
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process has not ended; one that nobody has asked about yet has."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
 def copy_project(folder: Path) -> Path:
     """Copy the project, as a clone of it would be, and return the copy's folder."""
     copy = folder / "project"

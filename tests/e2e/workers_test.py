@@ -1,51 +1,50 @@
 """`--workers 2`: both serve, one that dies is replaced, none is left behind."""
 
+import functools
 import http.client
 import json
 import os
+import resource
 import signal
 import tempfile
 import unittest
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from tests import postgres
-from tests.api import serving, wait_until
+from tests.api import wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess, run
+from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess, alive, children, run, shell, started
+from tests.running import write_config
 from tests.support import ENGINES
 
-ROTATING = """
+LOGGING = """
 logging:
   version: 1
   handlers:
-    file: {class: %s, filename: %s}
+    file: {%s, filename: '%s'}
   root: {handlers: [file]}
 """
 
 
-def children(pid: int) -> set[int]:
-    """Return the processes that a process has started and that have not ended."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
-    return {child for child in map(int, text.split()) if alive(child)}
-
-
-def alive(pid: int) -> bool:
-    """Tell whether a process has not ended; one that nobody has asked about yet has."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
+class OwnRotatingHandler(RotatingFileHandler):
+    """A user's own, for a config to name."""
 
 
 class WorkersCase(unittest.TestCase):
 
     engine: str
 
+    @functools.cached_property
+    def temporary(self) -> Path:
+        """The service's temporary directory."""
+        return Path(self.enterContext(tempfile.TemporaryDirectory()))
+
     def setUp(self) -> None:
         folder = Path(self.enterContext(quick_folder()))
-        self.service: ServiceProcess = self.enterContext(
-            serving(ENGINES[self.engine](folder), folder, "--workers", "2"))
+        config = write_config(folder, ENGINES[self.engine](folder))
+        self.service: ServiceProcess = self.enterContext(started(
+            "env", f"TMPDIR={self.temporary}", *SERVER, "--config", config, "--port", "0", "--workers", "2"))
         self.parent = self.service.process.pid
         self.addCleanup(self.kill_all)
         self.wait_for_workers(3)
@@ -106,6 +105,33 @@ class WorkersOnSqliteTest(ServingTests):
         self.assertEqual(self.ask("GET", "/tasks"), (200, b"{}"), "the new one serves")
         os.kill(old, signal.SIGCONT)
 
+    def test_one_that_cannot_be_started_is_tried_again_and_the_others_go_on(self) -> None:
+        """The parent has no file descriptor for the pipe to another worker."""
+        used = len(os.listdir(f"/proc/{self.parent}/fd"))
+        before = resource.prlimit(self.parent, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.parent, resource.RLIMIT_NOFILE, (used - 2, before[1]))
+        killed = min(self.workers)
+        os.kill(killed, signal.SIGKILL)
+        line = self.service.wait_for_line("WORKER NOT STARTED")
+        self.assertIn('reason="Too many open files"', line)
+        self.assertEqual(self.ask("GET", "/tasks"), (200, b"{}"))
+        resource.prlimit(self.parent, resource.RLIMIT_NOFILE, before)
+        self.wait_for_workers(4)
+        self.workers |= children(self.parent)
+        self.assertEqual(self.service.stop(), 0)
+        self.assertEqual(self.service.stderr, [])
+
+    def test_what_a_killed_service_has_left_goes_with_the_next_start(self) -> None:
+        folders = set(self.temporary.iterdir())
+        self.assertEqual(len(folders), 1)
+        os.kill(self.parent, signal.SIGKILL)
+        wait_until(lambda: not any(map(alive, self.workers)), "the end of the workers")
+        self.assertEqual(set(self.temporary.iterdir()), folders)
+        self.setUp()
+        self.assertFalse(folders & set(self.temporary.iterdir()))
+        self.assertEqual(self.service.stop(), 0)
+        self.assertEqual(list(self.temporary.iterdir()), [])
+
     def test_all_end_with_the_service(self) -> None:
         self.assertEqual(self.service.stop(), 0)
         self.assertFalse([worker for worker in self.workers if alive(worker)])
@@ -146,13 +172,27 @@ class RefusedWorkersTest(unittest.TestCase):
             self.assertRegex(
                 line, f"task-db: {engine} belongs to one process, .* sqlite or postgres$")
 
-    def test_a_log_file_that_each_would_rotate(self) -> None:
-        name = "logging.handlers.RotatingFileHandler"
-        code, line = self.start("task-db: {sqlite: %s}\n" % (self.folder / "db") + ROTATING % (
-            name, self.folder / "log"))
-        self.assertEqual(code, 2)
+    def test_a_log_file_that_each_would_rotate_or_empty(self) -> None:
+        for handler, said in (
+                ("class: logging.handlers.RotatingFileHandler", ": a RotatingFileHandler .*WatchedFile"),
+                ("class: logging.handlers.TimedRotatingFileHandler", ": a TimedRotatingFileHandler "),
+                ("(): logging.handlers.TimedRotatingFileHandler", ": a TimedRotatingFileHandler "),
+                ("class: tests.e2e.workers_test.OwnRotatingHandler", ": a OwnRotatingHandler "),
+                ("class: logging.FileHandler, mode: w", r"\.mode: each worker that starts")):
+            with self.subTest(handler):
+                code, line = self.start("task-db: {sqlite: %s}\n" % (self.folder / "db") + LOGGING % (
+                    handler, self.folder / "log"))
+                self.assertEqual(code, 2)
+                self.assertRegex(line, rf"\Ataskservice: logging\.handlers\.file{said}")
+
+    def test_no_temporary_directory(self) -> None:
+        """Not a byte can be written anywhere, which Python looks for before it chooses one."""
+        file = self.folder / "config.yaml"
+        file.write_text("task-db: {sqlite: %s}" % (self.folder / "db"), "utf-8")
+        done = shell(f"ulimit -f 0; exec {' '.join(SERVER)} --port 0 --workers 2 --config '{file}'")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(
-            line, r"logging\.handlers\.file: .*RotatingFileHandler .*WatchedFileHandler")
+            done.stderr, r"\Ataskservice: no temporary directory for the metrics .*TMPDIR.*\n\Z")
 
     def test_a_store_that_cannot_be_opened_is_told_once(self) -> None:
         code, line = self.start("task-db: {sqlite: %s}" % self.folder)

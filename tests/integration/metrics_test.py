@@ -14,7 +14,7 @@ from pathlib import Path
 from taskservice.tornado.openapi import description
 from tests.api import NDJSON, EventStream, wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess
+from tests.e2e.processes import PATIENCE, ServiceProcess, children
 from tests.running import ServedTestCase, on_both_servers, peer, request, running, samples, total
 from tests.support import on_every_engine
 
@@ -187,6 +187,9 @@ class WorkersTest(unittest.TestCase):
         found = self.found()
         self.assertEqual(sum(found["taskservice_build_info"].values()), 1)
         self.assertGreaterEqual(total(found[STORE], engine="sqlite", operation="read"), 10)
+        environ = Path(f"/proc/{first}/environ").read_bytes()
+        name = environ.partition(b"PROMETHEUS_MULTIPROC_DIR=")[2].partition(b"\0")[0].decode()
+        files = sorted(os.listdir(name))
         with self.subTest("one that dies takes what it counted not with it, but what it was at"):
             with halted(first):
                 stream = self.hang("/changes", Accept="text/event-stream")
@@ -196,9 +199,10 @@ class WorkersTest(unittest.TestCase):
             self.assertEqual(self.found()[STREAMS], {frozenset(): 0})
             self.assertEqual(self.counted(), 10)
             stream.join(PATIENCE)
-        folder_of_counts = Path("/proc/%d/environ" % first).read_bytes()
-        name = folder_of_counts.partition(b"PROMETHEUS_MULTIPROC_DIR=")[2].partition(b"\0")[0].decode()
-        self.assertTrue(os.listdir(name))
+            with halted(first):
+                self.assertEqual(self.get("/tasks/none")[0], 404)
+                self.assertEqual(self.counted(), 11, "its successor goes on where it ended")
+        self.assertEqual(sorted(os.listdir(name)), files)
         self.assertEqual(service.stop(), 0)
         self.assertFalse(os.path.exists(name))
 
@@ -228,8 +232,7 @@ class WorkersTest(unittest.TestCase):
         self.port = service.port
         parent = service.process.pid
         wait_until(lambda: sum('"STARTING"' in line for line in list(service.stdout)) == 3, "workers")
-        children = f"/proc/{parent}/task/{parent}/children"
-        first, second = map(int, Path(children).read_text().split())
+        first, second = children(parent)
         return service, first, second
 
     def hang(self, path: str, **headers: str) -> threading.Thread:

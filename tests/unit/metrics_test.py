@@ -1,6 +1,9 @@
 """What is measured, as Prometheus reads it."""
 
+import os
 import platform
+import subprocess
+import sys
 import unittest
 from typing import Any
 
@@ -8,8 +11,10 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from taskservice import __version__
-from taskservice.tornado.metrics import CONTENT_TYPE, LoopHistogram, Metrics, SharedHistogram
+from taskservice.tornado.metrics import (
+    CONTENT_TYPE, FOLDER_VARIABLE, LoopHistogram, Metrics, SharedHistogram)
 from tests.running import samples, total
+from tests.support import ROOT
 
 
 class MetricsTest(unittest.TestCase):
@@ -84,6 +89,13 @@ class MetricsTest(unittest.TestCase):
     def test_two_services_in_one_process_do_not_share_them(self) -> None:
         Metrics("memory").began()
         self.assertEqual(self.value("requests_in_flight"), 0)
+
+    def test_one_process_has_no_use_for_a_folder_that_its_environment_names(self) -> None:
+        code = "from taskservice.tornado.metrics import Metrics; Metrics('memory').began()"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, FOLDER_VARIABLE: "/none"},
+            capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.stderr, done.returncode), ("", 0))
 
     def test_the_type_is_that_of_the_text_format(self) -> None:
         self.assertEqual(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")

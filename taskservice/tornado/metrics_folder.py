@@ -1,0 +1,63 @@
+"""The folder in which workers share their measurements, in the system's temporary directory."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from taskservice.errors import TodoListError
+
+PREFIX = "taskservice-metrics-"
+
+
+class MetricsFolder:
+    """A folder that is in use as long as a process has its descriptor, on which there is a lock."""
+
+    def __init__(self) -> None:
+        """Make it, and remove those that services which were killed have left behind.
+
+        Raises TodoListError where there is no temporary directory.
+        """
+        try:
+            _sweep(Path(tempfile.gettempdir()))
+            self.path, self.fd = _make()
+        except OSError as error:
+            raise TodoListError(
+                f"no temporary directory for the metrics of workers: {error.strerror}; "
+                "set TMPDIR to a folder that can be written") from error
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self.fd)
+
+
+def _make() -> tuple[str, int]:
+    """Make and lock a folder; another service may have swept it before it was locked."""
+    while True:
+        path = tempfile.mkdtemp(prefix=PREFIX)
+        with suppress(FileNotFoundError):
+            fd = _open(path)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.path.exists(path):
+                return path, fd
+            os.close(fd)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove this user's folders that no process has locked."""
+    for path in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # a file or a link, or somebody else's; or it is in use
+            fd = _open(path)
+            try:
+                if os.fstat(fd).st_uid == os.getuid():
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path)
+            finally:
+                os.close(fd)
+
+
+def _open(path: str | Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

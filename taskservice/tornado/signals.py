@@ -1,0 +1,88 @@
+"""What signals do, from the first moment of the process to its last.
+
+=========================  ==================================================================
+SIGTERM, SIGINT            the first ends the process cleanly, the second at once
+SIGHUP, SIGUSR1, SIGUSR2   nothing, but for a line in the log: by default each ends the process
+=========================  ==================================================================
+
+SIGPIPE is ignored by Python itself; SIGQUIT keeps its default, a core dump.
+
+This module imports little, so that a program can make its `Signals` before all else.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+_IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Signals:
+    """Takes the signals of this process; keeps them until somebody asks for them by `delivered`.
+
+    Python's own handlers, and not the loop's: they hold before there is a loop, and after it.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self._kept: list[int] = []
+        self._deliver: Callable[[int], object] = self._kept.append
+        self._at_once: Callable[[], object] = lambda: None
+        for number in (*_STOPS, *_IGNORED):
+            signal.signal(number, self._take)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPS, *_IGNORED))  # see `held_back`
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        if number in _STOPS:
+            if self.stopping:
+                self._at_once()
+                os._exit(128 + number)
+            self.stopping = True
+        self._deliver(number)
+
+    @contextmanager
+    def delivered(
+        self, call: Callable[..., object], stop: Callable[[], object],
+        at_once: Callable[[], object] = lambda: None
+    ) -> Iterator[None]:
+        """In the block have `stop` called at the first stop signal, also if it came before.
+
+        `call` is the loop's `call_soon_threadsafe`. At the second stop signal `at_once` is called,
+        wherever the process is just then, which ends with 128 and the signal's number.
+        """
+        def deliver(number: int) -> None:
+            if number in _STOPS:
+                call(stop)
+            else:
+                call(_log_ignored, number)
+
+        self._at_once, self._deliver = at_once, deliver
+        while self._kept:
+            deliver(self._kept.pop(0))
+        try:
+            yield
+        finally:
+            self._at_once, self._deliver = lambda: None, self._kept.append
+
+
+def _log_ignored(number: int) -> None:
+    import logging  # here, for it is not needed before
+
+    from taskservice import LOGGER_NAME
+    from taskservice.utils import logutils
+    logutils.log(
+        logging.getLogger(LOGGER_NAME), logging.WARNING, message="SIGNAL IGNORED",
+        signal=signal.Signals(number).name)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Have a process that is started in the block get no signal before it has its `Signals`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPS, *_IGNORED))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,119 @@
+"""The parent of workers, with programs in their place that die, hang, or cannot be started."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import time
+import unittest
+from collections import defaultdict
+from pathlib import Path
+from unittest import mock
+
+from taskservice.errors import TodoListError
+from taskservice.tornado.metrics_folder import MetricsFolder
+from taskservice.tornado.workers import Supervisor
+from tests.api import until, wait_until
+from tests.e2e.processes import alive, children
+from tests.support import journal
+
+DELAY = 0.1
+
+WAITING = """
+import signal, time
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
+time.sleep(60)
+"""
+
+
+class SupervisorTest(unittest.IsolatedAsyncioTestCase):
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(mock.patch.object(tempfile, "tempdir", str(self.folder)))
+        self.metrics = MetricsFolder()
+        self.addCleanup(self.metrics.remove)
+        self.journal = self.enterContext(journal())
+
+    def supervise(self, *command: str, workers: int = 1, grace: float = 60) -> None:
+        """Begin to keep workers running a command."""
+        self.supervisor = Supervisor(command, workers, [], self.metrics, grace, DELAY)
+        self.over = asyncio.create_task(self.supervisor.run())
+
+    def times(self, message: str) -> dict[int, list[float]]:
+        """Return when a message was logged, by the number of the worker."""
+        found = defaultdict(list)
+        for record, line in zip(self.journal.records, self.journal.lines, strict=True):
+            if line.values["message"] == message:
+                found[line.values["worker"]].append(record.created)
+        return found
+
+    async def stop(self) -> None:
+        """Stop, and wait for the end."""
+        self.supervisor.stop()
+        await asyncio.wait_for(self.over, 60)
+
+    async def test_one_that_cannot_be_started_is_tried_again_each_time_later(self) -> None:
+        self.supervise(str(self.folder / "none"), workers=2)
+        message = "WORKER NOT STARTED"
+        await until(lambda: all(len(self.times(message)[n]) > 4 for n in (1, 2)), "five tries of each")
+        await self.stop()
+        for number in (1, 2):
+            tries = self.times(message)[number]
+            waits = [later - earlier for earlier, later in zip(tries, tries[1:])]
+            for wait, factor in zip(waits, (1, 2, 4, 4)):
+                self.assertGreaterEqual(wait, 0.99 * factor * DELAY)  # two clocks
+        self.assertEqual(self.journal.lines[0].level, "ERROR")
+        self.assertEqual(self.journal.lines[0].values["reason"], "No such file or directory")
+
+    async def test_one_that_could_not_be_started_runs_once_it_can(self) -> None:
+        self.supervise(str(self.folder / "worker"))
+        await until(lambda: self.times("WORKER NOT STARTED"), "a try")
+        (self.folder / "worker").symlink_to("/bin/false")
+        await until(lambda: self.times("WORKER DIED"), "its start")
+        await self.stop()
+        self.assertEqual(self.journal.lines[-1].values["code"], 1)
+
+    async def test_one_that_dies_at_once_is_not_started_again_at_once(self) -> None:
+        self.supervise("false", workers=2)
+        await until(lambda: all(len(self.times("WORKER DIED")[n]) > 2 for n in (1, 2)), "three deaths of each")
+        await self.stop()
+        for number in (1, 2):
+            deaths = self.times("WORKER DIED")[number]
+            for earlier, later in zip(deaths, deaths[1:]):
+                self.assertGreaterEqual(later - earlier, 0.99 * DELAY)
+        self.assertEqual({line.values["code"] for line in self.journal.lines}, {1})
+
+    async def test_one_that_does_not_end_is_killed(self) -> None:
+        """It is a program that does not let the signals through that its parent held back."""
+        self.supervise(sys.executable, "-c", "import time; time.sleep(60)", grace=0.2)
+        await until(lambda: children(os.getpid()), "its start")
+        began = time.monotonic()
+        with self.assertRaisesRegex(TodoListError, "did not end within 0.2 s"):
+            await self.stop()
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertFalse(children(os.getpid()))
+        self.assertFalse(self.times("WORKER DIED"), "it was asked for")
+
+    async def test_a_stop_while_one_that_died_is_seen_to(self) -> None:
+        for turns in range(8):  # of the loop: the stop comes between any two of what is done
+            self.supervise(sys.executable, "-c", WAITING, workers=2)
+            await until(lambda: len(children(os.getpid())) == 2, "their start")
+            died = min(children(os.getpid()))
+            os.kill(died, signal.SIGKILL)
+            wait_until(lambda: not alive(died), "its death, while the loop stands")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await self.stop()
+            self.assertFalse(children(os.getpid()))
+
+    async def test_a_stop_does_not_wait_for_the_next_try(self) -> None:
+        self.supervise(str(self.folder / "none"))
+        await until(lambda: self.times("WORKER NOT STARTED"), "a try")
+        await self.stop()
+        self.assertEqual(len(self.times("WORKER NOT STARTED")[1]), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
