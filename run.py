@@ -18,6 +18,7 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import unittest
 from collections.abc import Callable, Iterator, Sequence
@@ -49,8 +50,10 @@ def serve(args: Sequence[str]) -> int:
     need("requirements.txt")
     config = options.config.absolute()
     os.chdir(ROOT)  # the default config stores under ./var/, which is the project's wherever the user is
+    from taskservice.tornado.signals import Signals
+    signals = Signals()  # before the imports that follow, which take their time
     from taskservice.tornado.server import main as server_main
-    return server_main(["--config", str(config), *server_options], parser.prog, DEFAULT_CONFIG)
+    return server_main(["--config", str(config), *server_options], parser.prog, DEFAULT_CONFIG, signals)
 
 
 def transfer(command: str) -> Callable[[Sequence[str]], int]:
@@ -403,7 +406,7 @@ def inside_venv() -> bool:
 
 def install(requirements: Sequence[str]) -> None:
     """Make VENV where there is none that works, and install the files in it; exits with a message when that fails."""
-    with one_at_a_time() as lock:
+    with ending_quietly(), one_at_a_time() as lock:
         if is_installed(requirements) and not inside_venv():
             return  # another run did it while this one waited
         print(f"run.py: installing {' and '.join(requirements)} in {VENV} (once; takes a minute)", file=sys.stderr)
@@ -435,6 +438,20 @@ def install_file(file: str, lock: int) -> None:
 
 
 @contextlib.contextmanager
+def ending_quietly() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end this script as Ctrl-C does: with what it has started, and without a word."""
+    def end(number: int, _frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def one_at_a_time() -> Iterator[int]:
     """Hold a lock, so that of runs started together one installs and the others wait; yields its descriptor."""
     with open(ROOT / "requirements.txt", "rb") as lock:  # a file of the project, so that none is left behind
@@ -443,8 +460,22 @@ def one_at_a_time() -> Iterator[int]:
 
 
 def holding(lock: int, command: Sequence[str]) -> int:
-    """Run a command that holds the lock to its own end, even when this script is killed before; return its code."""
-    return subprocess.call(command, pass_fds=[lock], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    """Run a command that holds the lock to its own end, even when this script is killed before; return its code.
+
+    It has a session of its own, so that Ctrl-C does not reach it, which it would tell of at length: it is killed.
+    """
+    with subprocess.Popen(
+        command, pass_fds=[lock], stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+    ) as process:
+        try:
+            process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            if process.wait() < 0 and VENV.is_dir():
+                STAMP.write_text(UNFINISHED, "utf-8")
+    return process.returncode
 
 
 def has_pip() -> bool:
