@@ -64,7 +64,7 @@ def parse_arguments(
         "--port", type=_number(0, 65535), default=8080,
         help="the port (default: %(default)s; 0: a free one)")
     parser.add_argument(
-        "--host", default="localhost",
+        "--host", type=_host, default="localhost",
         help="the name or address to listen on (default: %(default)s)")
     parser.add_argument(
         "--workers", type=_number(1, 1024), default=1, metavar="N",
@@ -75,6 +75,12 @@ def parse_arguments(
         "--check-config", action="store_true", help="tell what is wrong with the config, and end")
     parser.add_argument("--inherit", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
+
+
+def _host(text: str) -> str:
+    if not text:  # the sockets' word for all addresses, and the shell's for a variable not set
+        raise argparse.ArgumentTypeError("expected a name or an address, got ''")
+    return text
 
 
 def _number(low: int, high: int) -> Callable[[str], int]:

@@ -32,7 +32,8 @@ class BadStartTest(TutorialTestCase):
         for options, said in (
                 ((), "--config"), ((*config, "--prot", "1"), "--prot"),
                 ((*config, "--port", "http"), "--port: expected .* from 0 to 65535, got 'http'"),
-                ((*config, "--port", "65536"), "--port.*65536"), ((*config, "--port", "-1"), "--port")):
+                ((*config, "--port", "65536"), "--port.*65536"), ((*config, "--port", "-1"), "--port"),
+                ((*config, "--host", ""), "--host: expected a name or an address, got ''")):
             with self.subTest(options):
                 self.assert_fails(2, said, *options)
 

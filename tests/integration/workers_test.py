@@ -15,14 +15,15 @@ from taskservice.errors import TodoListError
 from taskservice.tornado.metrics_folder import MetricsFolder
 from taskservice.tornado.workers import Supervisor
 from tests.api import until, wait_until
-from tests.e2e.processes import alive, children
+from tests.e2e.processes import alive
 from tests.support import journal
 
 DELAY = 0.1
 
 WAITING = """
-import signal, time
-signal.pthread_sigmask(signal.SIG_SETMASK, ())
+import os, pathlib, signal, sys, time
+signal.pthread_sigmask(signal.SIG_SETMASK, %s)
+(pathlib.Path(sys.argv[1]) / str(os.getpid())).touch()
 time.sleep(60)
 """
 
@@ -40,6 +41,16 @@ class SupervisorTest(unittest.IsolatedAsyncioTestCase):
         """Begin to keep workers running a command."""
         self.supervisor = Supervisor(command, workers, [], self.metrics, grace, DELAY)
         self.over = asyncio.create_task(self.supervisor.run())
+
+    def supervise_waiting(self, masked: str = "()", workers: int = 1, grace: float = 60) -> None:
+        """Begin with a program that waits, and gets every signal but the masked ones."""
+        (self.folder / "pids").mkdir(exist_ok=True)
+        self.supervise(
+            sys.executable, "-c", WAITING % masked, str(self.folder / "pids"), workers=workers, grace=grace)
+
+    def workers(self) -> set[int]:
+        """Return the waiting programs that run."""
+        return {pid for file in (self.folder / "pids").iterdir() if alive(pid := int(file.name))}
 
     def times(self, message: str) -> dict[int, list[float]]:
         """Return when a message was logged, by the number of the worker."""
@@ -86,27 +97,26 @@ class SupervisorTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual({line.values["code"] for line in self.journal.lines}, {1})
 
     async def test_one_that_does_not_end_is_killed(self) -> None:
-        """It is a program that does not let the signals through that its parent held back."""
-        self.supervise(sys.executable, "-c", "import time; time.sleep(60)", grace=0.2)
-        await until(lambda: children(os.getpid()), "its start")
+        self.supervise_waiting("{signal.SIGTERM}", grace=0.2)
+        await until(self.workers, "its start")
         began = time.monotonic()
         with self.assertRaisesRegex(TodoListError, "did not end within 0.2 s"):
             await self.stop()
         self.assertLess(time.monotonic() - began, 30)
-        self.assertFalse(children(os.getpid()))
+        self.assertFalse(self.workers())
         self.assertFalse(self.times("WORKER DIED"), "it was asked for")
 
     async def test_a_stop_while_one_that_died_is_seen_to(self) -> None:
         for turns in range(8):  # of the loop: the stop comes between any two of what is done
-            self.supervise(sys.executable, "-c", WAITING, workers=2)
-            await until(lambda: len(children(os.getpid())) == 2, "their start")
-            died = min(children(os.getpid()))
+            self.supervise_waiting(workers=2)
+            await until(lambda: len(self.workers()) == 2, "their start")
+            died = min(self.workers())
             os.kill(died, signal.SIGKILL)
             wait_until(lambda: not alive(died), "its death, while the loop stands")
             for _ in range(turns):
                 await asyncio.sleep(0)
             await self.stop()
-            self.assertFalse(children(os.getpid()))
+            self.assertFalse(self.workers())
 
     async def test_a_stop_does_not_wait_for_the_next_try(self) -> None:
         self.supervise(str(self.folder / "none"))
