@@ -8,7 +8,7 @@ round trip, and SQLite's the GIL, which it gives up and has to get back beside a
 
 import asyncio
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Collection, Protocol, Self, Sequence
 
 from taskservice.database.sql import task_values
@@ -17,7 +17,7 @@ from taskservice.datamodel import (
     IDEMPOTENCY_KEY_LIFETIME, Created, IdempotencyKey, TaskEntry)
 from taskservice.errors import (
     BadInputError, IdempotencyKeyReusedError, StaleRevisionError, TaskExistsError,
-    TaskNotFoundError)
+    TaskNotFoundError, TodoListError)
 
 MAX_ID_BYTES = 512
 """How long an id can be: with a title key it has to fit an entry of a PostgreSQL index."""
@@ -54,6 +54,12 @@ class Batch:
     """The created ids that may have been deleted before; one that is made anew was not."""
     deleted: dict[str, int] = field(default_factory=dict)
     new_keys: dict[tuple[str, str], KeptKey] = field(default_factory=dict)
+
+    def copy(self) -> "Batch":
+        """Return a batch that is the same, and can be changed by itself."""
+        return replace(
+            self, revisions=dict(self.revisions), keys=dict(self.keys), rows=dict(self.rows),
+            revived=set(self.revived), deleted=dict(self.deleted), new_keys=dict(self.new_keys))
 
     @property
     def is_empty(self) -> bool:
@@ -133,7 +139,7 @@ class Write(Protocol):
         """The key that it needs."""
 
     def apply(self, batch: Batch) -> Any:
-        """Do it, and return its outcome; it raises before it has changed anything."""
+        """Do it, and return its outcome; raises a TodoListError before it has changed anything."""
 
 
 class Create:
@@ -209,6 +215,39 @@ class Delete:
     def apply(self, batch: Batch) -> int:
         batch.check(self.ids[0], self._expected)
         return batch.delete(self.ids[0])
+
+
+def apply_all(writes: Sequence[Write], batch: Batch) -> tuple[Batch, list[Any]]:
+    """Apply the writes in turn; return what is to be stored, and the outcome or error of each.
+
+    An error that nobody foresaw is its write's own, as any, but may come when the write is half done.
+    All are applied again then, each to a copy, which counts only if the write goes well.
+    """
+    untouched = batch.copy()
+    try:
+        return batch, [_outcome(write, batch) for write in writes]
+    except Exception:
+        return _apply_apart(writes, untouched)
+
+
+def _apply_apart(writes: Sequence[Write], batch: Batch) -> tuple[Batch, list[Any]]:
+    outcomes = []
+    for write in writes:
+        tried = batch.copy()
+        try:
+            outcomes.append(_outcome(write, tried))
+        except Exception as error:
+            outcomes.append(error)
+        else:
+            batch = tried
+    return batch, outcomes
+
+
+def _outcome(write: Write, batch: Batch) -> Any:
+    try:
+        return write.apply(batch)
+    except TodoListError as error:
+        return error
 
 
 def settle(future: "asyncio.Future[Any]", outcome: Any) -> None:

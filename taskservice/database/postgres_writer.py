@@ -8,7 +8,7 @@ from typing import Any, Sequence
 
 import asyncpg
 
-from taskservice.database.batch import Batch, KeptKey, Row, Write, settle
+from taskservice.database.batch import Batch, KeptKey, Row, Write, apply_all, settle
 from taskservice.database.postgres_connections import (
     MAX_IDLE, SOON, Connection, Connections, Watch)
 from taskservice.database.postgres_errors import LOST, translated
@@ -164,7 +164,7 @@ class Writer:
         try:
             with Watch(self._connections, connection):
                 batch = self._batch(await connection.fetch(_READ, *_questions(writes)))
-            outcomes = await _decide(writes, batch)
+            batch, outcomes = await _decide(writes, batch)
             if not batch.is_empty:
                 await self._write(connection, batch)
             with Watch(self._connections, connection):
@@ -238,18 +238,11 @@ class Writer:
             self._pruned = now
 
 
-async def _decide(writes: Sequence[Write], batch: Batch) -> list[Any]:
+async def _decide(writes: Sequence[Write], batch: Batch) -> tuple[Batch, list[Any]]:
     """Apply the writes; where they are so many that the loop would stand still, in a thread."""
     if len(writes) == 1 and writes[0].size > BATCH_TASKS:
-        return [await asyncio.to_thread(_apply, writes[0], batch)]
-    return [_apply(write, batch) for write in writes]
-
-
-def _apply(write: Write, batch: Batch) -> Any:
-    try:
-        return write.apply(batch)
-    except Exception as error:
-        return error
+        return await asyncio.to_thread(apply_all, writes, batch)
+    return apply_all(writes, batch)
 
 
 def _questions(writes: Sequence[Write]) -> tuple[list[str], list[str], list[str]]:

@@ -15,12 +15,12 @@ from typing import Any, Sequence
 
 import apsw
 
-from taskservice.database.batch import Batch, KeptKey, Row, Write, settle
+from taskservice.database.batch import Batch, KeptKey, Row, Write, apply_all, settle
 from taskservice.database.sql import TASK_COLUMNS
 from taskservice.database.sqlite_errors import Translated
 from taskservice.database.todolist_db import Clock
 from taskservice.datamodel import DELETION_LIFETIME
-from taskservice.errors import StoreError, TodoListError
+from taskservice.errors import StoreError
 
 MAX_WRITES = 1000
 """How many writes one transaction takes; the queue is in order, so none starves."""
@@ -144,8 +144,7 @@ class SQLiteWriter:
             with self._translated:
                 self._roll_back()  # where that failed the last time
                 self.connection.execute("BEGIN IMMEDIATE")
-                batch = self._read_batch(writes)
-                outcomes = [_outcome(write, batch) for write in writes]
+                batch, outcomes = apply_all(writes, self._read_batch(writes))
                 self._store(batch)
                 self._prune()
                 self.connection.execute("COMMIT")
@@ -210,13 +209,6 @@ class SQLiteWriter:
         execute(_DROP_KEYS, (now, PRUNE_ROWS))
         if max(tombstones, self.connection.changes()) < PRUNE_ROWS:
             self._pruned = now  # else there is more: go on with the next transaction
-
-
-def _outcome(write: Write, batch: Batch) -> Any:
-    try:
-        return write.apply(batch)
-    except TodoListError as error:
-        return error
 
 
 def _copied(error: Exception) -> Exception:

@@ -86,6 +86,24 @@ class ConcurrencyContract(Harness):
             [isinstance(result, TaskExistsError) for result in results], [False, True] * 16)
         self.assertEqual(len(await self.tasks()), 17)
 
+    async def test_a_write_with_a_fault_of_the_service_fails_alone(self) -> None:
+        """And whole; the engine goes on."""
+        class Faulty(tuple[int, ...]):
+            def __contains__(self, revision: object) -> bool:
+                raise RuntimeError("a bug")
+
+        [task] = await self.create("a")
+        for _ in range(2):
+            results = await outcomes([
+                self.engine.create_task(None, ENTRY), self.engine.update_task("a", ENTRY, Faulty()),
+                self.engine.create_tasks([(None, ENTRY)] * 3),
+                self.engine.delete_task("a", Faulty()), self.engine.create_task(None, ENTRY)])
+            self.assertEqual(
+                [type(result).__name__ for result in results],
+                ["Created", "RuntimeError", "Created", "RuntimeError", "Created"])
+        self.assertEqual(await self.engine.read_task("a"), task)
+        self.assertEqual(len(await self.tasks()), 11)
+
     async def test_an_acknowledged_write_is_seen_by_every_later_read(self) -> None:
         async def write_and_read(name: str) -> None:
             for _ in range(4):
