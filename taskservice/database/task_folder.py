@@ -10,15 +10,15 @@ import fcntl
 import logging
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 
 from taskservice import LOGGER_NAME
 from taskservice.database.os_errors import check_writable, translated_os
 from taskservice.datamodel import TASK_ID, StoredTask
-from taskservice.errors import BadInputError, StoreInUseError
+from taskservice.errors import BadInputError, StoreError, StoreInUseError
 from taskservice.utils import logutils
 from taskservice.validation import parse_task
 
@@ -34,6 +34,7 @@ class TaskFolder:
         self._folder = Path(folder)
         self._folder_fd = -1
         self._lock_fd = -1
+        self._doubtful: dict[str, StoredTask | None] = {}
 
     def path(self, task_id: str) -> Path:
         """Return the task's file; raises BadInputError for an id that is no file's name."""
@@ -75,6 +76,7 @@ class TaskFolder:
             if fd >= 0:
                 os.close(fd)
         self._lock_fd = self._folder_fd = -1
+        self._doubtful = {}
 
     def _read(self) -> tuple[list[StoredTask], dict[str, StoredTask], int]:
         tasks: list[StoredTask] = []
@@ -119,25 +121,31 @@ class TaskFolder:
                 logger, logging.ERROR, message="DAMAGED TASK", file=str(path), reason=str(error))
             damaged[task_id] = StoredTask(task_id, revision, b"")
 
-    def write(self, tasks: Sequence[StoredTask]) -> None:
+    def write(self, tasks: Sequence[StoredTask], replaced: StoredTask | None = None) -> None:
         """Put all the tasks into their files, durably, or none (but for a crash in between).
 
-        Raises StoreFullError when there is no room.
+        A single one may replace what is under its id. Raises StoreFullError when there is no room.
         """
-        names = [(f".{self.path(task.id).stem}.tmp", f"{task.id}.json") for task in tasks]
-        with translated_os(self._folder):
+        names = [(self._temporary(task.id), self.path(task.id).name) for task in tasks]
+        with translated_os(self._folder), self._undone_if_it_fails() as done:
             try:
                 for task, (temporary, _) in zip(tasks, names):
                     self._write_file(temporary, task)
-                for temporary, name in names:
-                    os.rename(
-                        temporary, name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
+                for task, (temporary, name) in zip(tasks, names):
+                    self._rename(temporary, name)
+                    done[task.id] = replaced
                 os.fsync(self._folder_fd)
-            except OSError:
+            except BaseException:
                 for temporary, _ in names:
                     with suppress(OSError):
                         os.unlink(temporary, dir_fd=self._folder_fd)
                 raise
+
+    def _temporary(self, task_id: str) -> str:
+        return f".{self.path(task_id).stem}.tmp"
+
+    def _rename(self, old: str, new: str) -> None:
+        os.rename(old, new, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
 
     def _write_file(self, name: str, task: StoredTask) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -150,13 +158,61 @@ class TaskFolder:
         finally:
             os.close(fd)
 
-    def delete(self, task_id: str, revision: int) -> None:
-        """Remove the task's file, durably; its revision is kept first."""
-        name = self.path(task_id).name
+    def delete(self, task: StoredTask, revision: int) -> None:
+        """Remove the task's file, durably; the revision of the deletion is kept first."""
         self.keep_revision(revision)
-        with translated_os(self._folder):
-            os.unlink(name, dir_fd=self._folder_fd)
+        with translated_os(self._folder), self._undone_if_it_fails() as done:
+            os.unlink(self.path(task.id).name, dir_fd=self._folder_fd)
+            done[task.id] = task
             os.fsync(self._folder_fd)
+
+    @contextmanager
+    def _undone_if_it_fails(self) -> Iterator[dict[str, StoredTask | None]]:
+        """Give a dict to note what was under each id that is changed, for the way back.
+
+        When a rename or the flush of the folder fails, what was done before would be there after a
+        restart, though it was answered with an error.
+        """
+        self.undo()
+        done: dict[str, StoredTask | None] = {}
+        try:
+            yield done
+        except BaseException:
+            self._doubtful = done
+            with suppress(StoreError):  # it is tried again
+                self.undo()
+            raise
+
+    @property
+    def doubtful(self) -> Collection[str]:
+        """The ids whose files may hold a write that failed: `undo` failed, too."""
+        return self._doubtful
+
+    def undo(self) -> None:
+        """Put back what was there before a write that failed; raises StoreError when it cannot.
+
+        May be called again.
+        """
+        if not self._doubtful:
+            return
+        with translated_os(f"{self._folder}, where a write that failed has to be undone first,"):
+            for task_id, task in self._doubtful.items():
+                self._put_back(task_id, task)
+            os.fsync(self._folder_fd)
+        self._doubtful = {}
+
+    def _put_back(self, task_id: str, task: StoredTask | None) -> None:
+        name = self.path(task_id).name
+        if task is None:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._folder_fd)
+        elif not task.body:
+            raise StoreError(
+                f"{self.path(task_id)}: a write failed, and the damaged file that was there cannot be "
+                "put back: restart the service, which takes what it finds")
+        else:
+            self._write_file(self._temporary(task_id), task)
+            self._rename(self._temporary(task_id), name)
 
 
 def _set_revision(fd: int, revision: int) -> None:

@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import suppress
 from heapq import nlargest, nsmallest
 from itertools import islice
 from operator import gt, lt
@@ -19,8 +20,8 @@ from taskservice.datamodel import (
     ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery,
     TaskSort)
 from taskservice.errors import (
-    ConfigError, DamagedTaskError, StaleRevisionError, StoreUnavailableError, TaskExistsError,
-    TaskNotFoundError)
+    ConfigError, DamagedTaskError, StaleRevisionError, StoreError, StoreUnavailableError,
+    TaskExistsError, TaskNotFoundError)
 
 Result = TypeVar("Result")
 
@@ -264,11 +265,13 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             raise TaskNotFoundError(task_id)
         return task
 
-    def _expect(self, task_id: str, expected: Collection[int] | None) -> None:
+    def _expect(self, task_id: str, expected: Collection[int] | None) -> StoredTask:
+        """Return what is under this id; raises TaskNotFoundError, StaleRevisionError."""
         if (task := self._find(task_id)) is None:
             raise TaskNotFoundError(task_id)
         if expected is not None and task.revision not in expected:
             raise StaleRevisionError(task_id, task.revision)
+        return task
 
     async def update_task(
         self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
@@ -276,10 +279,10 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         """Replace a task."""
         async with self._lock:
             self._check_open()
-            self._expect(task_id, expected)
+            replaced = self._expect(task_id, expected)
             revision = next_revision(self._history.revision, self._clock)
             task = StoredTask.of(task_id, revision, entry)
-            await self._persist([task])
+            await self._persist([task], replaced)
             self._put([task])
             self._forget()
             return task
@@ -288,9 +291,9 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         """Delete a task."""
         async with self._lock:
             self._check_open()
-            self._expect(task_id, expected)
+            found = self._expect(task_id, expected)
             revision = next_revision(self._history.revision, self._clock)
-            await self._persist_deletion(task_id, revision)
+            await self._persist_deletion(found, revision)
             if (task := self._tasks.pop(task_id, None)) is not None:
                 del self._ids[bisect_left(self._ids, task_id)]
             self._history.record_deletion(task_id, revision, task)
@@ -309,10 +312,12 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         new = {task.id: task for task in tasks}
         return sorted([*self._ids, *new]), self._tasks | new
 
-    async def _persist(self, tasks: Sequence[StoredTask]) -> None:
+    async def _persist(
+        self, tasks: Sequence[StoredTask], replaced: StoredTask | None = None
+    ) -> None:
         """Keep what is about to be put; raises StoreError when it cannot be kept."""
 
-    async def _persist_deletion(self, task_id: str, revision: int) -> None:
+    async def _persist_deletion(self, task: StoredTask, revision: int) -> None:
         """Keep that a task is about to be deleted; raises StoreError when it cannot be kept."""
 
     async def read_page(self, query: TaskQuery) -> TaskPage:
@@ -357,7 +362,9 @@ def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
 class FileTodoListDB(InMemoryTodoListDB):
     """One `ID.json` a task in a folder, written durably before a write is acknowledged.
 
-    Reads come from memory: the folder is this process's own while it runs. See `TaskFolder`.
+    Reads come from memory: the folder is this process's own while it runs. See `TaskFolder`. What a
+    failed write has changed in the folder is undone; while that fails, too, nothing is answered that
+    it may touch, and each call tries again.
     """
 
     name = "fs"
@@ -385,23 +392,47 @@ class FileTodoListDB(InMemoryTodoListDB):
         # What was deleted before is not known: a start is a revision of its own, so that no list
         # gets the tag that another one had.
         self._history = History(revision=next_revision(last, self._clock))
-        await asyncio.to_thread(self._folder.keep_revision, self._history.revision)
+        try:
+            await asyncio.to_thread(self._folder.keep_revision, self._history.revision)
+        except BaseException:
+            self._folder.close()
+            raise
         await super().start()
 
     async def stop(self) -> None:
         """Let the writes in flight end, and leave the folder to others."""
         if self._writes:
             await asyncio.wait(self._writes)
+        with suppress(StoreError):
+            await self._make_certain()
         await super().stop()
         await asyncio.to_thread(self._folder.close)
 
     async def check_ready(self) -> None:
         """Raise StoreError unless the folder is the one that was opened, and may be written to."""
         await super().check_ready()
+        await self._make_certain()
         await asyncio.to_thread(self._folder.check_writable)
+
+    async def revision(self) -> int:
+        """Return the revision of the last write."""
+        await self._make_certain()
+        return await super().revision()
+
+    async def read_page(self, query: TaskQuery) -> TaskPage:
+        """Return a page."""
+        await self._make_certain()
+        return await super().read_page(query)
+
+    async def read_changes(self, since: int | None, limit: int) -> ChangePage:
+        """Return changes."""
+        await self._make_certain()
+        return await super().read_changes(since, limit)
 
     async def read_task(self, task_id: str) -> StoredTask:
         """Return a task; raises DamagedTaskError, naming the file, when it is not one."""
+        if task_id in self._folder.doubtful:
+            await self._make_certain()
         if task_id in self._damaged:
             raise DamagedTaskError(f"{self._folder.path(task_id)} is not a task")
         return await super().read_task(task_id)
@@ -413,26 +444,40 @@ class FileTodoListDB(InMemoryTodoListDB):
         self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
         """Create all the tasks or none."""
+        await self._make_certain()
         return await self._whole(super().create_tasks(tasks, key))
 
     async def update_task(
         self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
     ) -> StoredTask:
         """Replace a task, also a damaged one."""
+        await self._make_certain()
         return await self._whole(super().update_task(task_id, entry, expected))
 
     async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
         """Delete a task, also a damaged one."""
+        await self._make_certain()
         return await self._whole(super().delete_task(task_id, expected))
 
-    async def _persist(self, tasks: Sequence[StoredTask]) -> None:
-        await asyncio.to_thread(self._folder.write, tasks)
+    async def _persist(
+        self, tasks: Sequence[StoredTask], replaced: StoredTask | None = None
+    ) -> None:
+        await asyncio.to_thread(self._folder.write, tasks, replaced)
         for task in tasks:
             self._damaged.pop(task.id, None)
 
-    async def _persist_deletion(self, task_id: str, revision: int) -> None:
-        await asyncio.to_thread(self._folder.delete, task_id, revision)
-        self._damaged.pop(task_id, None)
+    async def _persist_deletion(self, task: StoredTask, revision: int) -> None:
+        await asyncio.to_thread(self._folder.delete, task, revision)
+        self._damaged.pop(task.id, None)
+
+    async def _make_certain(self) -> None:
+        """Undo what is left in the folder of a write that failed; raises StoreError."""
+        if self._folder.doubtful:
+            await self._whole(self._undo())
+
+    async def _undo(self) -> None:
+        async with self._lock:
+            await asyncio.to_thread(self._folder.undo)
 
     async def _whole(self, write: Coroutine[Any, Any, Result]) -> Result:
         """Carry a write through if its caller is cancelled: a thread cannot be called back."""
