@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from taskservice.errors import TodoListError
+from taskservice.tornado.metrics import make_files
 
 PREFIX = "taskservice-metrics-"
 
@@ -15,14 +16,19 @@ PREFIX = "taskservice-metrics-"
 class MetricsFolder:
     """A folder that is in use as long as a process has its descriptor, on which there is a lock."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int) -> None:
         """Make it, and remove those that services which were killed have left behind.
 
-        Raises TodoListError where there is no temporary directory.
+        Raises TodoListError where there is no temporary directory, or no room in it.
         """
         try:
             _sweep(Path(tempfile.gettempdir()))
             self.path, self.fd = _make()
+            try:
+                make_files(self.path, workers)
+            except OSError:
+                self.remove()
+                raise
         except OSError as error:
             raise TodoListError(
                 f"no temporary directory for the metrics of workers: {error.strerror}; "

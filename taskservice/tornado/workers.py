@@ -69,7 +69,7 @@ async def supervise(
 
     Raises TodoListError when there is no temporary directory, or a worker had to be killed.
     """
-    folder = MetricsFolder()
+    folder = MetricsFolder(workers)
     try:
         async with create_todolist_db(config.task_db):
             pass  # made and migrated once; what is wrong with it is told once, and ends the start

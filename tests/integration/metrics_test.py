@@ -178,6 +178,9 @@ class WorkersTest(unittest.TestCase):
 
     def test_what_they_count_adds_up(self) -> None:
         service, first, second = self.start()
+        environ = Path(f"/proc/{first}/environ").read_bytes()
+        name = environ.partition(b"PROMETHEUS_MULTIPROC_DIR=")[2].partition(b"\0")[0].decode()
+        files = sorted(os.listdir(name))
         for number, worker in enumerate((first, second), 1):
             with halted(worker):  # so that the other one answers
                 for _ in range(5):
@@ -187,9 +190,6 @@ class WorkersTest(unittest.TestCase):
         found = self.found()
         self.assertEqual(sum(found["taskservice_build_info"].values()), 1)
         self.assertGreaterEqual(total(found[STORE], engine="sqlite", operation="read"), 10)
-        environ = Path(f"/proc/{first}/environ").read_bytes()
-        name = environ.partition(b"PROMETHEUS_MULTIPROC_DIR=")[2].partition(b"\0")[0].decode()
-        files = sorted(os.listdir(name))
         with self.subTest("one that dies takes what it counted not with it, but what it was at"):
             with halted(first):
                 stream = self.hang("/changes", Accept="text/event-stream")

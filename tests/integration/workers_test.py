@@ -33,7 +33,7 @@ class SupervisorTest(unittest.IsolatedAsyncioTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.enterContext(mock.patch.object(tempfile, "tempdir", str(self.folder)))
-        self.metrics = MetricsFolder()
+        self.metrics = MetricsFolder(2)
         self.addCleanup(self.metrics.remove)
         self.journal = self.enterContext(journal())
 

@@ -12,12 +12,15 @@ import threading
 import unittest
 from collections.abc import Mapping
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 from tests import postgres
+from tests.e2e.processes import SERVER, ServiceProcess, children, started
 from tests.reliability.live import FULL
 from tests.reliability_support import (
     SEED, Client, Service, chance, is_whole, task_db, tasks, wait_until, whole)
+from tests.running import peer, write_config
 
 ROUNDS = 5 if FULL else 1
 CLIENTS = 4
@@ -270,6 +273,39 @@ class SmallDiskOnPostgresTest(SmallDiskTest):
     def make_room(self) -> None:
         self.server.psql("TRUNCATE tasks, tombstones", self.database)
         self.known = dict.fromkeys(self.known, {None})
+
+
+class SmallTemporaryDirectoryTest(unittest.TestCase):
+    """The disk is full on which workers share what they measure: they do not notice."""
+
+    def test_workers_go_on_and_are_replaced(self) -> None:
+        if (reason := why_no_mount()) is not None:
+            self.skipTest(reason)
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        disk = folder / "disk"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "taskservice-test", disk], check=True)
+        self.addCleanup(lambda: subprocess.run(["umount", "-l", disk], check=True))
+        config = write_config(folder, {"sqlite": str(folder / "tasks.db")})
+        with started("env", f"TMPDIR={disk}", *SERVER, "--config", config, "--port", "0",
+                     "--workers", "2") as service:
+            wait_until(lambda: said(service, "STARTING") == 3)
+            with self.assertRaises(OSError), open(disk / "ballast", "wb", buffering=0) as ballast:
+                while True:
+                    ballast.write(bytes(4096))
+            os.kill(min(children(service.process.pid)), SIGKILL)
+            wait_until(lambda: said(service, "STARTING") == 4)
+            for number in range(100):
+                with peer(service.port) as client:
+                    for method, path in (("GET", "/tasks"), ("DELETE", "/tasks/x"), ("GET", f"/{number}")):
+                        self.assertLess(client.ask(method, path)[0], 500)
+            self.assertEqual(said(service, "WORKER DIED"), 1)
+            self.assertEqual(service.stop(), 0)
+
+
+def said(service: ServiceProcess, word: str) -> int:
+    """Return how many lines of the log have a word in them."""
+    return sum(f'"{word}"' in line for line in list(service.stdout))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from tests.support import ROOT
 
 MAKING = """
 from taskservice.tornado.metrics_folder import MetricsFolder
-for _ in range(100):
-    folder = MetricsFolder()
+for _ in range(30):
+    folder = MetricsFolder(1)
     open(f"{folder.path}/file", "x").close()
     folder.remove()
 """
@@ -29,7 +29,7 @@ class MetricsFolderTest(unittest.TestCase):
 
     def make(self) -> MetricsFolder:
         """Make a folder; it is gone at the end."""
-        folder = MetricsFolder()
+        folder = MetricsFolder(1)
         self.addCleanup(folder.remove)
         return folder
 
@@ -41,12 +41,22 @@ class MetricsFolderTest(unittest.TestCase):
         return folder
 
     def test_it_is_there_for_this_user_alone_until_it_is_removed(self) -> None:
-        folder = MetricsFolder()
+        folder = MetricsFolder(1)
         path = Path(folder.path)
         self.assertEqual((path.parent, path.stat().st_mode & 0o777), (self.temporary, 0o700))
         (path / "file").touch()
         folder.remove()
         self.assertEqual(list(self.temporary.iterdir()), [])
+
+    def test_files_of_each_worker_are_there_and_a_full_disk_takes_none_of_them(self) -> None:
+        folder = MetricsFolder(2)
+        self.addCleanup(folder.remove)
+        files = list(Path(folder.path).iterdir())
+        self.assertEqual({file.name for file in files}, {
+            f"{kind}_{number}.db" for kind in ("histogram", "counter", "gauge_livesum", "gauge_max")
+            for number in (1, 2)})
+        for file in files:
+            self.assertGreaterEqual(file.stat().st_blocks * 512, file.stat().st_size, file)
 
     def test_one_that_nobody_has_is_removed(self) -> None:
         self.nobodys()
@@ -60,7 +70,7 @@ class MetricsFolderTest(unittest.TestCase):
 
     def test_one_that_just_a_worker_has_is_not(self) -> None:
         """The parent was killed, and its workers are still about to end."""
-        folder = MetricsFolder()
+        folder = MetricsFolder(1)
         with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[folder.fd]) as worker:
             os.close(folder.fd)
             self.make()
@@ -96,7 +106,7 @@ class MetricsFolderTest(unittest.TestCase):
     def test_no_temporary_directory_is_told_in_one_line(self) -> None:
         with mock.patch.object(tempfile, "tempdir", str(self.temporary / "none")):
             with self.assertRaisesRegex(TodoListError, r"\Ano temporary directory .*No such file.*TMPDIR"):
-                MetricsFolder()
+                MetricsFolder(1)
 
 
 if __name__ == "__main__":
