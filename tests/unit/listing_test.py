@@ -247,6 +247,14 @@ class CursorTest(unittest.TestCase):
                 self.assertLessEqual(len(raw.partition("cursor=")[2]), 1.2 * 1024)
                 self.assertEqual(parse_list_query(raw).query.after, (character * 200, "a" * 128))
 
+    def test_a_cursor_has_at_most_1228_characters(self) -> None:
+        key = b"x" * 817
+        longest, longer = (forge(key, "a" * (length - len(forge(key, "")))) for length in (1_228, 1_229))
+        self.assertEqual((len(longest), len(longer)), (LONGEST_CURSOR, LONGEST_CURSOR + 1))
+        self.assertEqual(decode_cursor(FINGERPRINT, TaskSort.TITLE, longest)[0], key.decode())
+        with self.assertRaisesRegex(BadInputError, "^cursor: expected"):
+            decode_cursor(FINGERPRINT, TaskSort.TITLE, longer)
+
     @property_settings()
     @given(TEXTS, st.sampled_from(TaskSort))
     def test_every_text_is_a_position_or_bad_input(self, text: str, sort: TaskSort) -> None:
