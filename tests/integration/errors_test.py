@@ -133,6 +133,18 @@ class HostileTest(ErrorsCase):
             self.assertIn(named, message)
             self.assertLess(len(message), 100)
 
+    def test_a_field_of_an_answer_cannot_hold_another(self) -> None:
+        """Whatever a handler would put into it."""
+        for value in ("a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0b", "\x7f", "\u20ac", b"a\r\nb"):
+            def get(handler: HealthRequestHandler, value: str | bytes = value) -> None:
+                handler.set_header("X-Value", value)
+
+            with mock.patch.object(HealthRequestHandler, "get", get):
+                answer = self.fetch_as_is("GET", "/healthz")
+            with self.subTest(value):
+                self.assertEqual((answer.code, json.loads(answer.body)["code"]), (500, 500))
+                self.assertFalse({"Set-Cookie", "X-Value"} & set(answer.headers))
+
     def test_a_5xx_says_nothing_of_the_inside(self) -> None:
         for error in (RuntimeError("secret"), tornado.web.HTTPError(500, "secret"), OSError(5, "secret", "secret"),
                       tornado.web.HTTPError(503, "secret %s", "secret")):
