@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import string
 import sys
 import time
 import unittest
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 from unittest import mock
+from urllib.parse import quote
 
 import tornado.testing
 import tornado.web
@@ -117,6 +119,14 @@ def journal() -> Iterator[Journal]:
         root.handlers[:] = [kept]
         root.setLevel(logging.DEBUG)
         yield kept
+
+
+def told_target(target: bytes) -> str:
+    """Return a request target as errors and the log tell it: what is raw, in UTF-8, percent-encoded."""
+    try:
+        return quote(target.decode(), safe=string.printable.strip())
+    except UnicodeDecodeError:  # which is refused
+        return target.decode("latin-1")
 
 
 HTTP_SERVER = os.environ.get("TASKSERVICE_HTTP_SERVER")

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Collection
 from typing import Any
 
 import tornado.httputil
@@ -26,6 +27,7 @@ from taskservice.tornado.openapi import DOCS_FILES
 from taskservice.tornado.outcome import log_response
 from taskservice.tornado.page import PAGE_FILES
 from taskservice.tornado.page_handler import PageRequestHandler, StaticRequestHandler
+from taskservice.tornado.tornado_requests import JudgedDelegate
 
 
 ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
@@ -43,7 +45,21 @@ ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
 ]
 """Path and handler; `/openapi.json` describes each of them."""
 
-_ROUTES = [(re.compile(path), handler) for path, handler in ROUTES]
+
+class ServerRequestHandler(BaseRequestHandler):
+    """`OPTIONS *`: the server as a whole (RFC 9110 §9.3.7)."""
+
+    route = "*"
+
+    @classmethod
+    def methods(cls) -> Collection[str]:
+        """Return the methods that any resource has."""
+        return {method: None for _, handler in ROUTES for method in handler.methods()}
+
+
+_ALL_ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
+    *ROUTES, (r"\*", ServerRequestHandler)]  # `*` comes with OPTIONS only
+_PATTERNS = [(re.compile(path), handler) for path, handler in _ALL_ROUTES]
 
 
 class TaskServiceApplication(tornado.web.Application):
@@ -52,7 +68,7 @@ class TaskServiceApplication(tornado.web.Application):
     def __init__(self, service: TodoListService, **settings: Any) -> None:
         self._arguments = {"service": service}
         super().__init__(
-            [(path, handler, self._arguments) for path, handler in ROUTES],
+            [(path, handler, self._arguments) for path, handler in _ALL_ROUTES],
             default_handler_class=DefaultRequestHandler, default_handler_args=self._arguments,
             log_function=log_response, **settings)
 
@@ -61,9 +77,9 @@ class TaskServiceApplication(tornado.web.Application):
     ) -> tornado.httputil.HTTPMessageDelegate:
         """Return what takes a request."""
         if not isinstance(request_conn, Exchange):
-            return super().start_request(server_conn, request_conn)
+            return JudgedDelegate(super().start_request(server_conn, request_conn))
         path = request_conn.head.start_line.path.partition("?")[0]
-        for pattern, handler in _ROUTES:
+        for pattern, handler in _PATTERNS:
             if (match := pattern.fullmatch(path)) is not None:
                 arguments = [group.encode() for group in match.groups()]
                 return HandlerDelegate(self, request_conn, handler, self._arguments, arguments)

@@ -245,11 +245,15 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self.set_header("Access-Control-Max-Age", "600")
 
     def _allow(self) -> str:
+        return ", ".join(self.methods())
+
+    @classmethod
+    def methods(cls) -> Collection[str]:
+        """Return the methods that the resource has."""
         base = tornado.web.RequestHandler
-        implemented = [
+        return [
             method for method in base.SUPPORTED_METHODS
-            if getattr(type(self), method.lower()) is not getattr(base, method.lower())]
-        return ", ".join(implemented)
+            if getattr(cls, method.lower()) is not getattr(base, method.lower())]
 
     def _set_accept_patch(self) -> None:
         if "PATCH" in self.bodies:

@@ -7,7 +7,9 @@ answer to what is refused, and limits for clients that read slowly and for handl
     http1_wire.py        a client's socket: flow control, closing, slow readers
     http1_connection.py  from bytes to requests in order, and to what Tornado calls delegates
     http1_exchange.py    one request and its answer: what Tornado calls the connection
-    http1_parser.py http1_headers.py http1_body.py   reading: httptools, and what it lets pass
+    http1_parser.py      from bytes to heads; http1_headers.py holds their fields
+    http1_request.py     what a head means; for requests on Tornado's server as well
+    http1_body.py        where a body ends, and what is in it
     http1_answer.py      writing
 """
 

@@ -6,15 +6,14 @@ What a body is, and where it ends, depends on its bytes alone: never on how they
 import re
 from enum import Enum, auto
 
-from taskservice.tornado.http1_parser import BadRequest
+from taskservice.tornado.http1_request import QUOTED, TOKEN, BadRequest
 
 MAX_CHUNK_OVERHEAD = 16 * 1024
 """The most bytes in the size line of a chunk; of the last chunk with all that follows it."""
 
 _CRLF = b"\r\n"
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
-# RFC 9112 §7.1, without the white space around `;` and `=` that a recipient need not know.
+_TOKEN, _QUOTED = TOKEN.encode(), QUOTED.encode()
+# RFC 9112 §7.1, but for white space around `;` and `=`, which llhttp and Tornado refuse as well.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;%b(?:=(?:%b|%b))?+)*+\r\n" % (_TOKEN, _TOKEN, _QUOTED))
 _SIZE_START = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[;\r]|\Z)")
 # Trailers are dropped (§7.1.2); but a length in them must not mean anything to others, either.

@@ -18,14 +18,14 @@ from tornado.log import app_log
 
 from taskservice.tornado.http1_answer import Refusal
 from taskservice.tornado.http1_exchange import Exchange
-from taskservice.tornado.http1_parser import BadRequest, Head, HeadCheck, guess_line, parse_head
+from taskservice.tornado.http1_parser import HEAD_END, Head, PartialHead, guess_line, parse_head
+from taskservice.tornado.http1_request import BadRequest
 from taskservice.tornado.http1_wire import Wire
 
 if TYPE_CHECKING:
     from taskservice.tornado.http1 import HTTP1Server
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_END = b"\r\n\r\n"
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
 TURN = 64 * 1024
@@ -36,13 +36,13 @@ TURN = 64 * 1024
 class Connection(Wire):
     """Serves one client, from a request to the next."""
 
-    __slots__ = ("_buffer", "_exchange", "_check", "_reading", "_blocked", "_eof")
+    __slots__ = ("_buffer", "_exchange", "_partial", "_reading", "_blocked", "_eof")
 
     def __init__(self, server: "HTTP1Server") -> None:
         super().__init__(server)
         self._buffer = b""
         self._exchange: Exchange | None = None
-        self._check: HeadCheck | None = None  # where a head comes in pieces
+        self._partial: PartialHead | None = None  # a head that arrives in pieces
         self._reading = True
         self._blocked = False  # the application takes its time with a piece of the request
         self._eof = False
@@ -94,7 +94,7 @@ class Connection(Wire):
 
     def expired(self) -> None:
         """End what takes too long: a wait for a request, the request, or the answer to it."""
-        if self._exchange is None and not self._buffer:
+        if self._idle:
             self.close()
         elif self._exchange is None:
             self.refuse(408, "The head took too long to come")
@@ -107,7 +107,7 @@ class Connection(Wire):
         """Close an idle connection, once idle for `grace` seconds; another after its answer."""
         if not self._open:
             self._linger_at_most(self._server.limits.linger)
-        elif self._exchange is None and not self._buffer:
+        elif self._idle:
             self.deadline += grace - self._server.limits.header_timeout
 
     def abort(self, reason: str) -> None:
@@ -122,6 +122,11 @@ class Connection(Wire):
     def _answering(self) -> bool:
         """Tell whether an answer has begun and not ended."""
         return self._exchange is not None and self._exchange.started
+
+    @property
+    def _idle(self) -> bool:
+        """Whether nothing of a request has come, and none is being answered."""
+        return self._exchange is None and not self._buffer and self._partial is None
 
     # What an exchange calls.
 
@@ -160,7 +165,7 @@ class Connection(Wire):
         """Answer for the application, which has not seen the request or takes too long; close."""
         exchange, self._exchange = self._exchange, None
         if exchange is None:
-            method, uri = guess_line(self._buffer)
+            method, uri = guess_line(self._partial.block if self._partial else self._buffer)
         else:
             method, uri, _version = exchange.head.start_line
             exchange.refused = 0 if exchange.started else status
@@ -217,40 +222,35 @@ class Connection(Wire):
         exchange = self._exchange
         if self._blocked or self._paused or (exchange is not None and exchange.delegate is None):
             return
-        if exchange is not None or self._buffer:
-            self.refuse(400, "The request ended before it was complete")
-        else:
+        if self._idle:
             self.close()
+        else:
+            self.refuse(400, "The request ended before it was complete")
 
     def _begin(self) -> bool:
         """Start on the next request when its head is there; raises BadRequest."""
-        if (empty := _EMPTY_LINES.match(self._buffer)) is not None:  # RFC 9112 §2.2
-            self._buffer = self._buffer[empty.end():]
-        end = self._buffer.find(_END)
-        size = len(self._buffer) if end < 0 else end + len(_END)
-        limits = self._server.limits
-        if size > limits.header_bytes:
-            raise BadRequest(f"The head is larger than {limits.header_bytes} bytes", 431)
-        if end < 0:
-            self._await_head()
+        if self._partial is None:
+            if (empty := _EMPTY_LINES.match(self._buffer)) is not None:  # RFC 9112 §2.2
+                self._buffer = self._buffer[empty.end():]
+            size = self._buffer.find(HEAD_END) + len(HEAD_END)
+            if len(HEAD_END) <= size <= self._server.limits.header_bytes:
+                self._open_exchange(parse_head(self._buffer[:size]), self._buffer[size:])
+                return True
+            if self._buffer in (b"", b"\r"):
+                return False
+            self._partial = PartialHead(self._server.limits.header_bytes)
+            self.allow(self._server.limits.header_timeout)
+        block, self._buffer = self._partial.take(self._buffer)
+        if not block:
             return False
-        self._open_exchange(parse_head(self._buffer[:size]), size)
+        self._open_exchange(parse_head(block), self._buffer)
         return True
 
-    def _await_head(self) -> None:
-        """Wait for the rest of a head, unless what is there is wrong; raises BadRequest."""
-        if self._check is None:
-            if self._buffer in (b"", b"\r"):
-                return
-            self._check = HeadCheck()
-            self.allow(self._server.limits.header_timeout)
-        self._check.look(self._buffer)
-
-    def _open_exchange(self, head: Head, size: int) -> None:
-        """Hand a head to the application."""
+    def _open_exchange(self, head: Head, rest: bytes) -> None:
+        """Hand a head to the application; `rest` came after it."""
         server = self._server
-        self._check = None
-        self._buffer = self._buffer[size:]
+        self._partial = None
+        self._buffer = rest
         self._exchange = exchange = Exchange(self, head)
         if head.length:
             exchange.max_body = self._tell(server.body_limit, head) or 0

@@ -54,7 +54,7 @@ class LeanHeaders(HTTPHeaders):
     def get(self, name: str, default: Any = None) -> Any:
         """Return the combined value; without the exception that a Mapping makes of a miss."""
         key = name.lower()
-        if key in self._lines:
+        if self._lines and key in self._lines:
             return ",".join(self._lines[key])
         return self._values.get(key, default)
 

@@ -1,36 +1,32 @@
-"""Bytes to requests: llhttp judges the grammar, and what it lets pass is refused here.
+"""Bytes to requests: the request line is judged here, the fields by llhttp, which is strict.
 
-Where a message ends is decided here and never by the parser, which is shown exactly one message.
+Where a message ends is decided here and never by the parser, which is shown exactly one head.
 So nothing that it makes of a head (an upgrade, a closed connection) can move the boundary.
+
+A head gets the same answer however its bytes arrive: the first fault, by its place, decides.
 """
 
-import functools
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import httptools
 from tornado.httputil import RequestStartLine
 
 from taskservice.tornado.http1_headers import LeanHeaders
+from taskservice.tornado.http1_request import (
+    MAX_METHOD, TOKEN, BadRequest, body_length, check_host, keeps_alive, origin_form, waits)
 
-_METHOD = re.compile(rb"[A-Z][A-Z-]{0,31}")
-# What llhttp is shown under its own name. It would refuse what it does not know, and end the
-# message at the head of what it knows all too well, as CONNECT.
-_COMMON_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
-# RFC 3986 §3.2.2 and §3.2.3: a name or address, an IPv6 address in brackets; then a port.
-_HOST = re.compile(
-    r"(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
-_LONGEST_HOST = 300  # characters; a name of the DNS has up to 253
+HEAD_END = b"\r\n\r\n"
 
-
-class BadRequest(Exception):
-    """A request that is not answered by the application, and after which the connection closes."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status
+_METHOD = TOKEN[:-2].encode() + b"{1,%d}+" % MAX_METHOD
+_TARGET = rb"[\x21-\x7e\x80-\xff]++"
+# A version that is higher by the minor number only is served as 1.1 (RFC 9110 §2.5).
+_LINE = re.compile(rb"(%b) (%b) HTTP/1\.([0-9])\r\n" % (_METHOD, _TARGET))
+_LINE_OF_ANOTHER_VERSION = re.compile(rb"%b %b HTTP/[0-9]\.[0-9]\r\n" % (_METHOD, _TARGET))
+_LINE_START = re.compile(rb"%b(?: |\Z)" % _METHOD)
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_WORDS = re.compile(rb"(%b) (%b) %b\r\n" % (_METHOD, _TARGET, _TARGET))
+_LINE_FOR_LLHTTP = b"GET / HTTP/1.1\r\n"  # the actual one might mean something to it
 
 
 class Head(NamedTuple):
@@ -47,48 +43,61 @@ class Head(NamedTuple):
 
 def parse_head(block: bytes) -> Head:
     """Read a head: request line, fields and the empty line. Raises BadRequest."""
-    method, target, version = _request_line(block)
-    headers = _fields(block)
-    if "host" in headers or version == "HTTP/1.1":
-        _check_host(headers)
-    if target[:1] != "/":
-        target = _path_of(method, target, headers)
-    if "#" in target:
-        raise BadRequest("A request target has no fragment")
+    method, target, authority, version, end = _read_line(block)
+    headers = _read_fields(block[end:])
+    check_host(version, headers, authority)
     return Head(
-        RequestStartLine(method, target, version), headers, _body_length(version, headers),
-        _keeps_alive(version, headers.get("connection")), _waits(version, headers.get("expect")))
+        RequestStartLine(method, target, version), headers, body_length(version, headers),
+        keeps_alive(version, headers.get("connection")), waits(version, headers.get("expect")))
 
 
-def _request_line(block: bytes) -> tuple[str, str, str]:
-    """Split the request line at its two spaces (RFC 9112 §3): llhttp would accept more of them."""
-    words = block[:block.index(b"\r\n")].decode("latin-1").split(" ")
-    if len(words) != 3:
+def _read_line(block: bytes) -> tuple[str, str, str | None, str, int]:
+    """Return method, target, its authority, version, and where the line ends; BadRequest."""
+    line = _LINE.match(block)
+    if line is None:
+        _check_line_start(block[:block.index(b"\r\n") + 2], 0)
+        other = _LINE_OF_ANOTHER_VERSION.match(block) is not None
+        raise BadRequest("HTTP version not supported" if other else "Malformed request line")
+    method = line[1].decode()
+    target, authority = origin_form(method, line[2].decode("latin-1"))
+    version = "HTTP/1.0" if line[3] == b"0" else "HTTP/1.1"
+    return method, target, authority, version, line.end()
+
+
+def _check_line_start(line: bytes | bytearray, start: int) -> None:
+    """Find fault with the first part of a request line, known to be right up to `start`."""
+    if _LINE_START.match(line) is None:
+        raise BadRequest("Malformed method")
+    control = _CONTROL.search(line, start)
+    if control is not None and line[control.start():] not in (b"\r", b"\r\n"):
         raise BadRequest("Malformed request line")
-    if words[2] not in ("HTTP/1.1", "HTTP/1.0"):
-        raise BadRequest("HTTP version not supported")  # 505 may be said, too (RFC 9110 §15.6.6)
-    return words[0], words[1], words[2]
 
 
-def _fields(block: bytes) -> LeanHeaders:
-    """Take the fields of a head from llhttp; raises BadRequest."""
+def _read_fields(block: bytes) -> LeanHeaders:
+    """Take the fields of a head, and the empty line, from llhttp; raises BadRequest."""
     listener = _Listener()
     try:
-        httptools.HttpRequestParser(listener).feed_data(_with_common_method(block))
+        httptools.HttpRequestParser(listener).feed_data(_LINE_FOR_LLHTTP + block)
     except httptools.HttpParserUpgrade:
         pass  # an offer that is not taken up (RFC 9110 §7.8): an ordinary request
     except httptools.HttpParserError as error:
-        raise BadRequest(f"Malformed request: {error}") from None
+        raise _malformed(error) from None
     if not listener.complete:
         raise BadRequest("Malformed request")
-    headers = LeanHeaders()
+    values: dict[str, str] = {}
+    headers = LeanHeaders.of(values)
     for name, value in listener.lines:
-        headers.append(name.decode("latin-1").lower(), value.rstrip(b" \t").decode("latin-1"))
+        key = name.decode("latin-1").lower()
+        text = value.rstrip(b" \t").decode("latin-1")
+        if key in values:
+            headers.append(key, text)
+        else:
+            values[key] = text
     return headers
 
 
 class _Listener:
-    """Is told by llhttp what it reads."""
+    """What llhttp calls."""
 
     __slots__ = ("lines", "complete")
 
@@ -103,104 +112,57 @@ class _Listener:
         self.complete = True
 
 
-def _with_common_method(block: bytes) -> bytes:
-    """Return a head with a method that llhttp knows; raises BadRequest where it is none at all.
+def _malformed(error: httptools.HttpParserError) -> BadRequest:
+    return BadRequest(f"Malformed request: {error}")
 
-    One that could be a method is for the application to refuse, with the 405 that tells which
-    ones there are.
+
+class PartialHead:
+    """A head that arrives in pieces: its first fault is found with the byte that makes it one.
+
+    Each byte is looked at once, so that many small pieces cost no more than few large ones.
     """
-    method = block[:block.find(b" ")]
-    if method in _COMMON_METHODS:
-        return block
-    if not _METHOD.fullmatch(method):
-        raise BadRequest("Malformed method")
-    return b"GET" + block[len(method):]
 
-
-def _check_host(headers: LeanHeaders) -> None:
-    """Ask for one well-formed Host (RFC 9112 §3.2): two parties must not see two hosts."""
-    hosts = headers.get_list("host")
-    if len(hosts) != 1:
-        raise BadRequest("More than one Host" if hosts else "No Host")
-    if len(hosts[0]) > _LONGEST_HOST or not _is_host(hosts[0]):
-        raise BadRequest("Malformed Host")
-
-
-@functools.lru_cache(maxsize=256)
-def _is_host(host: str) -> bool:
-    return _HOST.fullmatch(host) is not None
-
-
-def _path_of(method: str, target: str, headers: LeanHeaders) -> str:
-    """Return the path of a target that is no path; raises BadRequest (RFC 9112 §3.2).
-
-    In the absolute form the target's authority takes the place of Host.
-    """
-    if target == "*" and method == "OPTIONS":
-        return target
-    if not target.lower().startswith(("http://", "https://")):
-        raise BadRequest("Malformed request target")
-    try:
-        parts = urlsplit(target)
-    except ValueError:
-        raise BadRequest("Malformed request target") from None
-    if not 0 < len(parts.netloc) <= _LONGEST_HOST or not _is_host(parts.netloc):
-        raise BadRequest("Malformed request target")
-    headers["host"] = parts.netloc
-    rest = target[target.index("//") + 2 + len(parts.netloc):]
-    return rest if rest.startswith("/") else f"/{rest}"
-
-
-def _body_length(version: str, headers: LeanHeaders) -> int:
-    """Return the bytes of the body, -1 for a chunked one; raises BadRequest (RFC 9112 §6).
-
-    llhttp has refused what conflicts, repeats, or is no number.
-    """
-    if (coding := headers.get("transfer-encoding")) is not None:
-        if coding.lower() != "chunked" or version != "HTTP/1.1":
-            raise BadRequest("Unknown Transfer-Encoding")
-        return -1
-    return int(headers.get("content-length", 0))
-
-
-def _keeps_alive(version: str, options: str | None) -> bool:
-    """Tell whether the client expects the connection to stay (RFC 9112 §9.3)."""
-    if options is None:
-        return version == "HTTP/1.1"
-    wanted = {option.strip(" \t") for option in options.lower().split(",")}
-    return "close" not in wanted and (version == "HTTP/1.1" or "keep-alive" in wanted)
-
-
-def _waits(version: str, expectation: str | None) -> bool:
-    """Tell whether the client expects to be told to send the body (RFC 9110 §10.1.1)."""
-    return (expectation is not None and version == "HTTP/1.1"
-            and expectation.lower() == "100-continue")
-
-
-class HeadCheck:
-    """Finds fault with the beginning of a head, so that junk is not waited for."""
-
-    def __init__(self) -> None:
-        self._parser = httptools.HttpRequestParser(self)
+    def __init__(self, limit: int) -> None:
+        """Take a head of up to `limit` bytes."""
+        self.block = bytearray()
+        self._limit = limit
+        self._parser: httptools.HttpRequestParser | None = None  # once the line is there
         self._fed = 0
 
-    def look(self, block: bytes) -> None:
-        """Look at all that has come, of which it has seen a part; raises BadRequest."""
-        data = block[self._fed:]
-        if not self._fed:
-            if b" " not in block[:40]:
-                if len(block) >= 40 or not _METHOD.match(block):
-                    raise BadRequest("Malformed method")
+    def take(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return the head, empty as long as it is not whole, and what of `data` comes after it.
+
+        Raises BadRequest.
+        """
+        before = len(self.block)
+        self.block += data[:self._limit - before]
+        end = self.block.find(HEAD_END, max(0, before - len(HEAD_END)))
+        if end >= 0:
+            end += len(HEAD_END)
+            return bytes(self.block[:end]), data[end - before:]
+        self._check(max(0, before - 1))
+        if len(self.block) == self._limit:
+            raise BadRequest(f"The head is larger than {self._limit} bytes", 431)
+        return b"", b""
+
+    def _check(self, start: int) -> None:
+        """Find fault with what is there and known to be right up to `start`; BadRequest."""
+        if self._parser is None:
+            end = self.block.find(b"\r\n", start) + 2
+            if end < 2:
+                _check_line_start(self.block, start)
                 return
-            data = _with_common_method(block)
-        self._fed = len(block)
+            _read_line(bytes(self.block[:end]))
+            self._parser, self._fed = httptools.HttpRequestParser(object()), end
+            self._parser.feed_data(_LINE_FOR_LLHTTP)
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(bytes(self.block[self._fed:]))
         except httptools.HttpParserError as error:
-            raise BadRequest(f"Malformed request: {error}") from None
+            raise _malformed(error) from None
+        self._fed = len(self.block)
 
 
-def guess_line(block: bytes) -> tuple[str | None, str | None]:
-    """Return method and target of a head that could not be read, to tell of it; None: unknown."""
-    words = block.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-    return (words[0], words[1]) if len(words) == 3 else (None, None)
+def guess_line(block: bytes | bytearray) -> tuple[str | None, str | None]:
+    """Return method and target of a head that was refused, for the log; None: unknown."""
+    words = _WORDS.match(block)
+    return (None, None) if words is None else (words[1].decode(), words[2].decode("latin-1"))

@@ -50,7 +50,8 @@ def _with_advice(refusal: Refusal) -> Refusal:
 
 
 def _log(refusal: Refusal, about: Mapping[str, Any]) -> None:
-    level = logging.ERROR if refusal.status >= 500 else logging.WARNING
+    ours = refusal.status >= 500 and refusal.status != HTTPStatus.NOT_IMPLEMENTED
+    level = logging.ERROR if ours else logging.WARNING
     took: dict[str, Any] = {} if refusal.seconds is None else {"time_ms": refusal.seconds * 1000}
     logutils.log(
         logging.getLogger(LOGGER_NAME), level, **about, reason=refusal.message,

@@ -21,14 +21,27 @@ REFUSED = {
     "a length with an underscore": H + b"Content-Length: 1_0\r\n\r\nabc",
     "an empty length": H + b"Content-Length:\r\n\r\nabc",
     "a length beyond 64 bits": H + b"Content-Length: 18446744073709551619\r\n\r\nabc",
+    "a length of very many digits": H + b"Content-Length: " + b"0" * 5000 + b"3\r\n\r\nabc",
+    "a length of 20 digits": H + b"Content-Length: 00000000000000000003\r\n\r\nabc",
     "a length in other digits": H + "Content-Length: ³\r\n\r\nabc".encode("latin-1"),
     "length and coding": H + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "coding and length": H + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
     "an unknown coding": H + b"Transfer-Encoding: gzip\r\n\r\nabc",
     "identity": H + b"Transfer-Encoding: identity\r\nContent-Length: 3\r\n\r\nabc",
-    "a coding before chunked": H + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "a coding after chunked": H + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
     "chunked twice": H + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "chunked, twice, after another coding":
+        H + b"Transfer-Encoding: gzip, chunked, chunked\r\n\r\n0\r\n\r\n",
+    "a coding after chunked in another field":
+        H + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+    "chunked with a parameter": H + b"Transfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n",
+    "two words before chunked": H + b"Transfer-Encoding: a b, chunked\r\n\r\n0\r\n\r\n",
+    "nothing before chunked": H + b"Transfer-Encoding: , chunked\r\n\r\n0\r\n\r\n",
+    "nothing after chunked": H + b"Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n",
+    "a length and a coding before chunked":
+        H + b"Content-Length: 3\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "a coding before chunked in 1.0":
+        b"GET / HTTP/1.0\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "chunked in two fields": H + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
     "something like chunked": H + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "a quoted chunked": H + b"Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n",
@@ -94,7 +107,9 @@ REFUSED = {
     "a control byte in the target": b"GET /\x01 HTTP/1.1\r\nHost: h\r\n\r\n",
     "NUL in the target": b"GET /\0 HTTP/1.1\r\nHost: h\r\n\r\n",
     "DEL in the target": b"GET /\x7f HTTP/1.1\r\nHost: h\r\n\r\n",
-    "a byte beyond ASCII in the target": b"GET /\xe4 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "bytes beyond ASCII in the target that are not UTF-8": b"GET /\xe4 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "a surrogate in the target": b"GET /\xed\xa0\x80 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "half a character in the target": b"GET /\xc3 HTTP/1.1\r\nHost: h\r\n\r\n",
     "a fragment": b"GET /#a HTTP/1.1\r\nHost: h\r\n\r\n",
     "a fragment after a query": b"GET /?a#b HTTP/1.1\r\nHost: h\r\n\r\n",
     "a relative target": b"GET a HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -103,10 +118,13 @@ REFUSED = {
     "another scheme": b"GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
     "an absolute target without host": b"GET http:///x HTTP/1.1\r\nHost: h\r\n\r\n",
     "an absolute target with a user": b"GET http://u:p@h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+    "an absolute target beyond ASCII": b"GET http://\xc3\xa4/ HTTP/1.1\r\nHost: h\r\n\r\n",
     "an absolute target with an open bracket": b"GET http://[::1/ HTTP/1.1\r\nHost: h\r\n\r\n",
     "an absolute target and two hosts": b"GET http://h/ HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n",
     "CONNECT": b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n",
-    "a method in lower case": b"get / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "a method that is no token": b"G(T / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "a method beyond ASCII": b"G\xc3\x84T / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "no method": b" / HTTP/1.1\r\nHost: h\r\n\r\n",
     "a method with a control byte": b"G\x01T / HTTP/1.1\r\nHost: h\r\n\r\n",
     "a very long method": b"A" * 50 + b" / HTTP/1.1\r\nHost: h\r\n\r\n",
     "HTTP/0.9": b"GET /\r\n\r\n",
@@ -125,11 +143,22 @@ REFUSED = {
     "a line without end": b"A" * 100,
 }
 
+NOT_IMPLEMENTED = {
+    # RFC 9112 §6.1: well-formed, but not known here
+    "a coding before chunked": H + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "codings with parameters before chunked":
+        H + b"Transfer-Encoding: a;b=c ; d=\"e, \\\" chunked\" ,\tx , Chunked\r\n\r\n0\r\n\r\n",
+    "a coding before chunked in another field":
+        H + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a name that chunked begins, before chunked":
+        H + b"Transfer-Encoding: chunkedx, chunked\r\n\r\n0\r\n\r\n",
+    "identity before chunked": H + b"Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+}
+
 UNSUPPORTED = {
     "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "HTTP/2.0": b"GET / HTTP/2.0\r\nHost: h\r\n\r\n",
     "HTTP/3.0": b"GET / HTTP/3.0\r\nHost: h\r\n\r\n",
-    "HTTP/1.2": b"GET / HTTP/1.2\r\nHost: h\r\n\r\n",
     "HTTP/0.9 by name": b"GET / HTTP/0.9\r\nHost: h\r\n\r\n",
 }
 
@@ -152,6 +181,11 @@ class SmugglingTest(ServerTestCase):
         for name, request in REFUSED.items():
             with self.subTest(name):
                 await self.refused(request, 400)
+
+    async def test_codings_that_are_not_known_are_not_implemented(self) -> None:
+        for name, request in NOT_IMPLEMENTED.items():
+            with self.subTest(name):
+                await self.refused(request, 501)
 
     async def test_what_comes_in_pieces_is_refused_as_well(self) -> None:
         for name, request in REFUSED.items():

@@ -17,7 +17,7 @@ from tests.e2e.processes import ServiceProcess
 from tests.reliability.live import FULL, config
 from tests.reliability_support import SEED
 from tests.running import READER, TOKENS, WRITER, Peer, running
-from tests.support import ROOT
+from tests.support import ROOT, told_target
 from tests.unit.logutils_test import LINE_ENDS, parse
 
 REQUESTS = 20_000 if FULL else 1_500
@@ -124,7 +124,7 @@ class ForgedLogsTest(unittest.TestCase):
         client.close()
         echoed = re.search(rb"\r\nX-Request-Id: ([^\r]*)\r\n", answer)
         taken = echoed is not None and echoed[1] == name.encode()
-        return path.decode("latin-1") if taken else None
+        return told_target(path) if taken else None
 
 
 if __name__ == "__main__":

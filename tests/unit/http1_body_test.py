@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskservice.tornado.http1_body import MAX_CHUNK_OVERHEAD, ChunkedBody, SizedBody
-from taskservice.tornado.http1_parser import BadRequest
+from taskservice.tornado.http1_request import BadRequest
 from tests.strategies import cut_into, property_settings
 
 NEXT = b"GET / HTTP/1.1\r\n\r\n"

@@ -7,7 +7,8 @@ from tornado.httputil import HTTPHeaders, HTTPInputError
 
 from taskservice.tornado.http1_answer import head_bytes, http_date
 from taskservice.tornado.http1_headers import LeanHeaders
-from taskservice.tornado.http1_parser import BadRequest, HeadCheck, guess_line, parse_head
+from taskservice.tornado.http1_parser import PartialHead, guess_line, parse_head
+from taskservice.tornado.http1_request import BadRequest
 
 
 class LeanHeadersTest(unittest.TestCase):
@@ -107,19 +108,63 @@ class HeadTest(unittest.TestCase):
         head = parse_head(b"GET / HTTP/1.1\r\nHost: h\r\n" + b"a:\r\n" * 4000 + b"\r\n")
         self.assertEqual((len(head.headers.get_list("A")), len(head.headers["A"])), (4000, 3999))
 
-    def test_a_first_part_is_judged_as_soon_as_it_can_be(self) -> None:
-        good = b"VERSION-CONTROL /x HTTP/1.1\r\nHost: h\r\nA: b"
-        check = HeadCheck()
-        for end in range(1, len(good) + 1):
-            check.look(good[:end])
-        for bad in (b"\x16\x03", b"get", b"G" * 40, b"GET /\x01", b"GET / HTTP/1.1\n",
-                    b"GET / HTTP/1.1\r\nA b\r\n"):
-            with self.assertRaises(BadRequest, msg=bad):
-                HeadCheck().look(bad)
+    def test_versions(self) -> None:
+        """RFC 9110 §2.5: what is higher by the minor number only is served as 1.1."""
+        for minor, version in (*((minor, "HTTP/1.1") for minor in range(1, 10)), (0, "HTTP/1.0")):
+            head = parse_head(b"GET / HTTP/1.%d\r\nHost: h\r\n\r\n" % minor)
+            self.assertEqual((head.start_line.version, head.keep_alive), (version, minor > 0))
+
+    def test_a_method_is_any_token_of_up_to_32_characters(self) -> None:
+        for method in ("get", "M-SEARCH", "!#$%&'*+-.^_`|~", "0", "A" * 32):
+            head = parse_head(f"{method} / HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            self.assertEqual(head.start_line.method, method)
 
     def test_a_line_is_guessed_from_what_is_wrong(self) -> None:
         self.assertEqual(guess_line(b"GET /x HTTP/9\r\nBad"), ("GET", "/x"))
         self.assertEqual(guess_line(b"noise"), (None, None))
+
+
+class PartialHeadTest(unittest.TestCase):
+    """Heads in pieces."""
+
+    def test_the_head_is_given_when_it_is_whole_with_what_comes_after_it(self) -> None:
+        whole = b"VERSION-CONTROL /x HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n"
+        for first in range(1, len(whole)):
+            for after in (b"", b"\r\n", b"GET /"):
+                head = PartialHead(1000)
+                self.assertEqual(head.take(whole[:first]), (b"", b""))
+                self.assertEqual(head.take(whole[first:] + after), (whole, after))
+
+    def test_a_fault_is_found_with_its_byte(self) -> None:
+        for start, fault, message in (
+                (b"", b"\x16", "method"), (b"GE", b"\r", "method"), (b"G" * 32, b"G", "method"),
+                (b"GET /", b"\x01", "request line"), (b"GET /\r", b"x", "request line"),
+                (b"GET / HTTP/1.1", b"\n", "request line"), (b"GET /\r", b"\n", "request line"),
+                (b"GET / HTTP/2.0\r", b"\n", "version"), (b"GET x HTTP/1.1\r", b"\n", "target"),
+                (b"GET / HTTP/1.1\r\nA", b" ", "Malformed request"),
+                (b"GET / HTTP/1.1\r\nA: b", b"\n", "Malformed request")):
+            for pieces in ([start + fault], [start, fault], [b"%c" % byte for byte in start + fault]):
+                with self.subTest(pieces):
+                    if start:
+                        PartialHead(1000).take(start)
+                    head = PartialHead(1000)
+                    with self.assertRaisesRegex(BadRequest, message):
+                        for piece in pieces:
+                            head.take(piece)
+
+    def test_its_limit_holds_at_the_byte(self) -> None:
+        whole = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+        self.assertEqual(PartialHead(len(whole)).take(whole), (whole, b""))
+        for pieces in ([whole], [whole[:-1]], [whole[:10], whole[10:-1]]):
+            head = PartialHead(len(whole) - 1)
+            with self.assertRaises(BadRequest) as caught:
+                for piece in pieces:
+                    head.take(piece)
+            self.assertEqual(caught.exception.status, 431)
+
+    def test_a_fault_within_the_limit_comes_before_it(self) -> None:
+        with self.assertRaisesRegex(BadRequest, "Malformed"):
+            PartialHead(100).take(b"GET / HTTP/1.1\r\nA\r\n" + b"x" * 1000)
 
 
 class AnswerTest(unittest.TestCase):

@@ -1,0 +1,54 @@
+"""Requests on Tornado's own server: judged as our own connection judges its, before their way."""
+
+from collections.abc import Awaitable
+
+from tornado.httputil import (
+    HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine)
+
+from taskservice.tornado.http1_request import (
+    MAX_METHOD, BadRequest, body_length, check_host, origin_form, waits)
+
+
+class JudgedDelegate(HTTPMessageDelegate):
+    """Hands a request on to another delegate once its head has been judged."""
+
+    def __init__(self, delegate: HTTPMessageDelegate) -> None:
+        self._delegate = delegate
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        """Take a head; raises BadRequest, for which Tornado's server answers 400 and closes."""
+        assert isinstance(start_line, RequestStartLine)
+        return self._delegate.headers_received(judge(start_line, headers), headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take a piece of the body."""
+        return self._delegate.data_received(chunk)
+
+    def finish(self) -> None:
+        """Take the end of the request."""
+        self._delegate.finish()
+
+    def on_connection_close(self) -> None:
+        """Hear that there will be no more."""
+        self._delegate.on_connection_close()
+
+
+def judge(start_line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
+    """Return a request's line as the application wants it; raises BadRequest.
+
+    The fields become those of that line, and `Expect` what Tornado's server understands.
+    """
+    method, target, version = start_line
+    if len(method) > MAX_METHOD:
+        raise BadRequest("Malformed method")
+    version = version if version == "HTTP/1.0" else "HTTP/1.1"  # RFC 9110 §2.5
+    path, authority = origin_form(method, target)
+    check_host(version, headers, authority)
+    body_length(version, headers)
+    if waits(version, headers.get("Expect")):
+        headers["Expect"] = "100-continue"
+    elif "Expect" in headers:
+        del headers["Expect"]
+    return RequestStartLine(method, path, version)
