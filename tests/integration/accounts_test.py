@@ -488,9 +488,7 @@ class DrainTest(AccountsCase):
             with held() as waiting:
                 reader, writer = await self.connect(request("GET", path))
                 await until(lambda: waiting.handlers, "the request")
-                server: Any = self.http_server
-                self.assertFalse(await server.drain(0.05))
-                await server.close_all_connections()
+                await self.break_off()
                 self.assertEqual(await reader.read(), b"")
                 writer.close()
                 waiting.gate.set()
@@ -503,6 +501,51 @@ class DrainTest(AccountsCase):
         line = self.cut("/healthz")
         self.assertEqual((line.level, line.values["status"]), ("ERROR", 503))
         self.assertEqual(line.values["reason"], "cut: not at its end in drain-timeout")
+
+    def test_in_the_middle_of_an_answer_that_nobody_takes(self) -> None:
+        lines = b'{"title": "%b"}\n' % (b"x" * 10_000) * 1_000
+        for _ in range(3):  # more than the kernel takes for a client that reads nothing
+            self.assertEqual(self.ask("POST", "/tasks", lines, Content_Type=NDJSON).code, 200)
+
+        async def talk() -> Line:
+            reader, writer = await self.connect(request("GET", "/tasks"))
+            await reader.readuntil(b"\r\n\r\n")
+            await self.break_off()
+            writer.close()
+            return await self.line("RESPONSE", 4)
+
+        line = self.run_in_loop(talk)
+        self.assertEqual((line.level, line.values["status"]), ("INFO", 200))
+        self.assertEqual(line.values["reason"], "cut: not at its end in drain-timeout")
+
+    def test_an_error_after_it_is_not_the_reason(self) -> None:
+        self.create()
+        gate = asyncio.Event()
+
+        async def broken(query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
+            yield replace(await self.service.read_page(query), more=True)
+            await gate.wait()
+            raise StoreError("gone")
+
+        async def talk() -> Line:
+            reader, writer = await self.connect(request("GET", "/tasks"))
+            await reader.readuntil(b"\r\n\r\n")
+            await self.break_off()
+            writer.close()
+            gate.set()
+            return await self.line("RESPONSE", 2)
+
+        with mock.patch.object(self.service, "list_tasks", broken):
+            line = self.run_in_loop(talk)
+        self.assertEqual((line.level, line.values["status"]), ("ERROR", 200))
+        self.assertEqual(line.values["reason"], "cut: not at its end in drain-timeout")
+        self.assertIn("StoreError: gone", line.values["trace"])
+
+    async def break_off(self) -> None:
+        """Stop as the service does, when time is up."""
+        server: Any = self.http_server
+        self.assertFalse(await server.drain(0.05))
+        await server.close_all_connections()
 
 
 del AccountsCase

@@ -56,6 +56,14 @@ class OriginsTest(OriginCase):
             self.assertGreater(int(answer.headers["Access-Control-Max-Age"]), 0)
             self.assertIn("Origin", answer.headers["Vary"])
 
+    def test_what_is_no_preflight_is_told_the_methods_by_allow_alone(self) -> None:
+        answer = self.ask("OPTIONS", "/tasks", Origin=GOOD)
+        self.assertIn("Allow", answer.headers)
+        self.assertEqual(answer.headers["Access-Control-Allow-Origin"], GOOD)
+        for name in ("Methods", "Headers"):
+            self.assertNotIn(f"Access-Control-Allow-{name}", answer.headers)
+        self.assertNotIn("Access-Control-Max-Age", answer.headers)
+
     def test_a_preflight_of_another_origin_allows_nothing(self) -> None:
         for origin in (OTHER, GOOD + ":443", GOOD.upper(), GOOD + "/", "https://good.example.evil.example",
                        "http://good.example", "null", "*", ""):
