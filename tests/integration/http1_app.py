@@ -31,7 +31,10 @@ class EchoHandler(tornado.web.RequestHandler):
 
 
 class StreamHandler(tornado.web.RequestHandler):
-    """Answers in pieces: `/stream/COUNT/SIZE`, and then `/cut` or `/wait`, if it shall."""
+    """Answers in pieces: `/stream/COUNT/SIZE`, and then `/cut` or `/wait`, if it shall.
+
+    `/blind` does not wait for its reader.
+    """
 
     async def get(self, count: str, size: str, then: str) -> None:
         """Write, as fast as the client reads."""
@@ -40,7 +43,9 @@ class StreamHandler(tornado.web.RequestHandler):
         try:
             for _ in range(int(count)):
                 self.write(b"x" * int(size))
-                await self.flush()
+                flushing = self.flush()
+                if then != "/blind":
+                    await flushing
                 app.flushed += int(size)
         except tornado.iostream.StreamClosedError:
             app.write_failed.set()

@@ -10,7 +10,7 @@ import logging
 import socket
 import sys
 import unittest
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import tornado.netutil
@@ -146,7 +146,10 @@ class ServerTestCase(unittest.TestCase):
 
     async def start(self) -> None:
         """Serve on a free port."""
-        asyncio.get_running_loop().slow_callback_duration = 60  # -X dev would tell of each
+        loop = asyncio.get_running_loop()
+        loop.slow_callback_duration = 60  # -X dev would tell of each
+        self.strays: list[Mapping[str, Any]] = []
+        loop.set_exception_handler(lambda loop, context: self.strays.append(context))
         self.app = App()
         self.clients: list[Client] = []
         self.server = self.make_server()
@@ -161,6 +164,7 @@ class ServerTestCase(unittest.TestCase):
         await self.server.close_all_connections()
         for client in self.clients:
             await client.close()
+        self.assertEqual(self.strays, [], "what nobody caught")
 
     async def connect(self, limit: int = 1 << 16) -> Client:
         """Return a new connection."""

@@ -69,6 +69,29 @@ class LingerTest(LingerCase):
 
 
 @on_uvloop_too
+class UnreadTest(LingerCase):
+    """What nobody reads any more does not cost the client its answer."""
+
+    limits = Limits(linger=0.5, answer_timeout=0.3, body_bytes=1000)
+    JUNK = b"x" * 20_000_000
+
+    async def test_a_refusal_while_nothing_is_read(self) -> None:
+        client = await self.connect()
+        await client.send(b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+        await self.until(lambda: bool(self.app.asked))
+        await client.send(self.JUNK)
+        answer = await client.answer()
+        self.assertEqual((answer.status, answer.headers["Connection"]), (503, "close"))
+
+    async def test_what_comes_after_the_last_request(self) -> None:
+        client = await self.connect()
+        await client.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" + GET + self.JUNK)
+        answer = await client.answer()
+        self.assertEqual((answer.status, answer.headers["Connection"]), (200, "close"))
+        self.assertEqual(self.app.asked, ["/"])
+
+
+@on_uvloop_too
 class LeavingTest(LingerCase):
     """It does not wait for a client that has gone."""
 

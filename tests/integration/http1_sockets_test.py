@@ -114,8 +114,7 @@ class WebSocketTest(tornado.testing.AsyncHTTPTestCase):
         self.assertNotIn("Upgrade", json.loads(answer.body)["headers"])
 
 
-@on_uvloop_too
-class TLSTest(ServerTestCase):
+class TLSCase(ServerTestCase):
     """TLS, with the certificate that Tornado brings for its own tests."""
 
     FOLDER = Path(tornado.test.__file__).parent
@@ -131,6 +130,11 @@ class TLSTest(ServerTestCase):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
+
+
+@on_uvloop_too
+class TLSTest(TLSCase):
+    """Requests and answers over TLS."""
 
     async def test_requests_are_served(self) -> None:
         reader, writer = await self.connect_tls()
@@ -159,6 +163,26 @@ class TLSTest(ServerTestCase):
             await client.send(said)
             self.assertNotIn(b"HTTP", await client.rest())
         self.assertEqual(self.records, [])
+
+
+@on_uvloop_too
+class HandshakesTest(TLSCase):
+    """Those that are shaking hands count as well."""
+
+    def make_server(self) -> HTTP1Server:
+        server = super().make_server()
+        server.limits = Limits(header_timeout=60, connections=3)
+        return server
+
+    async def test_as_many_as_there_may_be_keep_the_next_waiting(self) -> None:
+        hanging = [await self.connect() for _ in range(3)]
+        await self.until(lambda: len(self.server._opening) == 3)
+        waiting = asyncio.create_task(self.connect_tls())
+        await asyncio.sleep(0.1)
+        self.assertFalse(waiting.done())
+        await hanging[0].close()
+        _, writer = await asyncio.wait_for(waiting, 10)
+        writer.transport.abort()
 
 
 @on_uvloop_too

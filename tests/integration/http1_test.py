@@ -265,6 +265,10 @@ class RaisingTest(ServerTestCase):
         await asyncio.sleep(0.01)
         client.writer.transport.abort()
         await self.until(lambda: bool(self.records))
+        [record] = self.records
+        self.assertEqual((record.name, record.getMessage()), ("tornado.application", "Uncaught exception"))
+        self.assertIn("planted", str(record.exc_info))
+        await self.until(lambda: not self.server.connections)
 
 
 class Answering(httputil.HTTPServerConnectionDelegate, httputil.HTTPMessageDelegate):
