@@ -282,14 +282,24 @@ class TimeTest(ServerTestCase):
                 await self.until(lambda: bool(self.server.connections))
                 await self.until(lambda: not self.server.connections)
 
+
+@on_uvloop_too
+class SlowReaderTest(ServerTestCase):
+    """Who takes little at a time is not one who takes nothing."""
+
+    limits = Limits(reader_timeout=1.5)
+
     async def test_a_reader_that_makes_progress_is_not_cut(self) -> None:
         client = await self.connect()
-        await client.send(b"GET /stream/100/100000 HTTP/1.0\r\n\r\n")
-        read = 0
-        while piece := await client.within(client.reader.read(200_000)):
+        await client.send(b"GET /stream/300/100000 HTTP/1.0\r\n\r\n")
+        started, read = time.monotonic(), 0
+        while piece := await client.within(client.reader.read(1_000_000)):
             read += len(piece)
-            await asyncio.sleep(0.02)
-        self.assertGreater(read, 100 * 100_000)
+            await asyncio.sleep(0.01)
+            if read > 10_000_000 and time.monotonic() < started + 2 * self.limits.reader_timeout:
+                await asyncio.sleep(0.2)
+        self.assertGreater(read, 30_000_000)
+        self.assertGreater(time.monotonic() - started, 2 * self.limits.reader_timeout)
 
 
 @on_uvloop_too

@@ -178,7 +178,7 @@ class HandshakesTest(TLSCase):
         hanging = [await self.connect() for _ in range(3)]
         await self.until(lambda: len(self.server._opening) == 3)
         waiting = asyncio.create_task(self.connect_tls())
-        await asyncio.sleep(0.1)
+        await asyncio.wait([waiting], timeout=0.5)
         self.assertFalse(waiting.done())
         await hanging[0].close()
         _, writer = await asyncio.wait_for(waiting, 10)
