@@ -44,6 +44,8 @@ class Exchange(HTTPConnection):
     """What the application calls the request, for those who refuse it later; it may set this."""
     refused = 0
     """The status by which the connection has answered in the application's place; 0: it has not."""
+    ends_with_connection = False
+    """Whether nothing else tells where the answer ends: over HTTP/1.0, without a length."""
     keep_alive = True
     """Whether the connection stays, as far as the answer's head told the client."""
     _closed = False
@@ -153,11 +155,6 @@ class Exchange(HTTPConnection):
 
     # What the connection calls.
 
-    @property
-    def ends_with_connection(self) -> bool:
-        """Whether nothing else tells where the answer ends: over HTTP/1.0, without a length."""
-        return self._left is None and not self._chunked
-
     def lose(self) -> None:
         """Tell the application, once, that nobody waits for its answer any more."""
         self._closed = True
@@ -181,15 +178,17 @@ class Exchange(HTTPConnection):
         elif self.head.start_line.version == "HTTP/1.1":
             self._chunked = True
             headers["Transfer-Encoding"] = "chunked"
+        else:
+            self.ends_with_connection = True
 
     def _own_fields(self, headers: HTTPHeaders) -> list[tuple[str, str]]:
         """Return the fields that are the connection's, and take those back that are not so."""
         fields = []
         if "Date" not in headers:
             fields.append(("Date", http_date()))
-        delimited = not self.ends_with_connection
         said = headers["Connection"].lower() if "Connection" in headers else ""
-        self.keep_alive = delimited and "close" not in said and self._connection.may_stay(self)
+        self.keep_alive = not self.ends_with_connection and "close" not in said and (
+            self._connection.may_stay(self))
         if not self.keep_alive:  # RFC 9112 §9.6
             if said:
                 del headers["Connection"]

@@ -88,8 +88,6 @@ class Wire(Protocol):
 
     def send(self, data: bytes) -> "Future[None]":
         """Send; the future is done, mostly from the start, when there is room for more."""
-        if self._transport.is_closing():
-            return self.failed_write()
         self._written += len(data)
         self._transport.write(data)
         return self._room()
@@ -125,7 +123,6 @@ class Wire(Protocol):
         """
         self._open = False
         if not linger or self._transport.is_closing():
-            self.deadline = math.inf
             self._transport.close()
             return
         limits = self._server.limits

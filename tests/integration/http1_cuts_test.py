@@ -104,10 +104,11 @@ class CutTest(CutsCase):
     async def test_a_delegate_that_fails_after_the_head(self) -> None:
         for version in (0, 1):
             with self.subTest(version):
-                self.server.delegate = Breaking()
-                client = await self.ask(b"/", version)
+                self.server.delegate = breaking = Breaking()
+                client = await self.connect()
+                await client.send(GET % (b"/", version) + GET % (b"/next", version))
                 await self.assert_reset(client)
-                self.assertEqual(len(self.records), 1)
+                self.assertEqual((len(self.records), breaking.asked), (1, 1))
                 self.records.clear()
 
 
@@ -189,10 +190,12 @@ class Breaking(httputil.HTTPServerConnectionDelegate, httputil.HTTPMessageDelega
     """Answers in part, and breaks."""
 
     connection: httputil.HTTPConnection
+    asked = 0
 
     def start_request(
         self, server_conn: object, request_conn: httputil.HTTPConnection
     ) -> httputil.HTTPMessageDelegate:
+        self.asked += 1
         self.connection = request_conn
         return self
 

@@ -201,7 +201,7 @@ def _in_loop(test: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any]
         try:
             await asyncio.wait_for(test(case), 3 * PATIENCE)
         finally:
-            await case.stop()
+            await asyncio.wait_for(case.stop(), PATIENCE)
 
     @functools.wraps(test)
     def in_loop(case: ServerTestCase) -> None:

@@ -1,0 +1,92 @@
+"""An answer that ends with the connection, to the moment when its end is one."""
+
+import asyncio
+import unittest
+
+from tornado import httputil
+
+from taskservice.tornado.http1 import HTTP1Server
+from taskservice.tornado.http1_connection import Connection
+from tests.unit.http1_wire_test import FLUSH, RESET, Transport
+
+
+class Part(httputil.HTTPServerConnectionDelegate, httputil.HTTPMessageDelegate):
+    """Sends a part of an answer without a length, and keeps its connection."""
+
+    connection: httputil.HTTPConnection
+
+    def start_request(
+        self, server_conn: object, request_conn: httputil.HTTPConnection
+    ) -> httputil.HTTPMessageDelegate:
+        self.connection = request_conn
+        return self
+
+    def headers_received(self, start_line: object, headers: object) -> None:
+        """Wait for the end of the request."""
+
+    def finish(self) -> None:
+        """Begin the answer."""
+        start_line = httputil.ResponseStartLine("", 200, "OK")
+        self.connection.write_headers(start_line, httputil.HTTPHeaders(), b"part")
+
+    def on_close(self, server_conn: object) -> None:
+        pass
+
+
+class EndTest(unittest.TestCase):
+    """Over HTTP/1.0 what ends the connection, the process included, must not end the answer."""
+
+    def setUp(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.addCleanup(self.loop.close)
+        asyncio.set_event_loop(self.loop)
+        self.addCleanup(asyncio.set_event_loop, None)
+        self.part, self.transport = Part(), Transport()
+        self.connection = Connection(HTTP1Server(self.part))
+        self.transport.protocol = self.connection
+        self.connection.connection_made(self.transport)  # type: ignore[arg-type]  # all that is used
+
+    def ask(self, version: str) -> None:
+        """Send a request, and let the answer begin."""
+        self.connection.data_received(f"GET / HTTP/{version}\r\nHost: h\r\n\r\n".encode())
+
+    def turn(self) -> None:
+        """Let the loop do what is due."""
+        self.loop.run_until_complete(asyncio.sleep(0))
+
+    def drained(self) -> None:
+        """Have the kernel take all that waits."""
+        self.transport.buffered = 0
+        self.connection.resume_writing()
+        self.turn()
+
+    def test_until_its_end_it_would_be_a_reset(self) -> None:
+        self.ask("1.0")
+        self.turn()
+        self.assertEqual(self.transport.options, [RESET])
+
+    def test_and_until_the_kernel_has_all_of_it(self) -> None:
+        self.ask("1.0")
+        self.part.connection.finish()
+        self.turn()
+        self.assertEqual((self.transport.options, self.transport.done), ([RESET], []))
+        self.drained()
+        self.assertEqual(self.transport.options, [RESET, FLUSH])
+        self.assertIn("write_eof", self.transport.done)
+
+    def test_a_client_that_leaves_meanwhile_ends_it(self) -> None:
+        self.ask("1.0")
+        self.part.connection.finish()
+        self.connection.connection_lost(None)
+        self.turn()
+        self.assertEqual((self.transport.options, self.transport.done), ([RESET], []))
+
+    def test_what_ends_by_itself_needs_no_reset(self) -> None:
+        self.ask("1.1")
+        self.part.connection.finish()
+        self.turn()
+        self.assertEqual((self.transport.options, self.transport.done), ([], []))
+
+
+if __name__ == "__main__":
+    unittest.main()
