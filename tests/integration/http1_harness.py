@@ -7,10 +7,12 @@ import inspect
 import io
 import json
 import logging
+import signal
 import socket
 import sys
 import unittest
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar, cast
 
 import tornado.netutil
@@ -205,10 +207,25 @@ def _in_loop(test: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any]
 
     @functools.wraps(test)
     def in_loop(case: ServerTestCase) -> None:
-        with asyncio.Runner(loop_factory=type(case).new_loop) as runner:
+        with time_limit(5 * PATIENCE), asyncio.Runner(loop_factory=type(case).new_loop) as runner:
             runner.run(run(case))
 
     return in_loop
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer, even where it blocks the event loop."""
+    def ring(number: int, frame: object) -> None:
+        raise TimeoutError(f"the test took {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def on_uvloop_too(case: type[Case]) -> type[Case]:
