@@ -59,8 +59,6 @@ class Exchange(HTTPConnection):
         self.head = head
         self.began = self.loop.time()
         self._connection = connection
-        if "connection" in head.headers and "upgrade" in head.headers:
-            del head.headers["upgrade"]  # an offer that is not taken up (RFC 9110 §7.8)
         if head.length:
             self.body = SizedBody(head.length) if head.length > 0 else ChunkedBody()
 

@@ -75,11 +75,11 @@ def _check_line_start(line: bytes | bytearray, start: int) -> None:
 
 def _read_fields(block: bytes) -> LeanHeaders:
     """Take the fields of a head, and the empty line, from llhttp; raises BadRequest."""
-    listener = _Listener()
+    listener, offer = _Listener(), False
     try:
         httptools.HttpRequestParser(listener).feed_data(_LINE_FOR_LLHTTP + block)
     except httptools.HttpParserUpgrade:
-        pass  # an offer that is not taken up (RFC 9110 §7.8): an ordinary request
+        offer = True
     except httptools.HttpParserError as error:
         raise _malformed(error) from None
     if not listener.complete:
@@ -93,6 +93,8 @@ def _read_fields(block: bytes) -> LeanHeaders:
             headers.append(key, text)
         else:
             values[key] = text
+    if offer:
+        del headers["upgrade"]  # it is not taken up (RFC 9110 §7.8)
     return headers
 
 
