@@ -34,22 +34,35 @@ class ServiceTest(unittest.IsolatedAsyncioTestCase):
                 return sum([len(page.tasks) async for page in pages])
 
             lists = asyncio.gather(*(whole() for _ in range(10)))
-            await asyncio.sleep(0.005)
+            await turns()
             self.assertEqual(store.reading, LISTS_AT_ONCE)
             page = asyncio.create_task(service.read_page(TaskQuery()))
-            await asyncio.sleep(0)
+            await turns()
             self.assertEqual(store.reading, LISTS_AT_ONCE + 1)
+            store.go.set()
             await page
             self.assertEqual(await lists, [5] * 10)
+        self.assertEqual(store.most, LISTS_AT_ONCE + 1)
+
+
+async def turns() -> None:
+    """Let everybody run as far as they come by themselves."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 class SlowTodoListDB(InMemoryTodoListDB):
-    """Takes its time for a page, and tells how many it reads."""
+    """Reads no page to its end before it may go on, and tells how many it reads at once."""
 
-    reading = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading = self.most = 0
+        self.go = asyncio.Event()
 
     async def read_page(self, query: TaskQuery) -> TaskPage:
         self.reading += 1
-        await asyncio.sleep(0.01)
+        self.most = max(self.most, self.reading)
+        await self.go.wait()
+        await asyncio.sleep(0)
         self.reading -= 1
         return await super().read_page(query)
