@@ -13,7 +13,8 @@
     ├── MisdirectedError             the request is for a host that this service is not
     ├── TaskNotFoundError            no task has this id
     ├── TaskExistsError              a task has this id already
-    ├── StaleRevisionError           the task has changed since the revision that was expected
+    ├── StaleRevisionError           the condition of a write does not hold for the task as it is
+    ├── ConditionFailedError         the condition of a read does not hold
     ├── IdempotencyKeyReusedError    the key came before, with another body
     ├── ChangesExpiredError          the changes asked for are not kept (any more, or yet)
     └── StoreError                   the store failed; what was asked for did not happen
@@ -104,12 +105,20 @@ class TaskExistsError(TodoListError):
 
 
 class StaleRevisionError(TodoListError):
-    """The task has changed since the revision that was expected; `revision` is the one it has."""
+    """The condition of a write does not hold for the task, whose `revision` is now this one."""
 
-    def __init__(self, task_id: str, revision: int) -> None:
-        super().__init__(f"'{task_id}' has changed")
+    def __init__(self, task_id: str, revision: int, reason: str = "has changed") -> None:
+        super().__init__(f"'{task_id}' {reason}")
         self.task_id = task_id
         self.revision = revision
+
+
+class ConditionFailedError(TodoListError):
+    """The condition of a read does not hold for what is there, whose entity tag is `etag`."""
+
+    def __init__(self, etag: str) -> None:
+        super().__init__(f"the condition does not hold: the entity tag is {etag}")
+        self.etag = etag
 
 
 class IdempotencyKeyReusedError(TodoListError):

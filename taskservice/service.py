@@ -1,7 +1,7 @@
 """The business logic of a to-do list; it knows no HTTP, and no engine by name."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Self
@@ -11,6 +11,7 @@ from taskservice.database.todolist_db import AbstractTodoListDB
 from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
 from taskservice.errors import StaleRevisionError
+from taskservice.precondition import UNCONDITIONAL, Precondition
 
 
 LISTS_AT_ONCE = 2
@@ -84,19 +85,19 @@ class TodoListService:
         return await self._db.read_task(task_id)
 
     async def update_task(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+        self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
-        """Replace a task whose revision is one of `expected` (None: any).
+        """Replace a task, if the precondition holds for it.
 
         Raises TaskNotFoundError, StaleRevisionError.
         """
-        task = await self._db.update_task(task_id, entry, expected)
+        task = await self._db.update_task(task_id, entry, precondition)
         self._feed.wake()
         return task
 
     async def modify_task(
         self, task_id: str, change: Callable[[TaskEntry], TaskEntry],
-        expected: Collection[int] | None = None
+        precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
         """Replace a task by what `change` makes of it, on the same condition; atomic.
 
@@ -105,17 +106,19 @@ class TodoListService:
         """
         while True:
             task = await self._db.read_task(task_id)
-            if expected is not None and task.revision not in expected:
-                raise StaleRevisionError(task_id, task.revision)
+            precondition.check(task_id, task.revision)
+            as_read = Precondition(match={task.revision})
             with suppress(StaleRevisionError):
-                return await self.update_task(task_id, change(task.entry), {task.revision})
+                return await self.update_task(task_id, change(task.entry), as_read)
 
-    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+    async def delete_task(
+        self, task_id: str, precondition: Precondition = UNCONDITIONAL
+    ) -> int:
         """Delete a task on the same condition, and return the revision of that.
 
         Raises TaskNotFoundError, StaleRevisionError.
         """
-        revision = await self._db.delete_task(task_id, expected)
+        revision = await self._db.delete_task(task_id, precondition)
         self._feed.wake()
         return revision
 

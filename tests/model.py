@@ -1,6 +1,6 @@
 """A store in a few plain lines, to hold the engines against: a dict, and no care for speed."""
 
-from typing import Any, Callable, Collection, Sequence
+from typing import Any, Callable, Sequence
 
 from taskservice.datamodel import (
     NO_DUE_DATE, Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage,
@@ -9,6 +9,7 @@ from taskservice.errors import (
     ChangesExpiredError, IdempotencyKeyReusedError, StaleRevisionError, TaskExistsError,
     TaskNotFoundError)
 from taskservice.folding import fold
+from taskservice.precondition import UNCONDITIONAL, Precondition
 
 DAY = 24 * 3600 * 1_000_000
 RANKS = [priority.value for priority in TaskPriority]
@@ -40,12 +41,15 @@ class ModelTodoListDB:
         self.states[task_id] = (self.last, entry)
         return self.last
 
-    def find(self, task_id: str, expected: Collection[int] | None = None) -> StoredTask:
-        """Return a task that has one of the expected revisions."""
+    def find(self, task_id: str, condition: Precondition = UNCONDITIONAL) -> StoredTask:
+        """Return a task for which the condition holds."""
         revision, entry = self.states.get(task_id, (0, None))
         if entry is None:
             raise TaskNotFoundError(task_id)
-        if expected is not None and revision not in expected:
+        match, latest = condition.match, condition.unmodified_since
+        modified = min(revision // 1_000_000, self.clock() // 1_000_000)
+        if (match is not None and revision not in match or revision in condition.none_match
+                or match is None and latest is not None and modified > latest):
             raise StaleRevisionError(task_id, revision)
         return StoredTask.of(task_id, revision, entry)
 
@@ -84,13 +88,13 @@ class ModelTodoListDB:
         return self.find(task_id)
 
     def update_task(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+        self, task_id: str, entry: TaskEntry, condition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
-        self.find(task_id, expected)
+        self.find(task_id, condition)
         return StoredTask.of(task_id, self.put(task_id, entry), entry)
 
-    def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
-        self.find(task_id, expected)
+    def delete_task(self, task_id: str, condition: Precondition = UNCONDITIONAL) -> int:
+        self.find(task_id, condition)
         return self.put(task_id, None)
 
     def read_page(self, query: TaskQuery) -> TaskPage:

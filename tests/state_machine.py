@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from taskservice.database.todolist_db import AbstractTodoListDB, Clock
 from taskservice.datamodel import IdempotencyKey, TaskEntry, TaskQuery
 from taskservice.errors import TaskExistsError, TodoListError
+from taskservice.precondition import ANY_REVISION, Precondition, modified_at
 from tests.contract import ManualClock, quick_folder
 from tests.contract.harness import NOON
 from tests.model import DAY, ModelTodoListDB
@@ -25,7 +26,11 @@ keys = st.builds(
     IdempotencyKey, owner=st.sampled_from(["", "me"]), key=st.sampled_from(["k", "K"]),
     digest=st.sampled_from([b"\0", b"\xff"]))
 places = st.integers(0, 20)
-expectations = st.sampled_from([None, "current", "current and others", "others", "none"])
+revisions = st.lists(st.integers(-1, 1), max_size=2)
+conditions = st.fixed_dictionaries({}, optional={
+    "match": revisions, "none_match": st.just("any") | revisions,
+    "unmodified_since": st.integers(-1, 1)})
+"""The conditions of a write: numbers are to be added to the task's revision, or to its second."""
 
 
 def described(error: TodoListError) -> tuple[Any, ...]:
@@ -94,14 +99,17 @@ class EngineMachine(RuleBasedStateMachine):
         except TodoListError as error:
             return described(error)
 
-    def expected(self, task_id: str, expectation: str | None) -> list[int] | None:
-        """Return the revisions that a conditional write expects."""
-        if expectation is None:
-            return None
+    def conditioned(self, task_id: str, condition: dict[str, Any]) -> Precondition:
+        """Return the condition of a write to a task as it is now."""
         revision = self.model.states.get(task_id, (0, None))[0]
-        return {
-            "current": [revision], "current and others": [1, revision, revision + 1],
-            "others": [revision - 1, revision + 1], "none": []}[expectation]
+        members: dict[str, Any] = {"now": lambda: self.clock() // 1_000_000}
+        for name, value in condition.items():
+            if name == "unmodified_since":
+                members[name] = modified_at(revision, members["now"]()) + value
+            else:
+                members[name] = ANY_REVISION if value == "any" else [
+                    revision + number for number in value]
+        return Precondition(**members)
 
     @rule(task_id=client_ids | server_ids, entry=task_entries)
     def create(self, task_id: str, entry: TaskEntry) -> None:
@@ -119,13 +127,13 @@ class EngineMachine(RuleBasedStateMachine):
     def read(self, task_id: str) -> None:
         self.call("read_task", task_id)
 
-    @rule(task_id=task_ids, entry=task_entries, expectation=expectations)
-    def update(self, task_id: str, entry: TaskEntry, expectation: str | None) -> None:
-        self.call("update_task", task_id, entry, self.expected(task_id, expectation))
+    @rule(task_id=task_ids, entry=task_entries, condition=conditions)
+    def update(self, task_id: str, entry: TaskEntry, condition: dict[str, Any]) -> None:
+        self.call("update_task", task_id, entry, self.conditioned(task_id, condition))
 
-    @rule(task_id=task_ids, expectation=expectations)
-    def delete(self, task_id: str, expectation: str | None) -> None:
-        self.call("delete_task", task_id, self.expected(task_id, expectation))
+    @rule(task_id=task_ids, condition=conditions)
+    def delete(self, task_id: str, condition: dict[str, Any]) -> None:
+        self.call("delete_task", task_id, self.conditioned(task_id, condition))
 
     @rule(query=queries())
     def walk(self, query: TaskQuery) -> None:

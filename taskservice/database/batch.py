@@ -9,15 +9,15 @@ round trip, and SQLite's the GIL, which it gives up and has to get back beside a
 import asyncio
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Collection, Protocol, Self, Sequence
+from typing import Any, Protocol, Self, Sequence
 
 from taskservice.database.sql import task_values
 from taskservice.database.todolist_db import Clock, new_task_id, next_revision
 from taskservice.datamodel import (
     IDEMPOTENCY_KEY_LIFETIME, Created, IdempotencyKey, TaskEntry)
 from taskservice.errors import (
-    BadInputError, IdempotencyKeyReusedError, StaleRevisionError, TaskExistsError,
-    TaskNotFoundError, TodoListError)
+    BadInputError, IdempotencyKeyReusedError, TaskExistsError, TaskNotFoundError, TodoListError)
+from taskservice.precondition import Precondition
 
 MAX_ID_BYTES = 512
 """How long an id can be: with a title key it has to fit an entry of a PostgreSQL index."""
@@ -81,13 +81,12 @@ class Batch:
         kept = KeptKey(key.digest, created.tasks, expires)
         self.keys[key.owner, key.key] = self.new_keys[key.owner, key.key] = kept
 
-    def check(self, task_id: str, expected: Collection[int] | None) -> None:
+    def check(self, task_id: str, precondition: Precondition) -> None:
         """Raise TaskNotFoundError or StaleRevisionError where a write may not go on."""
         revision = self.revisions.get(task_id)
         if revision is None:
             raise TaskNotFoundError(task_id)
-        if expected is not None and revision not in expected:
-            raise StaleRevisionError(task_id, revision)
+        precondition.check(task_id, revision)
 
     def create(self, task_id: str | None, values: Values) -> tuple[str, int]:
         """Write a task that is not there yet, None being a new id; return id and revision."""
@@ -182,38 +181,36 @@ class Create:
 
 
 class Update:
-    """Replace a task, if its revision is an expected one; the outcome is its new revision."""
+    """Replace a task, if the precondition holds; the outcome is its new revision."""
 
     key = None
     size = 1
 
-    def __init__(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None
-    ) -> None:
+    def __init__(self, task_id: str, entry: TaskEntry, precondition: Precondition) -> None:
         _check_id(task_id)
         self.ids = (task_id,)
         self.body = entry.to_json()
         self._values = _values(entry, self.body)
-        self._expected = expected
+        self._precondition = precondition
 
     def apply(self, batch: Batch) -> int:
-        batch.check(self.ids[0], self._expected)
+        batch.check(self.ids[0], self._precondition)
         return batch.replace(self.ids[0], self._values)
 
 
 class Delete:
-    """Delete a task, if its revision is an expected one; the outcome is the new revision."""
+    """Delete a task, if the precondition holds; the outcome is the new revision."""
 
     key = None
     size = 1
 
-    def __init__(self, task_id: str, expected: Collection[int] | None) -> None:
+    def __init__(self, task_id: str, precondition: Precondition) -> None:
         _check_text(task_id)
         self.ids = (task_id,)
-        self._expected = expected
+        self._precondition = precondition
 
     def apply(self, batch: Batch) -> int:
-        batch.check(self.ids[0], self._expected)
+        batch.check(self.ids[0], self._precondition)
         return batch.delete(self.ids[0])
 
 

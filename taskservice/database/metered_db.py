@@ -1,7 +1,7 @@
 """An engine that tells how long the operations of another take, and when it fails."""
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
@@ -9,6 +9,7 @@ from taskservice.database.outages import Outages
 from taskservice.database.todolist_db import AbstractTodoListDB
 from taskservice.datamodel import (
     ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
+from taskservice.precondition import UNCONDITIONAL, Precondition
 
 Result = TypeVar("Result")
 
@@ -79,14 +80,16 @@ class MeteredTodoListDB(AbstractTodoListDB):
         return await self._timed("read", self._engine.read_task(task_id))
 
     async def update_task(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+        self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
         """Replace a task."""
-        return await self._timed("update", self._engine.update_task(task_id, entry, expected))
+        return await self._timed("update", self._engine.update_task(task_id, entry, precondition))
 
-    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+    async def delete_task(
+        self, task_id: str, precondition: Precondition = UNCONDITIONAL
+    ) -> int:
         """Delete a task."""
-        return await self._timed("delete", self._engine.delete_task(task_id, expected))
+        return await self._timed("delete", self._engine.delete_task(task_id, precondition))
 
     async def read_page(self, query: TaskQuery) -> TaskPage:
         """Return a page."""

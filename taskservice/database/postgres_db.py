@@ -1,7 +1,7 @@
 """The engine for many service processes on many machines: PostgreSQL, by asyncpg."""
 
 import math
-from typing import Any, Collection, Mapping, Self, Sequence
+from typing import Any, Mapping, Self, Sequence
 
 from taskservice.database import migration
 from taskservice.database.batch import Create, Delete, Update
@@ -15,6 +15,7 @@ from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
 from taskservice.errors import (
     ChangesExpiredError, ConfigError, StoreReadOnlyError, TaskNotFoundError)
+from taskservice.precondition import UNCONDITIONAL, Precondition
 
 OPTIONS = ("dsn", "pool-size", "acquire-timeout", "statement-timeout", "pgbouncer")
 
@@ -115,16 +116,18 @@ class PostgresTodoListDB(AbstractTodoListDB):
         return _task(*rows[0])
 
     async def update_task(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+        self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
         """Replace a task."""
-        update = Update(task_id, entry, expected)
+        update = Update(task_id, entry, precondition)
         revision = await self._writer.write(update)
         return StoredTask(task_id, revision, update.body)
 
-    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+    async def delete_task(
+        self, task_id: str, precondition: Precondition = UNCONDITIONAL
+    ) -> int:
         """Delete a task."""
-        revision: int = await self._writer.write(Delete(task_id, expected))
+        revision: int = await self._writer.write(Delete(task_id, precondition))
         return revision
 
     async def read_page(self, query: TaskQuery) -> TaskPage:

@@ -4,7 +4,7 @@ import asyncio
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Collection, Mapping, Self, Sequence
+from typing import Any, Mapping, Self, Sequence
 
 import apsw
 
@@ -20,6 +20,7 @@ from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
 from taskservice.errors import (
     ChangesExpiredError, ConfigError, StoreReadOnlyError, StoreUnavailableError, TaskNotFoundError)
+from taskservice.precondition import UNCONDITIONAL, Precondition
 
 BUSY_TIMEOUT = 5.0
 READERS = 4
@@ -146,14 +147,16 @@ class SQLiteTodoListDB(AbstractTodoListDB):
         return StoredTask(task_id, *row)
 
     async def update_task(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+        self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
-        update = Update(task_id, entry, expected)
+        update = Update(task_id, entry, precondition)
         revision = await self._opened().writer.write(update)
         return StoredTask(task_id, revision, update.body)
 
-    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
-        revision: int = await self._opened().writer.write(Delete(task_id, expected))
+    async def delete_task(
+        self, task_id: str, precondition: Precondition = UNCONDITIONAL
+    ) -> int:
+        revision: int = await self._opened().writer.write(Delete(task_id, precondition))
         return revision
 
     async def read_page(self, query: TaskQuery) -> TaskPage:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from heapq import nlargest, nsmallest
 from itertools import islice
@@ -20,8 +20,9 @@ from taskservice.datamodel import (
     ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery,
     TaskSort)
 from taskservice.errors import (
-    ConfigError, DamagedTaskError, StaleRevisionError, StoreError, StoreUnavailableError,
-    TaskExistsError, TaskNotFoundError)
+    ConfigError, DamagedTaskError, StoreError, StoreUnavailableError, TaskExistsError,
+    TaskNotFoundError)
+from taskservice.precondition import UNCONDITIONAL, Precondition
 
 Result = TypeVar("Result")
 
@@ -114,15 +115,17 @@ class AbstractTodoListDB(ABC):
 
     @abstractmethod
     async def update_task(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+        self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
-        """Replace a task, if its revision is one of `expected` (None: whatever it is); atomic.
+        """Replace a task, if the precondition holds for it; atomic.
 
         Raises TaskNotFoundError, and then StaleRevisionError.
         """
 
     @abstractmethod
-    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+    async def delete_task(
+        self, task_id: str, precondition: Precondition = UNCONDITIONAL
+    ) -> int:
         """Delete a task on the same condition as `update_task`; return the deletion's revision."""
 
     @abstractmethod
@@ -265,21 +268,20 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             raise TaskNotFoundError(task_id)
         return task
 
-    def _expect(self, task_id: str, expected: Collection[int] | None) -> StoredTask:
+    def _expect(self, task_id: str, precondition: Precondition) -> StoredTask:
         """Return what is under this id; raises TaskNotFoundError, StaleRevisionError."""
         if (task := self._find(task_id)) is None:
             raise TaskNotFoundError(task_id)
-        if expected is not None and task.revision not in expected:
-            raise StaleRevisionError(task_id, task.revision)
+        precondition.check(task_id, task.revision)
         return task
 
     async def update_task(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+        self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
         """Replace a task."""
         async with self._lock:
             self._check_open()
-            replaced = self._expect(task_id, expected)
+            replaced = self._expect(task_id, precondition)
             revision = next_revision(self._history.revision, self._clock)
             task = StoredTask.of(task_id, revision, entry)
             await self._persist([task], replaced)
@@ -287,11 +289,13 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             self._forget()
             return task
 
-    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+    async def delete_task(
+        self, task_id: str, precondition: Precondition = UNCONDITIONAL
+    ) -> int:
         """Delete a task."""
         async with self._lock:
             self._check_open()
-            found = self._expect(task_id, expected)
+            found = self._expect(task_id, precondition)
             revision = next_revision(self._history.revision, self._clock)
             await self._persist_deletion(found, revision)
             if (task := self._tasks.pop(task_id, None)) is not None:
@@ -448,16 +452,18 @@ class FileTodoListDB(InMemoryTodoListDB):
         return await self._whole(super().create_tasks(tasks, key))
 
     async def update_task(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+        self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
         """Replace a task, also a damaged one."""
         await self._make_certain()
-        return await self._whole(super().update_task(task_id, entry, expected))
+        return await self._whole(super().update_task(task_id, entry, precondition))
 
-    async def delete_task(self, task_id: str, expected: Collection[int] | None = None) -> int:
+    async def delete_task(
+        self, task_id: str, precondition: Precondition = UNCONDITIONAL
+    ) -> int:
         """Delete a task, also a damaged one."""
         await self._make_certain()
-        return await self._whole(super().delete_task(task_id, expected))
+        return await self._whole(super().delete_task(task_id, precondition))
 
     async def _persist(
         self, tasks: Sequence[StoredTask], replaced: StoredTask | None = None

@@ -15,10 +15,9 @@ from tornado.httputil import HTTPServerRequest
 from taskservice.config import HttpConfig
 from taskservice.database import metered_db
 from taskservice.service import TodoListService
-from taskservice.tornado import representation
+from taskservice.tornado import conditions, representation
 from taskservice.tornado.access import Access, cross_origin_fields
-from taskservice.tornado.etag import ETags
-from taskservice.tornado.http1_answer import http_date
+from taskservice.tornado.dates import http_date
 from taskservice.tornado.http1_headers import LeanHeaders
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.negotiation import (
@@ -28,8 +27,8 @@ from taskservice.tornado.request_fields import request_id_of, shorten
 from taskservice.utils import logutils, taskcontext
 
 _ALLOWED = ", ".join((
-    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
-    "Last-Event-ID", "Prefer", "X-Request-Id"))
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-Modified-Since",
+    "If-None-Match", "If-Unmodified-Since", "Last-Event-ID", "Prefer", "X-Request-Id"))
 """The fields that pages of other origins may send, beside the usual ones."""
 
 CLIENT_GONE = "the client went away"
@@ -78,6 +77,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
     gone = False
     """Whether the client has left before its answer began."""
+
+    now: int
+    """What the answer's Date says, in seconds since the epoch."""
 
     facts: dict[str, object]
     """What else explains the outcome, for the canonical log line."""
@@ -147,7 +149,8 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
         Tornado's own makes the Date anew for each, which costs as much as all the rest.
         """
-        headers = self._headers = LeanHeaders.of({**_EVERY_ANSWER, "date": http_date()})
+        self.now = int(time.time())
+        headers = self._headers = LeanHeaders.of({**_EVERY_ANSWER, "date": http_date(self.now)})
         self._write_buffer: list[bytes] = []
         self._status_code = 200
         self._reason = "OK"
@@ -196,8 +199,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             raise tornado.web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
         if method in self.bodies:
             self._check_body(self.bodies[method])
-        if self.http.require_if_match and method in self.conditional:
-            self._check_condition()
+        if self.http.require_if_match and method in self.conditional and not (
+                conditions.is_conditional(*map(self.header, conditions.WRITE_FIELDS))):
+            raise tornado.web.HTTPError(HTTPStatus.PRECONDITION_REQUIRED)
 
     def _bind(self) -> None:
         request = self.request
@@ -223,15 +227,6 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         # Our own connection keeps what is far too large from coming, and tells so.
         if len(self.request.body) > most or getattr(self.request.connection, "too_large", False):
             raise tornado.web.HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-
-    def _check_condition(self) -> None:
-        if self.header("If-Match") is None and not self.creates():
-            raise tornado.web.HTTPError(HTTPStatus.PRECONDITION_REQUIRED)
-
-    def creates(self) -> bool:
-        """Tell whether the request is only for what does not exist yet (RFC 9110 §13.1.2)."""
-        tags = ETags.from_header(self.header("If-None-Match"))
-        return self.request.method == "PUT" and tags is not None and tags.any
 
     def options(self, *args: str) -> None:
         """Tell which methods there are, and what PATCH takes (RFC 5789 §3.1)."""
@@ -263,17 +258,6 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         """Add to the answer, and to its size for the canonical line."""
         self.written += len(chunk)
         super().write(chunk)
-
-    def unchanged(self, etag: str) -> bool:
-        """Tag the answer; make it a 304 where the client has it already (RFC 9110 §13.1.2)."""
-        self.set_header("ETag", etag)
-        value = self.header("If-None-Match")
-        if value != etag:  # else there is nothing to find out
-            tags = ETags.from_header(value)
-            if tags is None or not tags.contains_weak(etag):
-                return False
-        self.set_status(HTTPStatus.NOT_MODIFIED)
-        return True
 
     @property
     def cut_reason(self) -> str:

@@ -1,7 +1,7 @@
 """The request handlers: the happy path. What goes wrong is raised, and told by `write_error`."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from http import HTTPStatus
 from typing import Any
@@ -10,17 +10,19 @@ import tornado.web
 
 from taskservice.datamodel import (
     Change, Created, IdempotencyKey, StoredTask, TaskPage, TaskQuery)
-from taskservice.errors import BadInputError, StoreUnavailableError, TaskExistsError
+from taskservice.errors import StoreUnavailableError, TaskExistsError
+from taskservice.precondition import modified_at
 from taskservice.tornado import openapi, sse
 from taskservice.tornado.base_handler import BaseRequestHandler
-from taskservice.tornado.etag import ETags, list_etag, task_etag
+from taskservice.tornado.conditional_handler import ConditionalHandler
+from taskservice.tornado.etag import list_etag, task_etag
 from taskservice.tornado.listing import parse_changes_query, parse_list_query
 from taskservice.tornado.merge_patch import merge_patch
 from taskservice.ndjson import created_lines, parse_batch, task_lines
 from taskservice.tornado.metrics import CONTENT_TYPE
 from taskservice.tornado.negotiation import (
     EVENT_STREAM, MERGE_PATCH, NDJSON, accepts_gzip, preferred_type)
-from taskservice.tornado.representation import JSON, GzipStream, last_modified, members
+from taskservice.tornado.representation import JSON, GzipStream, members
 from taskservice.tornado.request_fields import idempotency_key, preferred_return
 from taskservice.tornado.streaming import StreamingHandler
 from taskservice.validation import check_task, parse_json, parse_task
@@ -32,7 +34,7 @@ RETRY_MS = 1_000
 """Milliseconds after which a client comes back to an event stream that was cut off."""
 
 
-class TaskWriter(BaseRequestHandler):
+class TaskWriter(ConditionalHandler):
     """What the answers to writes have in common."""
 
     def answer(self, created: bool, revision: int, body: Callable[[], bytes]) -> None:
@@ -61,8 +63,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
         """Give the tasks: a page where there is a limit, else all as they are read."""
         request = parse_list_query(self.request.query)
         self.vary("Accept")
-        if self.header("If-None-Match") is not None and (
-                self.unchanged(list_etag(await self.service.revision()))):
+        if self.has_tags() and self.unchanged(list_etag(await self.service.revision())):
             return
         ndjson = preferred_type(self.header("Accept"), NDJSON) == NDJSON
         self.set_header("Content-Type", NDJSON if ndjson else JSON)
@@ -142,9 +143,7 @@ class TodoListEntryRequestHandler(TaskWriter):
     async def get(self, task_id: str) -> None:
         """Give the task."""
         task = await self.service.get_task(task_id)
-        unchanged = self.unchanged(task_etag(task.revision))
-        self.set_header("Last-Modified", last_modified(task.revision))
-        if unchanged:
+        if self.unchanged(task_etag(task.revision), modified_at(task.revision, self.now)):
             return
         self.set_header("Content-Type", JSON)
         self.write(task.body)
@@ -154,15 +153,14 @@ class TodoListEntryRequestHandler(TaskWriter):
     async def put(self, task_id: str) -> None:
         """Replace the task; with `If-None-Match: *` create it."""
         entry = parse_task(self.request.body)
-        if self.creates():
-            if self.header("If-Match") is not None:
-                raise BadInputError("If-Match: expected none beside If-None-Match: *")
+        precondition = self.precondition()
+        if precondition.creates:
             created = await self.service.create_task(entry, task_id=task_id)
             [(_, revision)] = created.tasks
             self.set_header("Location", f"/tasks/{task_id}")
             self.answer(True, revision, entry.to_json)
         else:
-            self._answer_task(await self.service.update_task(task_id, entry, self._expected()))
+            self._answer_task(await self.service.update_task(task_id, entry, precondition))
 
     async def patch(self, task_id: str) -> None:
         """Change some members of the task."""
@@ -171,19 +169,15 @@ class TodoListEntryRequestHandler(TaskWriter):
         check_task(merge_patch({"title": "any"}, patch))
         self._answer_task(await self.service.modify_task(
             task_id, lambda entry: check_task(merge_patch(entry.to_dict(), patch)),
-            self._expected()))
+            self.precondition()))
 
     def _answer_task(self, task: StoredTask) -> None:
         self.answer(False, task.revision, lambda: task.body)
 
     async def delete(self, task_id: str) -> None:
         """Delete the task."""
-        self.facts["rev"] = await self.service.delete_task(task_id, self._expected())
+        self.facts["rev"] = await self.service.delete_task(task_id, self.precondition())
         self.set_status(HTTPStatus.NO_CONTENT)
-
-    def _expected(self) -> Collection[int] | None:
-        tags = ETags.from_header(self.header("If-Match"))
-        return None if tags is None else tags.revisions()
 
 
 class ChangesRequestHandler(StreamingHandler):
@@ -249,7 +243,7 @@ class ChangesRequestHandler(StreamingHandler):
     _streaming: asyncio.Task[Any] | None = None
 
 
-class DocumentRequestHandler(BaseRequestHandler):
+class DocumentRequestHandler(ConditionalHandler):
     """A file that comes with the service."""
 
     def give(self, file: openapi.ServedFile) -> None:

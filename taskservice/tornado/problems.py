@@ -19,6 +19,7 @@ STATUS: Mapping[type[BaseException], HTTPStatus] = {
     errors.TaskNotFoundError: HTTPStatus.NOT_FOUND,
     errors.TaskExistsError: HTTPStatus.PRECONDITION_FAILED,
     errors.StaleRevisionError: HTTPStatus.PRECONDITION_FAILED,
+    errors.ConditionFailedError: HTTPStatus.PRECONDITION_FAILED,
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ChangesExpiredError: HTTPStatus.GONE,
     errors.StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -92,6 +93,8 @@ def _status_of(error: BaseException) -> HTTPStatus:
 def _headers(error: BaseException) -> dict[str, str]:
     if isinstance(error, (errors.StaleRevisionError, errors.TaskExistsError)):
         return {"ETag": task_etag(error.revision)}
+    if isinstance(error, errors.ConditionFailedError):
+        return {"ETag": error.etag}
     if isinstance(error, errors.UnauthorizedError):
         return {"WWW-Authenticate": 'Bearer realm="taskservice"'}
     if isinstance(error, errors.ForbiddenError):

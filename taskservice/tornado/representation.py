@@ -2,8 +2,6 @@
 
 import zlib
 from collections.abc import Iterable
-from email.utils import formatdate
-from functools import lru_cache
 
 from taskservice.datamodel import StoredTask
 
@@ -32,13 +30,3 @@ class GzipStream:
         """Return a piece compressed; the `last` one ends the stream."""
         compressed = self._compressor.compress(piece)
         return compressed + self._compressor.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
-
-
-def last_modified(revision: int) -> str:
-    """Return a revision, which is in microseconds, as an HTTP date (RFC 9110 §5.6.7)."""
-    return _http_date(revision // 1_000_000)
-
-
-@lru_cache(maxsize=4096)
-def _http_date(seconds: int) -> str:
-    return formatdate(seconds, usegmt=True)

@@ -7,6 +7,7 @@ says how to `make` the engine: see `engine_contract_test.py`.
 from tests.contract.batches import BatchContract
 from tests.contract.changes import ChangeContract
 from tests.contract.concurrency import ConcurrencyContract
+from tests.contract.conditions import ConditionContract
 from tests.contract.harness import ManualClock, quick_folder
 from tests.contract.ids import DurableIdContract, IdContract
 from tests.contract.keys import KeyContract
@@ -22,7 +23,7 @@ __all__ = [
 
 
 class EngineContract(
-    WriteContract, ValueContract, RevisionContract, IdContract, BatchContract, KeyContract,
+    WriteContract, ConditionContract, ValueContract, RevisionContract, IdContract, BatchContract, KeyContract,
     PageContract, ChangeContract, ConcurrencyContract, LifetimeContract
 ):
     """What every engine promises."""

@@ -6,7 +6,8 @@ from typing import Any, Awaitable, Iterable
 
 from taskservice.datamodel import IdempotencyKey, TaskEntry, TaskQuery, TaskSort
 from taskservice.errors import StaleRevisionError, TaskExistsError, TaskNotFoundError
-from tests.contract.harness import Harness, ids
+from taskservice.precondition import Precondition
+from tests.contract.harness import Harness, ids, matching
 
 ENTRY = TaskEntry("t")
 
@@ -27,7 +28,7 @@ class ConcurrencyContract(Harness):
     async def test_of_concurrent_updates_expecting_one_revision_exactly_one_wins(self) -> None:
         [task] = await self.create("a")
         results = await outcomes(
-            self.engine.update_task("a", TaskEntry(f"{number}"), {task.revision})
+            self.engine.update_task("a", TaskEntry(f"{number}"), matching(task.revision))
             for number in range(32))
         winner = await self.engine.read_task("a")
         self.assertEqual(kinds(results), {"StoredTask": 1, "StaleRevisionError": 31})
@@ -69,8 +70,8 @@ class ConcurrencyContract(Harness):
         for _ in range(8):
             [task] = await self.create("a")
             results = await outcomes([
-                self.engine.update_task("a", ENTRY, {task.revision}),
-                self.engine.delete_task("a", {task.revision})])
+                self.engine.update_task("a", ENTRY, matching(task.revision)),
+                self.engine.delete_task("a", matching(task.revision))])
             errors = [error for error in results if isinstance(error, Exception)]
             self.assertEqual(len(errors), 1)
             self.assertIsInstance(errors[0], (StaleRevisionError, TaskNotFoundError))
@@ -88,16 +89,16 @@ class ConcurrencyContract(Harness):
 
     async def test_a_write_with_a_fault_of_the_service_fails_alone(self) -> None:
         """And whole; the engine goes on."""
-        class Faulty(tuple[int, ...]):
-            def __contains__(self, revision: object) -> bool:
-                raise RuntimeError("a bug")
+        def broken_clock() -> float:
+            raise RuntimeError("a bug")
 
+        faulty = Precondition(unmodified_since=0, now=broken_clock)
         [task] = await self.create("a")
         for _ in range(2):
             results = await outcomes([
-                self.engine.create_task(None, ENTRY), self.engine.update_task("a", ENTRY, Faulty()),
+                self.engine.create_task(None, ENTRY), self.engine.update_task("a", ENTRY, faulty),
                 self.engine.create_tasks([(None, ENTRY)] * 3),
-                self.engine.delete_task("a", Faulty()), self.engine.create_task(None, ENTRY)])
+                self.engine.delete_task("a", faulty), self.engine.create_task(None, ENTRY)])
             self.assertEqual(
                 [type(result).__name__ for result in results],
                 ["Created", "RuntimeError", "Created", "RuntimeError", "Created"])

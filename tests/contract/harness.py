@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Collection
 from taskservice.database.todolist_db import AbstractTodoListDB, Clock
 from taskservice.datamodel import Change, StoredTask, TaskEntry, TaskPage, TaskQuery
 from taskservice.errors import TodoListError
+from taskservice.precondition import Precondition
 
 if TYPE_CHECKING:
     from unittest import IsolatedAsyncioTestCase as Base
@@ -101,6 +102,11 @@ class Harness(Base):
         """Return id and title (None: deleted) of the changes on one page."""
         page = await self.engine.read_changes(since, limit)
         return [titled(change) for change in page.changes]
+
+
+def matching(*revisions: int) -> Precondition:
+    """Return the condition that a task has one of these revisions."""
+    return Precondition(match=revisions)
 
 
 def titled(change: Change) -> tuple[str, str | None]:

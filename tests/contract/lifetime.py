@@ -5,7 +5,7 @@ from typing import Any, Awaitable, Callable
 
 from taskservice.datamodel import Created, IdempotencyKey, StoredTask, TaskEntry, TaskQuery
 from taskservice.errors import ChangesExpiredError, StoreError
-from tests.contract.harness import HOUR, NOON, Harness
+from tests.contract.harness import HOUR, NOON, Harness, matching
 
 ENTRY = TaskEntry("t")
 KEY = IdempotencyKey("owner", "key", b"\x00digest\xff")
@@ -123,9 +123,9 @@ class DurableContract(Harness):
     async def test_conditions_hold_across_engines(self) -> None:
         [task] = await self.create("a")
         await self.reopen()
-        updated = await self.engine.update_task("a", ENTRY, {task.revision})
+        updated = await self.engine.update_task("a", ENTRY, matching(task.revision))
         await self.reopen()
-        await self.engine.delete_task("a", {updated.revision})
+        await self.engine.delete_task("a", matching(updated.revision))
         self.assertEqual(await self.tasks(), {})
 
     async def test_changes_go_on_across_engines(self) -> None:

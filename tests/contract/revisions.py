@@ -2,7 +2,7 @@
 
 from taskservice.datamodel import TaskEntry, TaskQuery
 from taskservice.errors import TodoListError
-from tests.contract.harness import HOUR, NOON, Harness
+from tests.contract.harness import HOUR, NOON, Harness, matching
 
 ENTRY = TaskEntry("t")
 
@@ -62,8 +62,8 @@ class RevisionContract(Harness):
         self.clock.now += HOUR
         for call in [
             self.engine.create_task("a", ENTRY), self.engine.update_task("b", ENTRY),
-            self.engine.update_task("a", ENTRY, {1}), self.engine.delete_task("b"),
-            self.engine.delete_task("a", {1}),
+            self.engine.update_task("a", ENTRY, matching(1)), self.engine.delete_task("b"),
+            self.engine.delete_task("a", matching(1)),
             self.engine.create_tasks([("c", ENTRY), ("d", ENTRY), ("a", ENTRY)]),
         ]:
             with self.assertRaises(TodoListError):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from taskservice.config import Config, HttpConfig
+from taskservice.tornado.dates import http_date
 from tests.api import MERGE_PATCH, NDJSON, PROBLEM, Request, all_at_once
 from tests.support import HTTP_SERVER, AppTestCase, later, on_every_engine
 
@@ -171,7 +172,6 @@ class PutThatCreatesTest(AppTestCase):
 
     def test_what_is_sent_is_checked(self) -> None:
         self.assertEqual(self.put("/tasks/a", "{}"), (400, None))
-        self.assertEqual(self.put("/tasks/a", If_Match="*"), (400, None))
 
     def test_an_id_has_at_most_128_characters(self) -> None:
         """What is longer is no id, and a path that nothing is at, whatever is asked of it."""
@@ -188,6 +188,22 @@ class PutThatCreatesTest(AppTestCase):
             self.assertEqual(self.ask("GET", path).code, 200)
             self.assertEqual(self.ask("DELETE", path).code, 204)
             self.assertEqual(self.ask("GET", path).reason, f"'{path[7:]}'")
+
+    def test_beside_if_match_nothing_is_created_and_nothing_replaced(self) -> None:
+        """A task cannot be there and not be there."""
+        for condition in ("*", '"1"'):
+            self.assertEqual(self.put("/tasks/none", If_Match=condition), (404, None))
+        _, tag = self.put("/tasks/a")
+        for condition in ("*", tag or "", '"1"'):
+            self.assertEqual(self.put("/tasks/a", '{"title": "b"}', If_Match=condition), (412, tag))
+        self.assertEqual(self.ask("GET", "/tasks").body, b'{"a": {"title": "mine"}}')
+
+    def test_a_date_of_what_is_not_there_does_not_matter(self) -> None:
+        status, tag = self.put("/tasks/a", If_Unmodified_Since=http_date(0))
+        self.assertEqual(status, 201)
+        for date in (0, 10 ** 10):
+            self.assertEqual(
+                self.put("/tasks/a", If_Unmodified_Since=http_date(date)), (412, tag))
 
     def test_of_many_at_once_one_creates(self) -> None:
         url = self.get_url("/tasks/a")
@@ -258,6 +274,7 @@ class OrderOfChecksTest(AppTestCase):
         big, bad, good = "x" * 101, "{", '{"title": "a"}'
         text = {"Content_Type": "text/plain"}
         stale = {"If_Match": '"1"'}
+        now = http_date(10 ** 10)
         task = self.create()
         for status, method, path, body, headers in (
                 (404, "PUT", "/nope", big, text), (404, "DELETE", "/tasks/a/b", None, {}),
@@ -270,8 +287,12 @@ class OrderOfChecksTest(AppTestCase):
                 (413, "POST", "/tasks", big, {}),
                 (428, "PUT", "/tasks/none", bad, {}), (428, "PATCH", "/tasks/none", bad, {}),
                 (428, "DELETE", "/tasks/none", None, {}),
-                (428, "PUT", task, good, {"If_None_Match": '"1"'}),
-                (428, "DELETE", task, None, {"If_None_Match": "*"}),
+                (428, "PUT", task, good, {"If_Modified_Since": now}),
+                (428, "DELETE", task, None, {"If_Unmodified_Since": "yesterday"}),
+                (428, "PATCH", task, "{}", {"If_Unmodified_Since": f"{now}, {now}"}),
+                (400, "DELETE", "/tasks/none", None, {"If_Match": "1"}),
+                (400, "PATCH", "/tasks/none", "{}", {"If_None_Match": "1"}),
+                (412, "DELETE", task, None, {"If_None_Match": "*"}),
                 (400, "PUT", "/tasks/none", bad, stale), (400, "PATCH", "/tasks/none", bad, stale),
                 (400, "POST", "/tasks", bad, {}),
                 (400, "PUT", "/tasks/none", bad, {"If_None_Match": "*"}),
@@ -293,6 +314,11 @@ class OrderOfChecksTest(AppTestCase):
         self.assertEqual(self.ask("PUT", path, '{"title": "b"}', If_Match=tag).code, 204)
         self.assertEqual(self.ask("PATCH", path, "{}", If_Match="*").code, 204)
         self.assertEqual(self.ask("DELETE", path, None, If_Match=self.etag(path)).code, 204)
+        self.assertEqual(self.ask("PUT", path, '{"title": "b"}', If_None_Match="*").code, 201)
+        self.assertEqual(self.ask("PUT", path, '{"title": "b"}', If_None_Match='"1"').code, 204)
+        late = http_date(10 ** 10)
+        for method, body in (("PUT", '{"title": "c"}'), ("PATCH", "{}"), ("DELETE", None)):
+            self.assertEqual(self.ask(method, path, body, If_Unmodified_Since=late).code, 204)
         self.assertEqual(self.ask("PUT", path, '{"title": "b"}', If_None_Match="*").code, 201)
         answer = self.ask("DELETE", path)
         self.assertEqual((answer.code, answer.reason), (428, "Precondition Required"))

@@ -14,6 +14,7 @@ from taskservice.datamodel import (
 from taskservice.errors import (
     BadInputError, ChangesExpiredError, ConfigError, StaleRevisionError, StoreUnavailableError,
     StoreVersionError, TaskExistsError, TaskNotFoundError)
+from taskservice.precondition import Precondition
 from tests import postgres
 
 ENTRY = TaskEntry("a title")
@@ -75,7 +76,7 @@ class GroupCommitTest(PostgresTestCase):
         outcomes = await asyncio.gather(
             self.engine.create_task("good", ENTRY),
             self.engine.create_task("there", ENTRY),
-            self.engine.update_task("there", ENTRY, [1]),
+            self.engine.update_task("there", ENTRY, Precondition(match=[1])),
             self.engine.delete_task("missing"),
             self.engine.create_task("nul", TaskEntry("a\0b")),
             self.engine.create_task("surrogate", TaskEntry("\ud800")),

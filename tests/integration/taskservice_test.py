@@ -6,6 +6,7 @@ from pathlib import Path
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.datamodel import TaskEntry, TaskPriority, TaskQuery, TaskSort
 from taskservice.errors import StaleRevisionError, StoreUnavailableError, TaskNotFoundError
+from taskservice.precondition import Precondition
 from taskservice.service import TodoListService
 from tests.contract import quick_folder
 from tests.support import ENGINES, on_every_engine
@@ -55,11 +56,11 @@ class TodoListServiceTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_stale_writer_is_refused(self) -> None:
         [task_id] = await self.create("a")
         revision = (await self.service.get_task(task_id)).revision
-        await self.service.update_task(task_id, TaskEntry("b"), {revision})
+        await self.service.update_task(task_id, TaskEntry("b"), Precondition(match={revision}))
         with self.assertRaises(StaleRevisionError):
-            await self.service.update_task(task_id, TaskEntry("lost"), {revision})
+            await self.service.update_task(task_id, TaskEntry("lost"), Precondition(match={revision}))
         with self.assertRaises(StaleRevisionError):
-            await self.service.delete_task(task_id, frozenset())
+            await self.service.delete_task(task_id, Precondition(match=()))
         self.assertEqual((await self.service.get_task(task_id)).entry.title, "b")
 
     async def test_a_list_comes_in_pages_of_its_limit(self) -> None:

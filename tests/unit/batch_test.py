@@ -6,6 +6,7 @@ from typing import Any
 from taskservice.database.batch import Batch, Create, Delete, KeptKey, Update, Write, apply_all
 from taskservice.datamodel import Created, IdempotencyKey, TaskEntry
 from taskservice.errors import TaskExistsError, TaskNotFoundError
+from taskservice.precondition import UNCONDITIONAL, Precondition
 
 ENTRY = TaskEntry("t")
 KEY = IdempotencyKey("me", "k", b"digest")
@@ -36,7 +37,7 @@ class ApplyAllTest(unittest.TestCase):
     def test_a_write_that_is_refused_leaves_the_others_alone(self) -> None:
         batch, outcomes = self.apply(
             Create([("a", ENTRY)], None), Create([("b", ENTRY), ("old", ENTRY)], None),
-            Delete("none", None), Update("a", ENTRY, {11}))
+            Delete("none", UNCONDITIONAL), Update("a", ENTRY, Precondition(match={11})))
         self.assertEqual((outcomes[0], outcomes[3]), (Created((("a", 11),)), 12))
         self.assertIsInstance(outcomes[1], TaskExistsError)
         self.assertIsInstance(outcomes[2], TaskNotFoundError)
@@ -45,8 +46,8 @@ class ApplyAllTest(unittest.TestCase):
     def test_a_write_that_fails_half_done_does_nothing_and_leaves_the_others_alone(self) -> None:
         """None of it is there, for the writes after it as for the store."""
         batch, outcomes = self.apply(
-            Create([("a", ENTRY)], None), HalfDone(), Update("old", ENTRY, {1}), HalfDone(),
-            Create([("half", ENTRY)], KEY), Delete("none", None), HalfDone())
+            Create([("a", ENTRY)], None), HalfDone(), Update("old", ENTRY, UNCONDITIONAL), HalfDone(),
+            Create([("half", ENTRY)], KEY), Delete("none", UNCONDITIONAL), HalfDone())
         self.assertEqual(outcomes[0], Created((("a", 11),)))
         self.assertEqual(outcomes[2], 12)
         self.assertEqual(outcomes[4], Created((("half", 13),)))

@@ -23,6 +23,7 @@ EXPECTED: dict[type[BaseException], int] = {
     errors.TaskNotFoundError: 404,
     errors.TaskExistsError: 412,
     errors.StaleRevisionError: 412,
+    errors.ConditionFailedError: 412,
     errors.IdempotencyKeyReusedError: 422,
     errors.ChangesExpiredError: 410,
     errors.StoreError: 500,
@@ -106,6 +107,7 @@ class StatusTest(unittest.TestCase):
     def test_headers(self) -> None:
         for kind in (errors.StaleRevisionError, errors.TaskExistsError):
             self.assertEqual(problem_of(kind("a", 7)).headers, {"ETag": '"7"'})
+        self.assertEqual(problem_of(errors.ConditionFailedError('W/"7"')).headers, {"ETag": 'W/"7"'})
         for unavailable in (kind for kind in error_classes() if EXPECTED[kind] == 503):
             self.assertIn("Retry-After", problem_of(make(unavailable)).headers, unavailable)
         for error in (errors.UnauthorizedError("no"), errors.ForbiddenError("no")):

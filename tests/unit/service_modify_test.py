@@ -1,12 +1,12 @@
 """A change of a task is atomic: it is made again when another writer was first."""
 
 import unittest
-from collections.abc import Collection
 from dataclasses import replace
 
 from taskservice.database.todolist_db import InMemoryTodoListDB
 from taskservice.datamodel import StoredTask, TaskEntry
 from taskservice.errors import InvalidTaskError, StaleRevisionError, TaskNotFoundError
+from taskservice.precondition import UNCONDITIONAL, Precondition
 from taskservice.service import TodoListService
 
 
@@ -19,14 +19,14 @@ class RacedStore(InMemoryTodoListDB):
         self.deleter = False
 
     async def update_task(
-        self, task_id: str, entry: TaskEntry, expected: Collection[int] | None = None
+        self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
         """Let another writer go first."""
         if self.others:
             await super().update_task(task_id, self.others.pop())
         if self.deleter:
             await self.delete_task(task_id)
-        return await super().update_task(task_id, entry, expected)
+        return await super().update_task(task_id, entry, precondition)
 
 
 class ModifyTest(unittest.IsolatedAsyncioTestCase):
@@ -49,17 +49,17 @@ class ModifyTest(unittest.IsolatedAsyncioTestCase):
     async def test_it_is_not_where_a_revision_was_expected(self) -> None:
         self.store.others = [TaskEntry("b")]
         with self.assertRaises(StaleRevisionError) as caught:
-            await self.service.modify_task("x", complete, {1})
+            await self.service.modify_task("x", complete, Precondition(match={1}))
         self.assertEqual(caught.exception.revision, 2)
         self.assertEqual((await self.service.get_task("x")).entry, TaskEntry("b"))
 
     async def test_one_of_several_expected_revisions_will_do(self) -> None:
-        self.assertEqual((await self.service.modify_task("x", complete, {1, 7})).revision, 2)
+        self.assertEqual((await self.service.modify_task("x", complete, Precondition(match={1, 7}))).revision, 2)
 
     async def test_a_stale_expectation_is_told_before_the_change_is_made(self) -> None:
         for expected in ({7}, set[int]()):
             with self.assertRaises(StaleRevisionError):
-                await self.service.modify_task("x", self.fail, expected)
+                await self.service.modify_task("x", self.fail, Precondition(match=expected))
 
     async def test_a_change_that_fails_changes_nothing(self) -> None:
         def refuse(entry: TaskEntry) -> TaskEntry:

@@ -21,6 +21,7 @@ from taskservice.datamodel import StoredTask, TaskEntry, TaskPriority, TaskQuery
 from taskservice.errors import (
     DamagedTaskError, StoreError, StoreInUseError, TaskExistsError, TaskNotFoundError,
     TodoListError)
+from taskservice.precondition import Precondition
 from tests.contract import ManualClock, quick_folder
 
 ROOT = Path(__file__).parents[2]
@@ -303,7 +304,7 @@ class HandEditedTest(FolderTestCase):
     async def test_an_edited_task_can_be_written_on_its_new_revision(self) -> None:
         await self.reopen(lambda: self.file("a").write_text('{"title": "by hand"}'))
         task = await self.engine.read_task("a")
-        updated = await self.engine.update_task("a", ENTRY, {task.revision})
+        updated = await self.engine.update_task("a", ENTRY, Precondition(match={task.revision}))
         self.assertGreater(updated.revision, task.revision)
 
     async def test_a_file_put_there_is_a_task(self) -> None:
