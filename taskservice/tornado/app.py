@@ -37,9 +37,9 @@ ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
     (r"/openapi\.json", OpenAPIRequestHandler),
     (r"/docs/?", DocsRequestHandler),
     (rf"/docs/({'|'.join(map(re.escape, sorted(DOCS_FILES)))})", DocsRequestHandler),
-    (r"/healthz", HealthRequestHandler),
-    (r"/readyz", ReadinessRequestHandler),
-    (r"/metrics", MetricsRequestHandler),
+    (r"/healthz/?", HealthRequestHandler),
+    (r"/readyz/?", ReadinessRequestHandler),
+    (r"/metrics/?", MetricsRequestHandler),
     (r"/", PageRequestHandler),
     (rf"/static/({'|'.join(map(re.escape, sorted(PAGE_FILES)))})", StaticRequestHandler),
 ]

@@ -15,7 +15,8 @@ from tests.running import ServedTestCase, on_both_servers
 from tests.support import told_target
 
 TOKENS = (b"FROB", b"TRACE", b"PROPFIND", b"M-SEARCH", b"QUERY", b"PREPARE", b"INITIALIZE", b"CLEAR")
-NO_PATHS = ("/nope", "/tasks/a/b", "/tasks//", "/TASKS", "/tasks/" + "a" * 129, "/docs/nope.js", "/static/", "//")
+NO_PATHS = ("/nope", "/tasks/a/b", "/tasks//", "/TASKS", "/tasks/" + "a" * 129, "/docs/nope.js", "/static/", "//",
+            "/openapiXjson", "/docs/initXjs", "/static/appXjs", "/openapi.json/", "/static/app.js/")
 HOSTILE = (
     b'"\\\\"}', b"\xff\xfe\xed\xa0\x80", b"\xc2\x85\xe2\x80\xa8\xf0\x9f\x98\x80", b"%00%ff%s%d{0}", b"<script>'&#0;",
     b"\t")
@@ -59,6 +60,12 @@ class MethodsTest(ErrorsCase):
                         [allow] = [line for line in head.split(b"\r\n") if line.startswith(b"Allow: ")]
                         self.assertEqual(set(allow[7:].decode().split(", ")), methods)
                         self.assertEqual(json.loads(answered)["method"], method.decode())
+
+    def test_a_trailing_slash_is_accepted_but_after_the_name_of_a_file(self) -> None:
+        for path, _ in self.routes():
+            if path != "/":
+                plain, slashed = (self.raw(b"GET", target.encode())[0].split()[1] for target in (path, f"{path}/"))
+                self.assertEqual(slashed, b"404" if "." in path else plain, path)
 
     def test_where_there_is_nothing(self) -> None:
         for path in NO_PATHS:

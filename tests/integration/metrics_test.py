@@ -113,6 +113,10 @@ class StoreTest(MetricsCase):
         self.assertEqual({dict(labels)["engine"] for labels in samples(
             self.ask("GET", "/metrics").body.decode())[STORE]}, {self.engine})
 
+    def test_a_list_without_a_condition_asks_for_no_revision(self) -> None:
+        self.ask("GET", "/tasks")
+        self.assertEqual(self.value(STORE, operation="revision"), 0)
+
     def test_head_reads_the_first_page_of_a_list(self) -> None:
         lines = b'{"title": "a"}\n' * 250
         self.assertEqual(self.ask("POST", "/tasks", lines, Content_Type=NDJSON).code, 200)

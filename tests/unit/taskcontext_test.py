@@ -239,16 +239,23 @@ class InstallTest(unittest.TestCase):
             made.append(asyncio.Task(coro, loop=loop, **options))
             return made[-1]
 
+        variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+
+        async def child() -> tuple[Any, str]:
+            return taskcontext.get("req_id"), variable.get()
+
         async def parent() -> Any:
             taskcontext.set("req_id", "1")
-            return await self.loop.create_task(req_id(), context=contextvars.copy_context())
+            context = contextvars.copy_context()
+            context.run(variable.set, "2")
+            return await self.loop.create_task(child(), context=context)
 
         self.loop.set_task_factory(factory)
         taskcontext.install(self.loop)
         carrying = self.loop.get_task_factory()
         taskcontext.install(self.loop)
         self.assertIs(self.loop.get_task_factory(), carrying)
-        self.assertEqual(self.loop.run_until_complete(parent()), "1")
+        self.assertEqual(self.loop.run_until_complete(parent()), ("1", "2"))
         self.assertEqual(len(made), 2)
 
     def test_tasks_are_of_the_class_asyncio_is_fast_with(self) -> None:
@@ -256,6 +263,41 @@ class InstallTest(unittest.TestCase):
             return type(asyncio.current_task())
 
         self.assertIs(run(main()), asyncio.Task)
+
+
+class BindTest(unittest.TestCase):
+
+    def test_several_values_at_once_beside_those_that_are_there(self) -> None:
+        async def task() -> Any:
+            taskcontext.set("a", 1)
+            taskcontext.set("b", 1)
+            bound = taskcontext.bind({"b": 2, "c": 3})
+            taskcontext.set("d", 4)
+            return dict(bound), dict(taskcontext.current())
+
+        expected = {"a": 1, "b": 2, "c": 3, "d": 4}
+        self.assertEqual(run(task()), (expected, expected), "what it returns goes on with the task")
+
+    def test_in_the_task_that_is_given(self) -> None:
+        async def task() -> Any:
+            child = asyncio.create_task(req_id())
+            taskcontext.bind({"req_id": "child"}, child)
+            return await child, taskcontext.get("req_id")
+
+        self.assertEqual(run(task()), ("child", None))
+
+    def test_not_outside_a_task(self) -> None:
+        with self.assertRaisesRegex(RuntimeError, "only inside a task"):
+            taskcontext.bind({"a": 1})
+
+    def test_current_is_a_view(self) -> None:
+        async def task() -> Any:
+            taskcontext.set("a", 1)
+            view = taskcontext.current()
+            taskcontext.set("a", 2)
+            return view["a"]
+
+        self.assertEqual(run(task()), 2)
 
 
 class ScopeTest(unittest.TestCase):
