@@ -197,6 +197,17 @@ class AnswerTest(ServerTestCase):
                     await client.answer()
                     await client.answer()
 
+    async def test_what_has_no_head_is_no_answer(self) -> None:
+        for body in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"):
+            with self.subTest(body):
+                self.server.delegate = headless = Headless(body)
+                client = await self.connect()
+                await client.send(GET + GET)
+                with self.assertRaises(ConnectionResetError):
+                    await client.rest()
+                if not body:
+                    self.assertEqual(str(headless.error), "Tried to write no head")
+
     async def test_a_line_end_in_a_field_does_not_go_out(self) -> None:
         client = await self.connect()
         await client.send(b"GET /liar/split HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -292,6 +303,23 @@ class Answering(httputil.HTTPServerConnectionDelegate, httputil.HTTPMessageDeleg
 
     def on_close(self, server_conn: object) -> None:
         pass
+
+
+class Headless(Answering):
+    """Sends a body without a head, or not even that."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(httputil.HTTPHeaders())
+        self.body = body
+        self.error: Exception | None = None
+
+    def finish(self) -> None:
+        if self.body:
+            self.connection.write(self.body)
+        try:
+            self.connection.finish()
+        except httputil.HTTPOutputError as error:
+            self.error = error
 
 
 class Starting(httputil.HTTPServerConnectionDelegate):

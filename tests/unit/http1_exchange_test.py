@@ -81,6 +81,14 @@ class EndTest(unittest.TestCase):
         self.turn()
         self.assertEqual((self.transport.options, self.transport.done), ([RESET], []))
 
+    def test_what_is_written_to_nobody_goes_nowhere(self) -> None:
+        self.ask("1.1")
+        self.connection.connection_lost(None)
+        before = self.transport.buffered
+        self.assertIsNotNone(self.part.connection.write(b"more").exception())
+        self.part.connection.finish()
+        self.assertEqual(self.transport.buffered, before)
+
     def test_what_ends_by_itself_needs_no_reset(self) -> None:
         self.ask("1.1")
         self.part.connection.finish()
