@@ -26,10 +26,10 @@ MANY = 200
 """How many tasks a create encodes on the event loop, at the most."""
 
 Values = tuple[Any, ...]
-"""The values of TASK_COLUMNS after id and revision."""
+"""The values of TASK_COLUMNS after id and revision, and the search text."""
 
 Row = tuple[Any, ...]
-"""The values of TASK_COLUMNS."""
+"""The values of TASK_COLUMNS, and the search text."""
 
 
 @dataclass(frozen=True, slots=True)

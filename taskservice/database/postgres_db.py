@@ -9,7 +9,7 @@ from taskservice.database.migration import REFOLDED, Progress, migrations, refol
 from taskservice.database.postgres_connections import Connection, Connections, Watch
 from taskservice.database.postgres_errors import starting
 from taskservice.database.postgres_writer import Writer
-from taskservice.database.sql import page_sql
+from taskservice.database.pages import POSTGRES, page_statements
 from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock
 from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
@@ -35,7 +35,8 @@ SELECT store.revision AS store, store.forgotten, changes.* FROM store LEFT JOIN 
 
 # An outer join keeps the order of its inner side here: with no condition on it, PostgreSQL has
 # no other way than to go through the page for the one row of the store.
-_PAGE = "SELECT store.revision AS store, page.* FROM store LEFT JOIN ({page}) AS page ON true"
+_PAGE = ("SELECT store.revision AS store, page.id, page.revision, page.body "
+         "FROM store LEFT JOIN ({page}) AS page ON true")
 
 
 class PostgresTodoListDB(AbstractTodoListDB):
@@ -131,11 +132,13 @@ class PostgresTodoListDB(AbstractTodoListDB):
         return revision
 
     async def read_page(self, query: TaskQuery) -> TaskPage:
-        """Return a page, in one statement."""
+        """Return a page."""
         if any("\0" in word for word in query.words):  # PostgreSQL has no such text to compare
             return TaskPage(await self.revision(), (), False)
-        statement, arguments = _page_sql(query)
-        rows = await self._connections.fetch(statement, *arguments)
+        for page, arguments in page_statements(query, POSTGRES):
+            rows = await self._connections.fetch(_PAGE.format(page=page), *arguments)
+            if len(rows) > query.limit:
+                break
         tasks = tuple(
             _task(task_id, revision, body) for _, task_id, revision, body in rows
             if task_id is not None)
@@ -154,17 +157,6 @@ class PostgresTodoListDB(AbstractTodoListDB):
         if len(changes) <= limit:
             return ChangePage(store, changes)
         return ChangePage(changes[limit - 1].revision, changes[:limit])
-
-
-def _page_sql(query: TaskQuery) -> tuple[str, list[Any]]:
-    """Return the statement of a page, with the limit in its text.
-
-    As an argument it would be unknown to a plan for all arguments ("generic"), so PostgreSQL
-    would have to plan each execution anew: twice the time of a page.
-    """
-    page, (*arguments, limit) = page_sql(query, contains="strpos")
-    page = page.removesuffix(f"${len(arguments) + 1}") + str(limit)
-    return _PAGE.format(page=page), arguments
 
 
 def _task(task_id: str, revision: int, body: str) -> StoredTask:

@@ -49,6 +49,7 @@ SELECT 'key', owner, key, expires, digest, made
 _WRITE = f"""
 WITH moved AS (UPDATE store SET revision = $1),
 deleted AS (DELETE FROM tasks WHERE id = ANY($2::text[])),
+unsearched AS (DELETE FROM texts WHERE id = ANY($2::text[])),
 buried AS (
   INSERT INTO tombstones (id, revision) SELECT * FROM unnest($2::text[], $3::bigint[])
   ON CONFLICT (id) DO UPDATE SET revision = excluded.revision),
@@ -57,10 +58,14 @@ kept AS (
   SELECT * FROM unnest($4::text[], $5::text[], $6::bytea[], $7::text[], $8::bigint[])
   ON CONFLICT (owner, key) DO UPDATE
   SET digest = excluded.digest, made = excluded.made, expires = excluded.expires),
-risen AS (DELETE FROM tombstones WHERE id = ANY($9::text[]))
+risen AS (DELETE FROM tombstones WHERE id = ANY($9::text[])),
+searched AS (
+  INSERT INTO texts (id, search_text) SELECT * FROM unnest($9::text[], $16::text[])
+  ON CONFLICT (id) DO UPDATE SET search_text = excluded.search_text
+  WHERE texts.search_text <> excluded.search_text)
 INSERT INTO tasks ({", ".join(TASK_COLUMNS)})
 SELECT * FROM unnest($9::text[], $10::bigint[], $11::text[], $12::text[],
-                     $13::boolean[], $14::integer[], $15::float8[], $16::text[])
+                     $13::boolean[], $14::integer[], $15::float8[])
 ON CONFLICT (id) DO UPDATE
 SET {", ".join(f"{column} = excluded.{column}" for column in TASK_COLUMNS[1:])}"""
 
@@ -224,7 +229,7 @@ class Writer:
         while True:
             with Watch(self._connections, connection):
                 await connection.fetch(
-                    _WRITE, batch.revision, *deleted, *keys, *_columns(chunk, len(TASK_COLUMNS)))
+                    _WRITE, batch.revision, *deleted, *keys, *_columns(chunk, len(TASK_COLUMNS) + 1))
             deleted, keys = _columns([], 2), _columns([], 5)
             if not (chunk := list(islice(rows, BATCH_TASKS))):
                 break

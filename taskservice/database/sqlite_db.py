@@ -10,7 +10,7 @@ import apsw
 
 from taskservice.database.batch import Create, Delete, Update
 from taskservice.database.os_errors import check_writable, translated_os
-from taskservice.database.sql import page_sql
+from taskservice.database.pages import SQLITE, page_statements
 from taskservice.database.sqlite_connection import open_connection, open_store
 from taskservice.database.sqlite_errors import Translated
 from taskservice.database.sqlite_readers import SQLiteReaders
@@ -160,9 +160,12 @@ class SQLiteTodoListDB(AbstractTodoListDB):
         return revision
 
     async def read_page(self, query: TaskQuery) -> TaskPage:
-        page, arguments = page_sql(query, contains="instr")
-        revision, rows = await self._opened().readers.read(PAGE_SQL.format(page=page), arguments)
-        tasks = _tasks(rows)
+        for page, arguments in page_statements(query, SQLITE):
+            revision, rows = await self._opened().readers.read(
+                PAGE_SQL.format(page=page), arguments)
+            tasks = _tasks(rows)
+            if len(tasks) > query.limit:
+                break
         return TaskPage(revision, tuple(tasks[:query.limit]), len(tasks) > query.limit)
 
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:

@@ -45,6 +45,7 @@ _KEEP_KEYS = (
     "SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4 "
     "FROM json_each($1)")
 _DELETE_TASKS = "DELETE FROM tasks WHERE id IN (SELECT value FROM json_each($1))"
+_DELETE_TEXTS = "DELETE FROM texts WHERE id IN (SELECT value FROM json_each($1))"
 _ADD_TOMBSTONES = (
     "INSERT OR REPLACE INTO deletions (id, revision) SELECT key, value FROM json_each($1)")
 _DROP_TOMBSTONES = "DELETE FROM deletions WHERE id IN (SELECT value FROM json_each($1))"
@@ -63,12 +64,23 @@ _DROP_KEYS = (
 @cache
 def _put_sql(rows: int) -> str:
     """Return the statement that inserts or replaces so many tasks."""
-    row = f"({', '.join('?' * len(TASK_COLUMNS))})"
-    values = ", ".join([row] * rows)
     update = ", ".join(f"{name} = excluded.{name}" for name in TASK_COLUMNS[1:])
     return (
-        f"INSERT INTO tasks ({', '.join(TASK_COLUMNS)}) VALUES {values} "
+        f"INSERT INTO tasks ({', '.join(TASK_COLUMNS)}) VALUES {_rows(rows, len(TASK_COLUMNS))} "
         f"ON CONFLICT (id) DO UPDATE SET {update}")
+
+
+@cache
+def _put_texts_sql(rows: int) -> str:
+    """Return the statement that inserts or replaces the texts of so many tasks."""
+    return (
+        f"INSERT INTO texts (id, search_text) VALUES {_rows(rows, 2)} "
+        "ON CONFLICT (id) DO UPDATE SET search_text = excluded.search_text "
+        "WHERE search_text <> excluded.search_text")
+
+
+def _rows(rows: int, columns: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
 class SQLiteWriter:
@@ -181,6 +193,7 @@ class SQLiteWriter:
             self._execute_json(_DROP_TOMBSTONES, list(batch.revived))
         if batch.deleted:
             self._execute_json(_DELETE_TASKS, list(batch.deleted))
+            self._execute_json(_DELETE_TEXTS, list(batch.deleted))
             self._execute_json(_ADD_TOMBSTONES, batch.deleted)
         if batch.new_keys:
             self._execute_json(_KEEP_KEYS, [
@@ -190,8 +203,10 @@ class SQLiteWriter:
             self.connection.execute(_SET_REVISION, (batch.revision,))
 
     def _put(self, rows: Sequence[Row]) -> None:
-        values = [value for row in rows for value in row]
+        values = [value for row in rows for value in row[:-1]]
         self.connection.execute(_put_sql(len(rows)), values)
+        texts = [value for row in rows for value in (row[0], row[-1])]
+        self.connection.execute(_put_texts_sql(len(rows)), texts)
 
     def _execute_json(self, statement: str, argument: Any) -> None:
         self.connection.execute(statement, (json.dumps(argument),))

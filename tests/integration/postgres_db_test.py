@@ -182,8 +182,8 @@ class PageTest(PostgresTestCase):
         engine = await self.start()
         await self.query("""
             INSERT INTO tasks
-            SELECT md5(n::text), n, '{"title": "t"}', md5(n::text), n % 3 = 0, n % 5, n % 1000,
-                   't' FROM generate_series(1, 30000) AS n""")
+            SELECT md5(n::text), n, '{"title": "t"}', md5(n::text), n % 3 = 0, n % 5, n % 1000
+              FROM generate_series(1, 30000) AS n""")
         await self.query("ANALYZE tasks")
         fetch: Callable[..., Awaitable[Any]] = engine._connections.fetch
         plans: list[str] = []
@@ -205,7 +205,7 @@ class PageTest(PostgresTestCase):
                     sort=sort, descending=down, completed=done, after=after, limit=50))
                 self.assertEqual((len(page.tasks), page.more), (50, True))
                 self.assertNotIn("Seq Scan on tasks", plans[-1])
-                self.assertNotIn("Sort", plans[-1])
+                self.assertNotRegex(plans[-1], "-> +(Incremental )?Sort ")
                 self.assertRegex(plans[-1], r"^Nested Loop Left Join")
         self.assertEqual(len(plans), 60)
 

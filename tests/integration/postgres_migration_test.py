@@ -60,7 +60,7 @@ class OldPostgresStoreTest(OldStoreContract, IsolatedAsyncioTestCase):
             await self.until_some(waiting)
             for number, script in migrations("postgres", 1):
                 await other.execute(f"{script}; UPDATE store_version SET version = {number}")
-            await other.execute("UPDATE tasks SET search_text = 'by the other'; COMMIT")
+            await other.execute("UPDATE texts SET search_text = 'by the other'; COMMIT")
             engine = await starting
         self.assertEqual(len(await self.found(engine, words=("other",))), 12)
 

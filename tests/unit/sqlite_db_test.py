@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,17 +12,18 @@ import threading
 import unittest
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Awaitable, Callable, Coroutine
+from typing import Any, Awaitable, Callable, Coroutine, Sequence
 from unittest.mock import patch
 
 import apsw
 
 from taskservice.database import sqlite_writer
-from taskservice.database.sql import page_sql
+from taskservice.database.pages import INDEXES, SQLITE, page_statements
 from taskservice.database.sqlite_db import CHANGES_SQL, PAGE_SQL, READERS, SQLiteTodoListDB
 from taskservice.database.todolist_db import system_clock
 from taskservice.datamodel import (
-    IDEMPOTENCY_KEY_LIFETIME, IdempotencyKey, SortKey, TaskEntry, TaskQuery, TaskSort)
+    IDEMPOTENCY_KEY_LIFETIME, IdempotencyKey, SortKey, TaskEntry, TaskPriority, TaskQuery,
+    TaskSort)
 from taskservice.errors import (
     ChangesExpiredError, ConfigError, StoreError, StoreFullError, StoreUnavailableError,
     StoreVersionError, TaskExistsError, TodoListError)
@@ -209,24 +211,59 @@ class PlanTest(SQLiteTestCase):
         self.connection = apsw.Connection(str(self.path))
         self.addCleanup(self.connection.close)
 
-    def plan(self, statement: str, arguments: list[Any]) -> str:
+    def plan(self, statement: str, arguments: Sequence[Any]) -> str:
         rows = self.connection.execute("EXPLAIN QUERY PLAN " + statement, arguments)
         return "\n".join(str(row[3]) for row in rows)
 
-    def test_every_page_unfiltered_or_by_completed_comes_from_an_index(self) -> None:
-        for sort, descending, completed, cursor in itertools.product(
-                TaskSort, (False, True), (None, True), (False, True)):
+    def test_a_page_without_words_or_a_range_of_dates_is_merged_from_parts_of_an_index(self) -> None:
+        for sort, descending, completed, priorities, cursor in itertools.product(
+                TaskSort, (False, True), (None, True), (set(), {TaskPriority.LOW}), (False, True)):
             query = TaskQuery(
                 sort=sort, descending=descending, completed=completed,
+                priorities=frozenset(priorities),
                 after=(self.KEYS[sort], "a") if cursor else None)
             with self.subTest(query=query):
-                page, arguments = page_sql(query, contains="instr")
+                [(page, arguments)] = page_statements(query, SQLITE)
                 plan = self.plan(PAGE_SQL.format(page=page), arguments)
                 self.assertNotIn("TEMP B-TREE", plan)
                 self.assertIn("tasks USING INDEX", plan)
-                self.assertEqual("completed=?" in plan, completed is True)
-                self.assertEqual(")>(" in plan or ")<(" in plan or "id>?" in plan
-                                 or "id<?" in plan, cursor)
+                for part in re.findall("tasks USING INDEX .*", plan):
+                    if query.filtered:
+                        self.assertIn("completed=?", part)
+                        self.assertIn("priority" if priorities else "completed", part)
+                    if cursor and not (sort is TaskSort.PRIORITY and priorities):
+                        self.assertRegex(part, r"\)[<>]\(|id[<>]\?")
+
+    def test_a_range_of_dates_is_decided_in_indexes(self) -> None:
+        """In the order of the sort, and if need be among the tasks in the range."""
+        for sort, descending, cursor in itertools.product(
+                TaskSort, (False, True), (False, True)):
+            query = TaskQuery(
+                sort=sort, descending=descending, due_before=5, priorities=frozenset(
+                    {TaskPriority.LOW}), after=(self.KEYS[sort], "a") if cursor else None)
+            with self.subTest(query=query):
+                plans = [self.plan(*statement) for statement in page_statements(query, SQLITE)]
+                if sort is TaskSort.DUE_DATE:
+                    [plan] = plans
+                    self.assertIn("due_date", plan)
+                    self.assertNotIn("TEMP B-TREE", plan)
+                    continue
+                walked, in_range = plans
+                self.assertIn(f"tasks USING COVERING INDEX {INDEXES[sort]} (completed=?", walked)
+                self.assertIn(
+                    "tasks USING COVERING INDEX tasks_filtered_due_date "
+                    "(completed=? AND priority=? AND due_date", in_range)
+
+    def test_a_search_reads_texts_and_the_tasks_that_it_finds(self) -> None:
+        for sort in TaskSort:
+            query = TaskQuery(sort=sort, words=("milk",), completed=True)
+            with self.subTest(sort=sort):
+                walked, searched = [
+                    self.plan(*statement) for statement in page_statements(query, SQLITE)]
+                self.assertIn("SEARCH texts USING PRIMARY KEY (id=?)", walked)
+                self.assertIn(f"tasks USING COVERING INDEX {INDEXES[sort]} (completed=?", walked)
+                self.assertIn("SCAN texts", searched)
+                self.assertNotIn("SCAN tasks", searched)
 
     def test_changes_are_merged_from_two_indexes(self) -> None:
         plan = self.plan(CHANGES_SQL, [1, 2])

@@ -52,7 +52,7 @@ class OldSQLiteStoreTest(OldStoreContract, IsolatedAsyncioTestCase):
             for number, script in migrations("sqlite", 1):
                 other.execute(script)
                 other.pragma("user_version", number)
-            other.execute("UPDATE tasks SET search_text = 'by the other'; COMMIT")
+            other.execute("UPDATE texts SET search_text = 'by the other'; COMMIT")
             await starting
         self.assertEqual([line.values["message"] for line in kept.lines], ["MIGRATION WAITS"])
         self.assertEqual(len(await self.found(engine, words=("other",))), 12)
