@@ -23,7 +23,7 @@ from typing import Any
 
 from taskservice.datamodel import NO_DUE_DATE, TaskPriority, TaskQuery, TaskSort
 
-DATES_WALKED = 20_000
+DATES_WALKED = 10_000
 """After how many entries of an index the walk for due dates ends: some milliseconds."""
 
 TEXTS_WALKED = 2_000
@@ -64,7 +64,7 @@ class Dialect:
 
 SQLITE = Dialect(
     contains="instr", indexed_by=" INDEXED BY {index}", part="{select}",
-    looked_up="({found}) CROSS JOIN tasks ON tasks.id = found")
+    looked_up="({found}) CROSS JOIN tasks INDEXED BY sqlite_autoindex_tasks_1 ON tasks.id = found")
 POSTGRES = Dialect(
     contains="strpos", indexed_by="", part="({select} ORDER BY {order} LIMIT {limit})",
     # As PostgreSQL expects a third of all texts to have a word, it would read the whole table.
