@@ -113,7 +113,6 @@ class Batch:
         """Delete a task; return the deletion's revision."""
         del self.revisions[task_id]
         self.rows.pop(task_id, None)
-        self.revived.discard(task_id)
         self.deleted[task_id] = self._next_revision()
         return self.revision
 

@@ -2,6 +2,7 @@
 
 from tornado.httpclient import HTTPResponse
 
+from taskservice.tornado.openapi import description
 from tests.running import READER, TOKENS, ServedTestCase, bearer, on_both_servers
 
 GOOD, OTHER = "https://good.example", "https://other.example"
@@ -53,6 +54,10 @@ class OriginsTest(OriginCase):
             self.assertLessEqual(
                 {"authorization", "content-type", "if-match", "if-none-match", "idempotency-key",
                  "prefer", "last-event-id"}, set(fields))
+            self.assertLessEqual({
+                parameter["name"].lower()
+                for parameter in description()["components"]["parameters"].values()
+                if parameter["in"] == "header"}, set(fields))
             self.assertGreater(int(answer.headers["Access-Control-Max-Age"]), 0)
             self.assertIn("Origin", answer.headers["Vary"])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from taskservice.database.batch import Batch, Create, Delete, KeptKey, Update, Write, apply_all
 from taskservice.datamodel import Created, IdempotencyKey, TaskEntry
-from taskservice.errors import TaskExistsError, TaskNotFoundError
+from taskservice.errors import BadInputError, TaskExistsError, TaskNotFoundError
 from taskservice.precondition import UNCONDITIONAL, Precondition
 
 ENTRY = TaskEntry("t")
@@ -63,6 +63,33 @@ class ApplyAllTest(unittest.TestCase):
         self.assertTrue(batch.is_empty)
         self.assertEqual(batch.revision, 10)
         self.assertEqual(len({id(outcome) for outcome in outcomes}), 2)
+
+    def test_a_write_is_as_large_as_the_tasks_it_writes(self) -> None:
+        """Whether or not they have ids: a transaction takes so many tasks."""
+        for tasks in ([(None, ENTRY)] * 3, [("a", ENTRY), (None, ENTRY), ("b", ENTRY)]):
+            self.assertEqual(Create(tasks, None).size, 3)
+        self.assertEqual(Update("a", ENTRY, UNCONDITIONAL).size, 1)
+        self.assertEqual(Delete("a", UNCONDITIONAL).size, 1)
+
+    def test_text_that_a_store_cannot_hold_is_refused_before_there_is_a_batch(self) -> None:
+        """In a transaction it would be the failure of all its writes."""
+        for bad, error in (("a\0b", BadInputError), ("\ud800", UnicodeEncodeError)):
+            for make in (
+                    lambda: Create([(bad, ENTRY)], None), lambda: Create([(None, TaskEntry(bad))], None),
+                    lambda: Create([("a", ENTRY), ("b", TaskEntry("t", bad))], None),
+                    lambda: Create([], IdempotencyKey(bad, "k", b"")),
+                    lambda: Create([], IdempotencyKey("me", bad, b"")),
+                    lambda: Update(bad, ENTRY, UNCONDITIONAL),
+                    lambda: Update("a", TaskEntry(bad), UNCONDITIONAL),
+                    lambda: Update("a", TaskEntry("t", bad), UNCONDITIONAL),
+                    lambda: Delete(bad, UNCONDITIONAL)):
+                self.assertRaises(error, make)
+
+    def test_an_id_that_is_too_long_for_an_index_is_refused(self) -> None:
+        for task_id in ("i" * 513, "\u20ac" * 171):
+            self.assertRaises(BadInputError, Create, [("a", ENTRY), (task_id, ENTRY)], None)
+            self.assertRaises(BadInputError, Update, task_id, ENTRY, UNCONDITIONAL)
+        Create([("i" * 512, ENTRY)], None)
 
 
 if __name__ == "__main__":

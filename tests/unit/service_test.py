@@ -2,7 +2,10 @@
 
 import asyncio
 import unittest
+from contextlib import aclosing
+from unittest.mock import patch
 
+from taskservice import changes
 from taskservice.database.todolist_db import InMemoryTodoListDB
 from taskservice.datamodel import TaskEntry, TaskPage, TaskQuery
 from taskservice.service import LISTS_AT_ONCE, TodoListService
@@ -43,6 +46,24 @@ class ServiceTest(unittest.IsolatedAsyncioTestCase):
             await page
             self.assertEqual(await lists, [5] * 10)
         self.assertEqual(store.most, LISTS_AT_ONCE + 1)
+
+    async def test_every_write_is_told_at_once_to_those_who_follow(self) -> None:
+        """Not when the store is next looked at, as for the writes of other processes."""
+        self.enterContext(patch.object(changes, "POLL_INTERVAL", 3600.0))
+        async with TodoListService(InMemoryTodoListDB()) as service:
+            writes = (
+                lambda: service.create_task(TaskEntry("t"), task_id="a"),
+                lambda: service.create_tasks([("b", TaskEntry("t"))]),
+                lambda: service.update_task("a", TaskEntry("u")),
+                lambda: service.modify_task("a", lambda entry: TaskEntry("v")),
+                lambda: service.delete_task("a"))
+            async with aclosing(service.follow_changes(None)) as batches, asyncio.timeout(30):
+                self.assertEqual(await anext(batches), ())
+                for write in writes:
+                    await turns()  # the reader of changes waits again
+                    await write()
+                    [change] = await anext(batches)
+                    self.assertEqual(change.revision, await service.revision())
 
 
 async def turns() -> None:
