@@ -64,10 +64,15 @@ class Authority:
 
 
 class TLSFront:
-    """Takes connections with TLS, and passes on what they say; without `context` it refuses TLS."""
+    """Takes connections with TLS, and passes on what they say; without `context` it refuses TLS.
+
+    While it is `silent` it answers nothing, and takes connections all the same: so many `accepted`.
+    """
 
     def __init__(self, target: int, context: ssl.SSLContext | None) -> None:
         self.context = context
+        self.silent = False
+        self.accepted = 0
         self._target = target
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -94,6 +99,7 @@ class TLSFront:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self.accepted += 1
         try:
             # asyncio 3.11 logs a handler that is cancelled as if it had failed.
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -104,6 +110,8 @@ class TLSFront:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = await reader.readexactly(8)
+        while self.silent:
+            await reader.readexactly(1)
         if asked[4:] == _SSL_REQUEST:
             writer.write(b"S" if self.context else b"N")
             asked = b""
@@ -111,8 +119,8 @@ class TLSFront:
                 await writer.start_tls(self.context)
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
         server_writer.write(asked)
-        ways = [asyncio.create_task(_pass_on(reader, server_writer)),
-                asyncio.create_task(_pass_on(server_reader, writer))]
+        ways = [asyncio.create_task(self._pass_on(reader, server_writer)),
+                asyncio.create_task(self._pass_on(server_reader, writer))]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -120,9 +128,9 @@ class TLSFront:
             writer.transport.abort()
             await asyncio.wait(ways)
 
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if not self.silent:
+                    writer.write(data)
+                    await writer.drain()

@@ -1,8 +1,10 @@
 """Connections to PostgreSQL: made when needed, bounded in number, and never waited for in vain."""
 
 import asyncio
+import ssl
 from collections import deque
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, AsyncIterator, Self, TypeAlias
 
 import asyncpg
@@ -10,12 +12,6 @@ import asyncpg
 from taskservice.database.postgres_dsn import check_certificates, location
 from taskservice.database.postgres_errors import LOST, ArgumentError, translated
 from taskservice.errors import ConfigError, StoreBusyError, StoreUnavailableError
-
-PATIENCE = 1.0
-"""After so many seconds without an answer, the server has to show that it lives."""
-
-PROBE_TIMEOUT = 1.4
-"""How many seconds it has for that: a server that is gone is an error within 3 s altogether."""
 
 SOON = 0.5
 """A failure within so many seconds is no hang: another attempt keeps within the time."""
@@ -26,10 +22,21 @@ TOO_LATE = 0.05
 GRACE = 0.25
 """How many seconds more than a statement may take, for the server to say itself that it is over."""
 
-MAX_IDLE = 60.0
-"""Seconds that an unused connection is kept: something between may drop it without a word."""
-
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a server may be silent, in seconds."""
+
+    patience: float = 1.0
+    """After so long without an answer, the server has to show that it lives."""
+
+    probe: float = 1.4
+    """How long it has for that: a server that is gone is an error within 3 s altogether."""
+
+    max_idle: float = 60.0
+    """How long an unused connection is kept: something between may drop it without a word."""
 
 
 class Connections:
@@ -42,12 +49,13 @@ class Connections:
 
     def __init__(
         self, dsn: str, *, size: int, acquire_timeout: float, statement_timeout: float,
-        pgbouncer: bool,
+        pgbouncer: bool, timing: Timing = Timing(),
     ) -> None:
         self.where = location(dsn)
         check_certificates(dsn)
         self.acquire_timeout = acquire_timeout
         self.statement_timeout = statement_timeout
+        self.timing = timing
         self._dsn = dsn
         self._pgbouncer = pgbouncer
         self._size = size
@@ -71,7 +79,8 @@ class Connections:
     def close(self) -> None:
         """End the connections that are not in use, and those in use when they are done."""
         self.is_open = False
-        self._forget_idle()
+        while self._idle:
+            self._idle.pop()[1].terminate()
 
     def check_open(self) -> None:
         """Raise StoreUnavailableError unless it is open."""
@@ -108,22 +117,22 @@ class Connections:
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run one reading statement.
 
-        It is tried again, once, on a new connection when the one it had turns out to be gone: a
+        It is tried again, once, on a new connection when the one at hand turns out to be gone: a
         restart of the server leaves a pool full of those.
         """
         self.check_open()
         loop = asyncio.get_running_loop()
-        started = loop.time()
-        deadline = started + self.acquire_timeout
+        deadline = loop.time() + self.acquire_timeout
         with translated(self.where):
             async with self._slot(deadline):
-                try:
-                    return await self._fetch(await self._take(deadline), statement, arguments)
-                except LOST as error:
-                    if isinstance(error, ValueError) or loop.time() - started > SOON:
-                        raise
-                    self._forget_idle()
-                    return await self._fetch(await self.connect(deadline), statement, arguments)
+                started = loop.time()
+                if (connection := self._take()) is not None:
+                    try:
+                        return await self._fetch(connection, statement, arguments)
+                    except LOST:
+                        if loop.time() - started > SOON:
+                            raise
+                return await self._fetch(await self.connect(deadline), statement, arguments)
 
     @asynccontextmanager
     async def _slot(self, deadline: float) -> AsyncIterator[None]:
@@ -140,19 +149,12 @@ class Connections:
         finally:
             self._slots.release()
 
-    async def _take(self, deadline: float) -> Connection:
-        oldest = asyncio.get_running_loop().time() - MAX_IDLE
-        while self._idle and (self._idle[0][0] < oldest or self._idle[0][1].is_closed()):
+    def _take(self) -> "Connection | None":
+        """Return the connection that was used last, if there is one of late."""
+        oldest = asyncio.get_running_loop().time() - self.timing.max_idle
+        while self._idle and self._idle[0][0] < oldest:
             self._idle.popleft()[1].terminate()
-        while self._idle:
-            _, connection = self._idle.pop()
-            if not connection.is_closed():
-                return connection
-        return await self.connect(deadline)
-
-    def _forget_idle(self) -> None:
-        while self._idle:
-            self._idle.pop()[1].terminate()
+        return self._idle.pop()[1] if self._idle else None
 
     async def _fetch(
         self, connection: Connection, statement: str, arguments: tuple[Any, ...]
@@ -170,7 +172,7 @@ class Connections:
             usable = not self._pgbouncer
             raise
         finally:
-            if usable and self.is_open and not connection.is_closed():
+            if usable and self.is_open:
                 self._idle.append((asyncio.get_running_loop().time(), connection))
             else:
                 connection.terminate()
@@ -183,7 +185,7 @@ class Connections:
         return await asyncio.shield(self._probe)
 
     async def _ask(self) -> bool:
-        deadline = asyncio.get_running_loop().time() + PROBE_TIMEOUT
+        deadline = asyncio.get_running_loop().time() + self.timing.probe
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await self._connect()
@@ -194,9 +196,11 @@ class Connections:
             finally:
                 cut.cancel()
                 connection.terminate()
+        except ssl.SSLCertVerificationError:  # it lives, as with too many clients
+            return True
         except LOST:
             return False
-        except asyncpg.PostgresError:  # e.g. too many clients: it lives
+        except asyncpg.PostgresError:
             pass
         return True
 
@@ -206,13 +210,13 @@ class Watch:
 
     A statement may take `limit` seconds (by default the statement timeout): then StoreBusyError.
     But a server that has gone without a word, e.g. halted or behind a broken network, shall not
-    cost as long: after PATIENCE, and again and again, it has to answer on another connection. Else
-    the waiting statement raises TimeoutError.
+    cost as long: after the timing's patience, and again and again, it has to answer on another
+    connection. Else the waiting statement raises TimeoutError.
     """
 
     __slots__ = (
-        "_connections", "_connection", "_loop", "_limit", "_deadline", "_timer", "_judgement",
-        "_verdict")
+        "_connections", "_connection", "_loop", "_limit", "_patience", "_deadline", "_timer",
+        "_judgement", "_verdict")
 
     def __init__(
         self, connections: Connections, connection: Connection, limit: float | None = None
@@ -222,8 +226,9 @@ class Watch:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._limit = limit
+        self._patience = connections.timing.patience
         self._deadline = self._loop.time() + limit + GRACE
-        self._timer = self._loop.call_later(min(PATIENCE, limit + GRACE), self._suspect)
+        self._timer = self._loop.call_later(min(self._patience, limit + GRACE), self._suspect)
         self._judgement: asyncio.Task[None] | None = None
         self._verdict: Exception | None = None
 
@@ -244,9 +249,9 @@ class Watch:
         while (left := self._deadline - self._loop.time()) > 0:
             if not await self._connections.answers():
                 self._verdict = TimeoutError(
-                    f"no answer for {PATIENCE:g} s, and none on a new connection")
+                    f"no answer for {self._patience:g} s, and none on a new connection")
                 break
-            await asyncio.sleep(min(left, PATIENCE))
+            await asyncio.sleep(min(left, self._patience))
         else:
             self._verdict = StoreBusyError(
                 f"PostgreSQL at {self._connections.where} took longer than {self._limit:g} s "

@@ -6,7 +6,7 @@ from typing import Any, Mapping, Self, Sequence
 from taskservice.database import migration
 from taskservice.database.batch import Create, Delete, Update
 from taskservice.database.migration import REFOLDED, Progress, migrations, refolded
-from taskservice.database.postgres_connections import Connection, Connections, Watch
+from taskservice.database.postgres_connections import Connection, Connections, Timing, Watch
 from taskservice.database.postgres_errors import starting
 from taskservice.database.postgres_writer import Writer
 from taskservice.database.pages import POSTGRES, page_statements
@@ -51,10 +51,11 @@ class PostgresTodoListDB(AbstractTodoListDB):
     def __init__(
         self, dsn: str, *, clock: Clock = system_clock, pool_size: int = 10,
         acquire_timeout: float = 2.0, statement_timeout: float = 5.0, pgbouncer: bool = False,
+        timing: Timing = Timing(),
     ) -> None:
         self._connections = Connections(
             dsn, size=pool_size, acquire_timeout=acquire_timeout,
-            statement_timeout=statement_timeout, pgbouncer=pgbouncer)
+            statement_timeout=statement_timeout, pgbouncer=pgbouncer, timing=timing)
         self._writer = Writer(self._connections, clock)
 
     @classmethod

@@ -10,7 +10,7 @@ import asyncpg
 
 from taskservice.database.batch import Batch, KeptKey, Row, Write, apply_all, settle
 from taskservice.database.postgres_connections import (
-    MAX_IDLE, SOON, Connection, Connections, Watch)
+    SOON, Connection, Connections, Watch)
 from taskservice.database.postgres_errors import LOST, translated
 from taskservice.database.sql import TASK_COLUMNS
 from taskservice.database.todolist_db import Clock
@@ -184,7 +184,8 @@ class Writer:
         """Begin on the connection at hand, or else on a new one: nothing was sent before."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        if self._connection is not None and started - self._used > MAX_IDLE:
+        if self._connection is not None and (
+                started - self._used > self._connections.timing.max_idle):
             self._disconnect()
         if self._connection is not None:
             try:

@@ -18,9 +18,9 @@ class ListCase(AppTestCase):
     def create_many(self, title: str = "") -> list[str]:
         """Create tasks without HTTP, and return their ids in order of creation."""
         async def create() -> list[str]:
-            made = [await self.service.create_task(TaskEntry(f"{title}{number}"))
-                    for number in range(MANY)]
-            return [created.tasks[0][0] for created in made]
+            created = await self.service.create_tasks(
+                [(None, TaskEntry(f"{title}{number}")) for number in range(MANY)])
+            return [task_id for task_id, _ in created.tasks]
 
         ids: list[str] = self.io_loop.run_sync(create, timeout=120)
         return ids

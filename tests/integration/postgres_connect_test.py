@@ -13,6 +13,7 @@ from unittest import IsolatedAsyncioTestCase, SkipTest, skipIf
 from taskservice.datamodel import TaskEntry, TaskQuery
 from taskservice.errors import ConfigError, StoreBusyError, StoreError, StoreUnavailableError
 from tests import postgres
+from tests.postgres_cases import timing
 from tests.postgres_tls import Authority, TLSFront
 
 ENTRY = TaskEntry("a title")
@@ -119,6 +120,21 @@ class CertificateTest(ConnectTestCase):
         await engine.create_task("b", ENTRY)
         await engine.read_task("a")
 
+    async def test_a_certificate_that_went_bad_cuts_no_statement_that_runs(self) -> None:
+        dsn = self.dsn()
+        engine = await self.start(dsn, timing=timing(patience=0.05))
+        await engine.create_task("a", ENTRY)
+        self.front.context = self.authority.context(expired=True)
+        holder = await import_module("asyncpg").connect(
+            dsn.replace(f"localhost:{self.port}", f"127.0.0.1:{postgres.shared_server().port}"),
+            ssl=False)
+        self.addAsyncCleanup(holder.close)
+        await holder.execute("BEGIN; LOCK store")
+        write = asyncio.create_task(engine.update_task("a", ENTRY))
+        await asyncio.sleep(0.5)
+        await holder.execute("ROLLBACK")
+        await write
+
     async def test_a_file_that_cannot_be_used_is_named(self) -> None:
         missing, no_pem = self.folder / "missing.pem", self.folder / "no.pem"
         no_pem.write_text("a letter to a friend", "utf-8")
@@ -187,8 +203,10 @@ class LoginTest(ConnectTestCase):
         await self.assert_refused(
             self.dsn("postgres", "nowhere"),
             r"has no such database: database \"nowhere\" does not exist")
+        database = self.server.create_database().rpartition("/")[2]
         await self.assert_refused(
-            self.dsn(f"me:{SECRET}"), "denies a privilege: permission denied for schema public")
+            self.dsn(f"me:{SECRET}", database),
+            "denies a privilege: permission denied for schema public")
 
     async def test_a_server_without_a_free_connection_says_so(self) -> None:
         connect = import_module("asyncpg").connect
@@ -197,6 +215,23 @@ class LoginTest(ConnectTestCase):
             await self.assert_refused(
                 self.dsn("postgres"), "has no connection left .*max_connections.*: sorry, too many",
                 StoreBusyError)
+        finally:
+            for other in others:
+                await other.close()
+
+    async def test_a_server_without_a_free_connection_lives(self) -> None:
+        """So a statement that takes long is waited for."""
+        connect = import_module("asyncpg").connect
+        self.server.psql("GRANT CREATE ON SCHEMA public TO me")
+        engine = await self.start(self.dsn(f"me:{SECRET}"), timing=timing(patience=0.05))
+        await engine.create_task("a", ENTRY)
+        others = [await connect(self.dsn("postgres")) for _ in range(3)]
+        try:
+            await others[0].execute("BEGIN; LOCK store")
+            write = asyncio.create_task(engine.update_task("a", ENTRY))
+            await asyncio.sleep(0.5)
+            await others[0].execute("ROLLBACK")
+            await write
         finally:
             for other in others:
                 await other.close()
@@ -250,7 +285,8 @@ class PoolTest(ConnectTestCase):
         await engine.create_task("a", ENTRY)
         holder = await self.holder(dsn)
         for call in (engine.read_task("a"), engine.create_task("b", ENTRY)):
-            with self.assertRaisesRegex(StoreBusyError, "took longer than statement-timeout"):
+            with self.assertRaisesRegex(
+                    StoreBusyError, "took longer than statement-timeout: canceling statement"):
                 await call
         await holder.execute("ROLLBACK")
         await engine.create_task("b", ENTRY)
@@ -260,8 +296,8 @@ class PoolTest(ConnectTestCase):
         engine = await self.start(dsn)
         connection = await import_module("asyncpg").connect(dsn)
         self.addAsyncCleanup(connection.close)
-        await connection.execute("ALTER TABLE tasks DROP COLUMN search")
+        await connection.execute("ALTER TABLE tasks DROP COLUMN priority CASCADE")
         with self.assertRaises(StoreError) as caught:
             await engine.create_task("a", ENTRY)
         self.assertIs(type(caught.exception), StoreError)
-        self.assertRegex(str(caught.exception), 'failed: column "search"')
+        self.assertRegex(str(caught.exception), 'failed: column "priority"')

@@ -209,6 +209,17 @@ class PageTest(PostgresTestCase):
                 self.assertRegex(plans[-1], r"^Nested Loop Left Join")
         self.assertEqual(len(plans), 60)
 
+    async def test_a_page_is_planned_once(self) -> None:
+        engine = await self.start()
+        for title in ("a", "b", "c"):
+            await engine.create_task(title, TaskEntry(title))
+        for title in ("", "a", "b") * 4:
+            await engine.read_page(TaskQuery(sort=TaskSort.TITLE, after=(title, "a")))
+        [(generic, custom)] = await engine._connections.fetch("""
+            SELECT generic_plans, custom_plans FROM pg_prepared_statements
+             WHERE statement LIKE '%title_key, id) >%' AND statement NOT LIKE '%plans%'""")
+        self.assertEqual((generic, custom), (12, 0))
+
     async def test_a_forged_cursor_is_bad_input(self) -> None:
         engine = await self.start()
         forged: list[tuple[TaskSort, SortKey]] = [
@@ -249,6 +260,8 @@ class ConfigTest(TestCase):
     def test_a_dsn_that_is_none_is_refused_without_showing_it(self) -> None:
         for dsn in ("postgresql://me:se/cret@host/db", "postgresql://me:se?cret@host/db",
                     "postgresql://me:se#cret@host/db", "postgresql://me:se@cret@host/db",
+                    "postgresql://me:12/cret@host/db", "postgresql://me:12?cret@host/db",
+                    "postgresql://me:12#cret@host/db", "postgresql://cret/12@host/db",
                     "postgresql://me:cret", "postgres//me:cret@host", "cret",
                     "postgresql://me:cret@a..b/db", "postgresql://me:cret@host:65536/db",
                     "postgresql://me:cret@host/db?sslmode", "postgresql://me:cret@[host/db"):

@@ -6,82 +6,20 @@ import shutil
 import subprocess
 import tempfile
 import time
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Awaitable
-from unittest import IsolatedAsyncioTestCase, SkipTest, mock, skipIf
+from typing import Any
+from unittest import skipIf
 
-from taskservice.datamodel import TaskEntry, TaskQuery
-from taskservice.errors import StoreFullError, StoreUnavailableError, TaskNotFoundError
+from taskservice.datamodel import TaskQuery
+from taskservice.errors import StoreBusyError, StoreFullError, StoreUnavailableError
 from tests import postgres
-
-ENTRY = TaskEntry("a title")
-AWAY = 3.0
-"""How many seconds a call may take while the server is away."""
-
-BACK = 5.0
-"""How many seconds after its return everything has to work."""
+from tests.postgres_cases import AWAY, BACK, ENTRY, FaultTestCase, load_engine, timing
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 def setUpModule() -> None:
-    if (reason := postgres.available()) is not None:
-        raise SkipTest(reason)
-    import_module("taskservice.database.postgres_db")  # not while a loop runs: it takes its time
-
-
-class FaultTestCase(IsolatedAsyncioTestCase):
-    """A test with an engine on a server that it may stop."""
-
-    server: postgres.PostgresServer
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.server = postgres.PostgresServer(fsync=False)
-        cls.addClassCleanup(cls.server.close)
-        cls.server.start()
-
-    def setUp(self) -> None:
-        self.dsn = self.server.create_database()
-
-    async def asyncSetUp(self) -> None:
-        self.engine = await self.start()
-
-    async def start(self, **options: Any) -> Any:
-        """Start an engine, and stop it in the end."""
-        from taskservice.database.postgres_db import PostgresTodoListDB
-        engine = PostgresTodoListDB(self.dsn, **options)
-        await engine.start()
-        self.addAsyncCleanup(engine.stop)
-        return engine
-
-    async def query(self, statement: str) -> None:
-        """Run a statement on a connection of the test's own."""
-        import asyncpg
-        connection = await asyncpg.connect(self.dsn)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    async def assert_away(self, call: Awaitable[object]) -> None:
-        """Await a call that has to fail, in time, because the store is away."""
-        started = time.monotonic()
-        with self.assertRaises(StoreUnavailableError):
-            await call
-        self.assertLess(time.monotonic() - started, AWAY)
-
-    async def assert_back(self) -> None:
-        """Wait until reads and writes work again; they have to in time."""
-        async with asyncio.timeout(BACK):
-            while True:
-                try:
-                    await self.engine.update_task("a", ENTRY)
-                    break
-                except StoreUnavailableError:
-                    await asyncio.sleep(0.01)
-            await asyncio.gather(*(self.engine.read_task("a") for _ in range(30)))
+    load_engine()
 
 
 class AwayTest(FaultTestCase):
@@ -125,13 +63,16 @@ class AwayTest(FaultTestCase):
         self.assertTrue(failed)
 
     async def test_a_halted_server_is_away_until_it_goes_on(self) -> None:
+        self.engine = await self.start(timing=timing(patience=0.3, probe=0.4))
+        await asyncio.gather(self.engine.update_task("a", ENTRY), *(
+            self.engine.read_task("a") for _ in range(30)))
         self.server.pause()
         try:
             async def late(delay: float, call: Any) -> None:
                 await asyncio.sleep(delay)
                 await self.assert_away(call())
             await asyncio.gather(*(
-                late(delay, call) for delay in (0, 0.1, 1.9, 2.3, 2.6) for call in (
+                late(delay, call) for delay in (0, 0.1, 0.5, 0.65, 0.8) for call in (
                     lambda: self.engine.create_task("b", ENTRY),
                     lambda: self.engine.read_task("a"),
                     lambda: self.engine.read_page(TaskQuery()),
@@ -176,6 +117,9 @@ class AwayTest(FaultTestCase):
 
 class TroubleTest(FaultTestCase):
     async def test_a_failed_commit_fails_all_in_it(self) -> None:
+        other = await self.start(statement_timeout=1)
+        await self.engine.create_task("before", ENTRY)
+        revision = await self.engine.revision()
         await self.query("""
             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE 'no room' USING ERRCODE = 'disk_full'; END $$;
@@ -185,20 +129,22 @@ class TroubleTest(FaultTestCase):
             *(self.engine.create_task(f"{n}", ENTRY) for n in range(5)), return_exceptions=True)
         self.assertEqual([type(outcome) for outcome in outcomes], [StoreFullError] * 5)
         self.assertEqual(len({id(outcome) for outcome in outcomes}), 5)
-        with self.assertRaises(TaskNotFoundError):
-            await self.engine.read_task("0")
+        for engine in (self.engine, other):
+            self.assertEqual(await engine.revision(), revision)
+            self.assertEqual(
+                [task.id for task in (await engine.read_page(TaskQuery())).tasks], ["before"])
+        await other.update_task("before", ENTRY)  # the row of the store is free
         await self.query("DROP TRIGGER fail ON tasks")
         await self.engine.create_task("0", ENTRY)
 
     async def test_a_slow_server_that_lives_is_waited_for(self) -> None:
-        module = "taskservice.database.postgres_connections"
-        with mock.patch(f"{module}.PATIENCE", 0.05):
-            lock = asyncio.create_task(self.query(
-                "BEGIN; SELECT FROM store FOR UPDATE; SELECT pg_sleep(0.5); COMMIT"))
-            await self.locked()
-            await self.engine.create_task("a", ENTRY)
-            self.assertTrue(lock.done())
-            await lock
+        engine = await self.start(timing=timing(patience=0.05))
+        lock = asyncio.create_task(self.query(
+            "BEGIN; SELECT FROM store FOR UPDATE; SELECT pg_sleep(0.5); COMMIT"))
+        await self.locked()
+        await engine.create_task("a", ENTRY)
+        self.assertTrue(lock.done())
+        await lock
 
     async def test_a_lock_is_not_waited_for_beyond_the_statement_timeout(self) -> None:
         engine = await self.start(statement_timeout=0.2)
@@ -272,8 +218,30 @@ class PgBouncerTest(FaultTestCase):
         await asyncio.gather(*(use(number) for number in range(12)))
         self.assertEqual(len((await engines[0].read_page(TaskQuery())).tasks), 120)
 
+    async def test_a_read_that_fails_leaves_no_transaction_behind(self) -> None:
+        engine = await self.start(pgbouncer=True)
+        await engine.create_task("a", ENTRY)
+        await engine.read_task("a")
+        await self.query("ALTER TABLE tasks RENAME TO away")
+        for _ in range(3):
+            with self.assertRaisesRegex(StoreUnavailableError, "has lost a table"):
+                await engine.read_task("a")
+        await self.query("ALTER TABLE away RENAME TO tasks")
+        await asyncio.gather(*(engine.read_task("a") for _ in range(5)))
+
+    async def test_a_read_takes_no_longer_than_a_statement_may(self) -> None:
+        engine = await self.start(pgbouncer=True, statement_timeout=0.3)
+        await engine.create_task("a", ENTRY)
+        lock = asyncio.create_task(self.query("BEGIN; LOCK tasks; SELECT pg_sleep(2); COMMIT"))
+        async with asyncio.timeout(10):
+            while not await self.select("SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock'"):
+                await asyncio.sleep(0.01)
+        with self.assertRaisesRegex(StoreBusyError, "canceling statement due to statement timeout"):
+            await engine.read_task("a")
+        await lock
+
     async def test_a_server_that_is_away_behind_it_comes_back(self) -> None:
-        self.engine = await self.start(pgbouncer=True)
+        self.engine = await self.start(pgbouncer=True, timing=timing(patience=0.3, probe=0.4))
         await self.engine.create_task("a", ENTRY)
         self.server.pause()
         try:
