@@ -72,7 +72,7 @@ def parse_arguments(
     parser.add_argument(
         "--debug", action="store_true", help="show tracebacks to clients and log those of 4xx")
     parser.add_argument(
-        "--check-config", action="store_true", help="tell what is wrong with the config, and end")
+        "--check-config", action="store_true", help="tell what is wrong with the config, touch nothing, and end")
     parser.add_argument("--inherit", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
@@ -105,7 +105,7 @@ def main(
     signals = signals or Signals()
     arguments = parse_arguments(argv, prog, default_config)
     try:
-        config = _load(arguments.config)
+        config = _load(arguments.config, arguments.check_config)
         if arguments.check_config:
             check_config(config, arguments.workers)
             return 0
@@ -118,10 +118,10 @@ def main(
     return 0
 
 
-def _load(path: Path) -> Config:
+def _load(path: Path, only_check: bool) -> Config:
     config = read_config(path)
     try:
-        logutils.configure(config.logging)
+        (logutils.check if only_check else logutils.configure)(config.logging)
     except ValueError as error:
         raise ConfigError(f"{path}: logging: {error}") from error
     return config

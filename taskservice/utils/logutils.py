@@ -9,11 +9,15 @@ import functools
 import logging
 import logging.config
 import math
+import os
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from errno import EISDIR, ENOENT
 from json.encoder import encode_basestring
+from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any
 
@@ -107,11 +111,49 @@ def configure(logging_config: Mapping[str, Any] | None = None) -> None:
     says otherwise) go to standard error. Raises ValueError, in one line, when it is wrong or a
     handler cannot be made (a file that cannot be written).
     """
-    try:
+    with _one_kind_of_error():
         logging.config.dictConfig(_completed(logging_config or {"version": 1}))
+    _leave_out_what_no_format_shows(logging_config or {})
+
+
+def check(logging_config: Mapping[str, Any] | None = None) -> None:
+    """Raise ValueError for what configure() would, but neither make nor open a file.
+
+    Handlers that are not of the standard library are looked up, and not made: they may do anything.
+    """
+    with _one_kind_of_error():
+        config = _completed(logging_config or {"version": 1})
+        for name, entry in config["handlers"].items():
+            config["handlers"][name] = _without_effect(f"handlers.{name}", entry)
+        logging.config.dictConfig(config)
+
+
+@contextmanager
+def _one_kind_of_error() -> Iterator[None]:
+    try:
+        yield
     except (ValueError, TypeError, AttributeError, LookupError, ImportError, OSError) as error:
         raise ValueError(one_line(error)) from error
-    _leave_out_what_no_format_shows(logging_config or {})
+
+
+def _without_effect(name: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a handler in its place that makes the same errors, and no file."""
+    kind = logging.config.BaseConfigurator({}).resolve(entry.get("()") or entry["class"])
+    if isinstance(kind, type) and issubclass(kind, logging.FileHandler) and "filename" in entry:
+        _check_file(f"{name}.filename", Path(entry["filename"]))
+        entry = {**entry, "delay": True}
+    return entry if kind.__module__ in _STANDARD else {"class": "logging.NullHandler"}
+
+
+_STANDARD = ("logging", "logging.handlers")
+
+
+def _check_file(name: str, path: Path) -> None:
+    place = path if path.exists() else path.parent
+    if path.is_dir() or not place.exists():
+        raise ValueError(f"{name}: {path}: {os.strerror(EISDIR if path.is_dir() else ENOENT)}")
+    if not os.access(place, os.W_OK):
+        raise ValueError(f"{name}: {path}: cannot be written")
 
 
 def _leave_out_what_no_format_shows(config: Mapping[str, Any]) -> None:

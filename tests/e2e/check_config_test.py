@@ -1,6 +1,8 @@
-"""`--check-config` tells what is wrong with a config, and ends; it serves and stores nothing."""
+"""`--check-config` tells what is wrong with a config, and ends; it serves and touches nothing."""
 
 import io
+import logging
+import os
 import socket
 import subprocess
 import tempfile
@@ -8,9 +10,33 @@ import unittest
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import yaml
+
 from taskservice.tornado.server import main
 from tests.e2e.processes import SERVER, run
+from tests.running import make_certificate
 from tests.support import ROOT, logging_put_back
+
+
+HANDLERS: dict[str, dict[str, object]] = {
+    "plain": {"class": "logging.FileHandler"}, "old": {"class": "logging.FileHandler", "mode": "w"},
+    "watched": {"class": "logging.handlers.WatchedFileHandler"},
+    "rotating": {"class": "logging.handlers.RotatingFileHandler", "maxBytes": 1},
+    "timed": {"()": "logging.handlers.TimedRotatingFileHandler", "when": "midnight"}}
+"""Handlers that write to a file; one of them empties it first."""
+
+
+class OwnHandler(logging.Handler):
+    """A user's own, for a config to name."""
+
+    def __init__(self, file: str) -> None:
+        raise AssertionError(f"it was made, of {file}")
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Return what is in a folder, with what tells a change."""
+    found = {str(path): path.stat() for path in [folder, *folder.rglob("*")]}
+    return {path: (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for path, stat in found.items()}
 
 
 class CheckConfigTest(unittest.TestCase):
@@ -44,6 +70,54 @@ class CheckConfigTest(unittest.TestCase):
                 f"task-db: {{sqlite: {store}}}", "--port", str(taken.getsockname()[1]), "--host", "127.0.0.1")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertFalse(store.exists())
+
+    def test_it_makes_and_changes_nothing(self) -> None:
+        place = self.folder / "place"
+        place.mkdir()
+        tls = make_certificate(place)
+        (place / "old.log").write_text("a line\n", "utf-8")
+        handlers = {
+            name: {**handler, "filename": str(place / f"{name}.log")} for name, handler in HANDLERS.items()}
+        logging_section = {"version": 1, "handlers": handlers, "root": {"handlers": list(handlers)}}
+        read_only = place / "read-only"
+        read_only.mkdir(0o500)
+        before = everything(place)
+        for task_db in (
+                {"sqlite": str(place / "new" / "tasks.db")}, {"sqlite": str(read_only / "tasks.db")},
+                {"fs": str(place / "new")}, {"fs": str(read_only / "tasks")},
+                {"postgres": "postgresql://nobody@localhost:1/none"}):
+            config = yaml.safe_dump({"task-db": task_db, "http": {"tls": tls}, "logging": logging_section})
+            with self.subTest(task_db):
+                self.assertEqual(self.check_here(config), (0, ""))
+                self.assertEqual(everything(place), before)
+        done = self.check(config)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        self.assertEqual(everything(place), before)
+
+    def test_a_log_file_that_could_not_be_written_is_told_and_not_made(self) -> None:
+        for name, said in (("none/a.log", "none/a.log: No such file or directory"), ("", ": Is a directory")):
+            file = self.folder / name
+            handlers = {"file": {"class": "logging.handlers.WatchedFileHandler", "filename": str(file)}}
+            section = {"version": 1, "handlers": handlers, "root": {"handlers": ["file"]}}
+            code, error = self.check_here(yaml.safe_dump({"logging": section}))
+            self.assertEqual(code, 2)
+            self.assertRegex(error, rf"logging: handlers\.file\.filename: .*{said}\n\Z")
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["config.yaml"])
+
+    @unittest.skipIf(os.getuid() == 0, "root may write everywhere")
+    def test_a_log_file_without_the_right_to_write_it(self) -> None:
+        file = self.folder / "a.log"
+        file.touch(0o400)
+        handlers = {"file": {"class": "logging.FileHandler", "filename": str(file)}}
+        code, error = self.check_here(yaml.safe_dump({"logging": {"version": 1, "handlers": handlers}}))
+        self.assertEqual(code, 2)
+        self.assertRegex(error, r"logging: handlers\.file\.filename: .*a\.log: cannot be written\n\Z")
+
+    def test_a_users_own_handler_is_found_and_not_made(self) -> None:
+        for name, code in (("Own", 0), ("None", 2)):
+            handlers = {"own": {"()": f"tests.e2e.check_config_test.{name}Handler", "file": "a"}}
+            section = {"version": 1, "handlers": handlers, "root": {"handlers": ["own"]}}
+            self.assertEqual(self.check_here(yaml.safe_dump({"logging": section}))[0], code)
 
     def test_what_is_wrong_is_told_in_one_line(self) -> None:
         for text, said in (
