@@ -30,7 +30,8 @@ class Task(BaseModel):
 
     def encoded(self) -> bytes:
         """Return what was sent, as JSON."""
-        return self.model_dump_json(exclude_unset=True).encode()
+        text: str = self.model_dump_json(exclude_unset=True)
+        return text.encode()
 
 
 def add_errors(app: FastAPI) -> None:

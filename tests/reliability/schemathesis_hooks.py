@@ -1,8 +1,11 @@
-"""What schemathesis has to be told of this API; it loads this file itself (SCHEMATHESIS_HOOKS)."""
+"""What schemathesis has to be told of this API; it loads this file itself (SCHEMATHESIS_HOOKS).
+
+Its decorators are called below: mypy takes this file also where the package is missing, and they have no types then.
+"""
 
 import json
 from collections import deque
-from typing import Any
+from typing import Any, TypeAlias
 
 import schemathesis
 from schemathesis.core.failures import Failure
@@ -10,7 +13,7 @@ from schemathesis.openapi.checks import RejectedPositiveData, UseAfterFree
 
 from tests import openapi
 
-Case = schemathesis.Case[Any]
+Case: TypeAlias = "schemathesis.Case[Any]"
 
 NDJSON = "application/x-ndjson"
 
@@ -18,7 +21,6 @@ known = deque[str](maxlen=100)
 """The ids of tasks that are there, so that requests to one are not all answered by 404."""
 
 
-@schemathesis.check
 def declared(context: schemathesis.CheckContext, response: schemathesis.Response, case: Case) -> None:
     """Find what schemathesis passes over: headers and bodies that the document does not have."""
     fields = {name: ", ".join(values) for name, values in response.headers.items()}
@@ -27,7 +29,6 @@ def declared(context: schemathesis.CheckContext, response: schemathesis.Response
     openapi.check(str(request.method), str(request.url), response.status_code, headers, response.content)
 
 
-@schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: Case, kwargs: dict[str, Any]) -> None:
     """Name a task that is there, where a valid id was made up."""
     meta = case.meta
@@ -36,7 +37,6 @@ def before_call(context: schemathesis.HookContext, case: Case, kwargs: dict[str,
         case.path_parameters = {"id": known[-1]}
 
 
-@schemathesis.hook
 def after_call(context: schemathesis.HookContext, case: Case, response: schemathesis.Response) -> None:
     """Note which tasks there are."""
     if response.status_code == 201 and "location" in response.headers:
@@ -47,7 +47,6 @@ def after_call(context: schemathesis.HookContext, case: Case, response: schemath
             known.remove(task_id)
 
 
-@schemathesis.serializer(NDJSON)
 def write_lines(context: schemathesis.SerializationContext, value: Any) -> bytes:
     """Return the body: one value a line. Examples are text already."""
     if isinstance(value, bytes | str):
@@ -56,13 +55,11 @@ def write_lines(context: schemathesis.SerializationContext, value: Any) -> bytes
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-@schemathesis.deserializer(NDJSON)
 def read_lines(context: schemathesis.DeserializationContext, response: schemathesis.Response) -> Any:
     """Return the values of the lines."""
     return [json.loads(line) for line in response.content.splitlines()]
 
 
-@schemathesis.hook
 def filter_failure(
     context: schemathesis.HookContext, failure: Failure, case: Case, response: schemathesis.Response
 ) -> bool:
@@ -81,4 +78,11 @@ def is_rightly_refused(case: Case) -> bool:
         return True  # it is opaque: no generator makes one
     if len(str(case.query.get("q")).split()) > 32:
         return True  # too many words
-    return case.media_type == NDJSON  # ids that are there already, or twice
+    return bool(case.media_type == NDJSON)  # ids that are there already, or twice
+
+
+schemathesis.check(declared)
+schemathesis.serializer(NDJSON)(write_lines)
+schemathesis.deserializer(NDJSON)(read_lines)
+for hook in (before_call, after_call, filter_failure):
+    schemathesis.hook(hook)
