@@ -20,7 +20,6 @@ import re
 import shutil
 import signal
 import subprocess
-import unittest
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -106,6 +105,7 @@ def test(args: Sequence[str]) -> int:
     options = test_options(args)
     need("requirements.txt", "requirements-dev.txt")
     sys.path[:0] = [str(TESTS), str(ROOT)]
+    from tests.runner import run_tests
     named = [name for target in options.tests for name in names_of(target)]
     os.chdir(ROOT)
     return run_tests(named if options.tests else suite_names(options.suite), verbosity=2 if options.verbose else 1)
@@ -317,45 +317,6 @@ def module_name(file: Path) -> str:
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))
     return file.stem
-
-
-def run_tests(names: Sequence[str], verbosity: int) -> int:
-    """Run the tests of these dotted names; return 0 when there were some and all passed."""
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
-    found = suite.countTestCases()
-    result = runner(verbosity).run(suite)
-    if not found:
-        print("run.py test: no tests found", file=sys.stderr)
-    if "CI" in os.environ and isinstance(result, CountingResult):
-        print(result.tally(), flush=True)
-    return 0 if found and result.wasSuccessful() else 1
-
-
-def runner(verbosity: int) -> unittest.TextTestRunner:
-    """A runner that shows and warns as ``python -m unittest`` does, and counts."""
-    return unittest.TextTestRunner(
-        verbosity=verbosity,
-        warnings=None if sys.warnoptions else "default",
-        resultclass=CountingResult,  # type: ignore[arg-type]  # typeshed has the stream that it hands over as another
-    )
-
-
-class CountingResult(unittest.TextTestResult):
-    """unittest's own result, which keeps no count of the tests that passed, with such a count."""
-
-    passed = 0
-
-    def addSuccess(self, test: unittest.TestCase) -> None:
-        """Note that a test passed."""
-        super().addSuccess(test)
-        self.passed += 1
-
-    def tally(self) -> str:
-        """The line that CI counts by. A test fails once, however many of its subtests do."""
-        bad = [case for case, _ in self.failures + self.errors] + list(self.unexpectedSuccesses)
-        failed = {getattr(case, "test_case", case).id() for case in bad}
-        skipped = {getattr(case, "test_case", case).id() for case, _ in self.skipped} - failed
-        return f"{self.passed + len(self.expectedFailures)} passed, {len(failed)} failed, {len(skipped)} skipped"
 
 
 # --- The environment -------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """run.py as a user meets it: what it answers, and how it exits."""
 import ast
+import contextlib
 import os
+import pty
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,15 @@ class SkippedTest(unittest.TestCase):
     def setUpClass(cls): raise unittest.SkipTest("for the count")
 
     def test_does_not_run(self): pass
+"""
+
+
+PERIODIC = """
+import sys
+sys.path.insert(0, {root!r})
+from tests import runner
+runner.PERIOD = -1
+runner.run_tests(["sample_test"], 1)
 """
 
 
@@ -153,6 +164,39 @@ class TestCommandTest(RunScriptTestCase):
     def test_no_count_is_printed_outside_of_ci(self) -> None:
         self.write_test(MIXED)
         self.assertEqual(self.run_script("test", "sample_test.py").stdout, "")
+
+    def test_reasons_of_skips_are_counted(self) -> None:
+        self.write_test(MIXED + MIXED[MIXED.index("class SkippedTest"):].replace("SkippedTest", "AnotherTest").replace(
+            "for the count", "for another reason"))
+        done = self.run_script("test", "sample_test.py")
+        self.assertTrue(
+            done.stderr.endswith("skipped:\n     2  for the count\n     1  for another reason\n"), done.stderr)
+
+    def test_a_terminal_shows_how_far_it_is(self) -> None:
+        self.write_test(MIXED)
+        said = self.run_on_terminal("test", "sample_test.py")
+        self.assertTrue(said.startswith("".join(f"\r\x1b[K[{where} sample_test" for where in (
+            "1/4]", "2/4] 2 failed", "3/4] 2 failed")) + "\r\x1b[K="), said)
+
+    def run_on_terminal(self, *args: str) -> str:
+        """Run the project's run.py on a terminal; return what it showed."""
+        master, terminal = pty.openpty()
+        with subprocess.Popen(
+                [sys.executable, RUN, *args], cwd=self.folder, stdout=terminal, stderr=terminal) as process:
+            os.close(terminal)
+            said = b""
+            with contextlib.suppress(OSError):  # its end
+                while piece := os.read(master, 4096):
+                    said += piece
+            self.assertEqual(process.wait(60), 1)
+        os.close(master)
+        return said.decode()
+
+    def test_a_long_run_says_how_far_it_is(self) -> None:
+        self.write_test(MIXED)
+        done = run("-c", PERIODIC.format(root=str(ROOT)), cwd=self.folder)
+        self.assertRegex(done.stderr, r"(?m)^\[1/4\] after 0 s, at sample_test\.MixedTest\.test_fails_twice$")
+        self.assertRegex(done.stderr, r"(?m)^\[3/4\] 2 failed after ")
 
     def test_coverage_measures_the_tests(self) -> None:
         """They run in the process that coverage started: never in another interpreter, never in a child."""
