@@ -1,0 +1,72 @@
+""".ci/run with programs in the place of python3 and timeout: what it runs, and what it makes of what they answer."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.e2e.processes import PATIENCE
+from tests.support import ROOT
+
+PYTHON = """#!/bin/sh
+[ "$1" = -c ] && exit 0
+echo "$*" >> "$COMMANDS"
+case "$*" in *" $FAILING"*) exit 1;; esac
+"""
+TIMEOUT = """#!/bin/sh
+case "$*" in *" $SLOW"*) exit 124;; esac
+shift 2
+exec "$@"
+"""
+
+
+class CiTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (self.folder / ".ci").mkdir()
+        shutil.copy(ROOT / ".ci" / "run", self.folder / ".ci")
+        (self.folder / "bin").mkdir()
+        tools = ("strace", "pgbouncer", "chromium", "curl", "openssl")  # nothing is installed here
+        for name, text in (("python3", PYTHON), ("timeout", TIMEOUT), *((tool, "#!/bin/sh\n") for tool in tools)):
+            program = self.folder / "bin" / name
+            program.write_text(text, "utf-8")
+            program.chmod(0o700)
+
+    def run_ci(self, failing: str = "nothing", slow: str = "nothing") -> tuple[int, str, list[str]]:
+        """Run it; return its exit code, what it said, and the commands of Python that it ran."""
+        commands = self.folder / "commands"
+        done = subprocess.run(
+            ["bash", self.folder / ".ci" / "run"], capture_output=True, text=True, timeout=PATIENCE, env={
+                **os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "COMMANDS": str(commands),
+                "FAILING": failing, "SLOW": slow})
+        self.assertEqual(done.stderr, "")
+        return done.returncode, done.stdout, commands.read_text("utf-8").splitlines()
+
+    def test_each_step_is_run_once_and_says_what_it_took(self) -> None:
+        code, said, commands = self.run_ci()
+        self.assertEqual(code, 0)
+        self.assertTrue(said.endswith("\nall passed\n"), said)
+        self.assertEqual(len(commands), len(set(commands)))
+        for suite in ("coverage", "test --suite reliability", "test --suite browser", "test --suite tutorial"):
+            self.assertIn(f"run.py {suite}", commands)
+        self.assertRegex(said, r"(?m)^tests and coverage: took \d s of 600 s$")
+
+    def test_one_that_fails_is_not_tried_again_and_the_others_are_run(self) -> None:
+        everything = self.run_ci()[2]
+        (self.folder / "commands").unlink()
+        code, said, commands = self.run_ci(failing="test --suite reliability")
+        self.assertEqual((code, commands), (1, everything))
+        self.assertTrue(said.endswith("\nfailed: reliability, short\n"), said)
+
+    def test_one_that_takes_too_long_fails(self) -> None:
+        code, said, _ = self.run_ci(slow="run.py test --suite browser")
+        self.assertEqual(code, 1)
+        self.assertTrue(
+            said.endswith("\nfailed: the page, in a browser: over its budget of 15 minutes\n"), said)
+
+
+if __name__ == "__main__":
+    unittest.main()
