@@ -35,7 +35,8 @@ SUITES = {
     "integration": ("integration",),
     "e2e": ("e2e",),
     "browser": ("browser",),
-    "reliability": ("reliability",),  # takes long, so it is no part of "all"
+    "reliability": ("reliability",),  # these three take long, so they are no part of "all"
+    "tutorial": ("tutorial",),
 }
 
 
