@@ -1,9 +1,11 @@
 """An answer that was cut never passes for a whole one: how connections end, to the last packet."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import tornado.test
@@ -22,8 +24,6 @@ FOLDER = Path(tornado.test.__file__).parent
 
 class CutsCase(ServerTestCase):
     """A server whose clients look at how their connections end."""
-
-    limits = Limits(reader_timeout=0.4)
 
     async def ask(self, path: bytes, version: int) -> Client:  # type: ignore[override]  # one request
         """Send a request on a connection of its own."""
@@ -57,6 +57,8 @@ class CutsCase(ServerTestCase):
 @on_uvloop_too
 class CutTest(CutsCase):
     """What is broken off ends in a reset, over HTTP/1.0 and 1.1."""
+
+    limits = Limits(reader_timeout=0.4)
 
     async def test_at_the_end_of_a_drain(self) -> None:
         for version in (0, 1):
@@ -180,6 +182,41 @@ class TLSTest(CutsCase):
         with socket.socket(fileno=os.dup(client.writer.get_extra_info("socket").fileno())) as sock:
             sock.shutdown(socket.SHUT_WR)
         await self.assert_reset(client)
+
+    async def test_when_the_client_says_goodbye_and_reads_on(self) -> None:
+        """The server must not say goodbye, too: that would be the end of the answer."""
+        self.assertEqual(await asyncio.to_thread(self.say_goodbye), "reset")
+
+    def say_goodbye(self) -> str:
+        """Send TLS's own end in the middle of an answer; return what comes then."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing)
+
+        def until_done(step: Callable[[], object]) -> None:
+            while True:
+                try:
+                    step()
+                    sock.sendall(outgoing.read())
+                    return
+                except ssl.SSLWantReadError:
+                    sock.sendall(outgoing.read())
+                    incoming.write(sock.recv(1 << 16) or self.fail("an end"))
+
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as sock:
+            until_done(tls.do_handshake)
+            until_done(lambda: tls.write(GET % (b"/stream/2/3/wait", 0)))
+            data = bytearray()
+            while not data.endswith(b"xxxxxx"):
+                until_done(lambda: data.extend(tls.read(1000)))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.unwrap()
+            sock.sendall(outgoing.read())
+            try:
+                return "goodbye" if sock.recv(1000) else "an end"
+            except ConnectionResetError:
+                return "reset"
 
     async def test_what_is_whole_ends_with_an_end(self) -> None:
         client = await self.ask(b"/stream/100/10000", 0)

@@ -236,10 +236,11 @@ class TimeTest(ServerTestCase):
             self.assertEqual(answer.status, 408)
 
     async def test_a_large_body_has_its_time_for_each_part(self) -> None:
+        self.server.limits = replace(self.limits, body_timeout=1.0)
         client = await self.connect()
         await client.send(POST % (b"/", 6000))
         for _ in range(6):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
             await client.send(b"x" * 1000)
         self.assertEqual(len(echoed(await client.answer())["body"]), 6000)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import skipIf
 
-from taskservice.datamodel import TaskQuery
+from taskservice.datamodel import TaskEntry, TaskQuery
 from taskservice.errors import StoreBusyError, StoreFullError, StoreUnavailableError
 from tests import postgres
 from tests.postgres_cases import AWAY, BACK, ENTRY, FaultTestCase, load_engine, timing
@@ -91,13 +91,17 @@ class AwayTest(FaultTestCase):
         await self.assert_back()
 
     async def test_cut_connections_fail_nobody(self) -> None:
-        for _ in range(3):
+        titles = ["a title", "round 0", "round 1", "round 2"]
+        for before, after in zip(titles, titles[1:]):
             await self.query(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()")
-            await asyncio.gather(
-                self.engine.update_task("a", ENTRY),
+            written, *read = await asyncio.gather(
+                self.engine.update_task("a", TaskEntry(after)),
                 *(self.engine.read_task("a") for _ in range(30)))
+            self.assertLessEqual({stored.entry.title for stored in read}, {before, after})
+            self.assertEqual(written.entry.title, after)
+            self.assertEqual(await self.engine.read_task("a"), written)
 
     async def test_the_start_of_a_service_without_a_server_says_where_it_was_looked_for(
         self
