@@ -265,6 +265,14 @@ class LinesTest(ListCase):
                 "id": task_id, "revision": int(self.etag(f"/tasks/{task_id}")[1:-1]),
                 "task": TASKS[task_id]})
 
+    def test_a_list_is_compressed_from_1024_bytes_on(self) -> None:
+        for size, coding in ((1_023, None), (1_024, "gzip")):
+            body = json.dumps({"title": "x" * (size - len('{"a": {"title": ""}}'))})
+            self.ask("PUT", "/tasks/a", body, **({"If_None_Match": "*"} if coding is None else {}))
+            self.assertEqual(len(self.get("/tasks").body), size)
+            answer = self.get("/tasks", Accept_Encoding="gzip")
+            self.assertEqual(answer.headers.get("Content-Encoding"), coding)
+
     def test_an_empty_list_is_empty(self) -> None:
         self.assertEqual(self.get("/tasks", Accept=NDJSON).body, b"")
         self.assertEqual(self.get("/tasks?limit=1", Accept=NDJSON).body, b"")

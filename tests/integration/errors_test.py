@@ -14,7 +14,8 @@ from tests.openapi import METHODS
 from tests.running import ServedTestCase, on_both_servers
 from tests.support import told_target
 
-TOKENS = (b"FROB", b"TRACE", b"PROPFIND", b"M-SEARCH", b"QUERY", b"PREPARE", b"INITIALIZE", b"CLEAR")
+TOKENS = (b"FROB", b"TRACE", b"PROPFIND", b"M-SEARCH", b"QUERY", b"PREPARE", b"get", b"Options", b"write_error",
+          b"__class__", b"!#$%&'*+-.^_`|~09")
 NO_PATHS = ("/nope", "/tasks/a/b", "/tasks//", "/TASKS", "/tasks/" + "a" * 129, "/docs/nope.js", "/static/", "//",
             "/openapiXjson", "/docs/initXjs", "/static/appXjs", "/openapi.json/", "/static/app.js/")
 HOSTILE = (
