@@ -108,10 +108,11 @@ class _Page:
         """Return the statement that checks the first tasks in the order of the sort."""
         query = self._query
         checks = _due_range(query)
-        parts = self._parts()
         if query.sort is TaskSort.PRIORITY:
             parts = self._parts_by_completed()
             checks.append(f"priority IN ({_listed(_ranks(query))})")
+        else:
+            parts = self._parts()
         limit = DATES_WALKED
         if query.words:
             limit = TEXTS_WALKED

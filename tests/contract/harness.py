@@ -91,6 +91,7 @@ class Harness(Base):
         while page.more:
             self.assertTrue(page.tasks)  # or the walk would not come to an end
             page = await self.engine.read_page(TaskQuery(**query, after=position(page, **query)))
+            self.assertFalse({*ids(page.tasks)} & {*ids(tasks)})  # the same
             tasks += page.tasks
         return tasks
 
