@@ -16,7 +16,7 @@ from tests.contract import quick_folder
 from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess
 from tests.load import KeptConnection, NotSent, Unanswered
 from tests.reliability.live import FULL
-from tests.running import write_config
+from tests.running import peer, write_config
 
 RESTARTS = 10 if FULL else 3
 CLIENTS = 64
@@ -86,6 +86,8 @@ class RestartsCase(unittest.TestCase):
         service = ServiceProcess([
             *SERVER, "--config", self.folder / "config.yaml", "--port", str(self.port), *self.options])
         assert service.port
+        with peer(self.port) as client:  # a stop before any worker accepts resets what waits for one
+            self.assertEqual(client.ask("GET", "/healthz")[0], 200)
         return service
 
     async def restart_under_load(self, clients: int = CLIENTS, restarts: int = RESTARTS) -> list[Worker]:
