@@ -20,6 +20,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -381,7 +382,7 @@ def inside_venv() -> bool:
 
 def install(requirements: Sequence[str]) -> None:
     """Make VENV where there is none that works, and install the files in it; exits with a message when that fails."""
-    with ending_quietly(), one_at_a_time() as lock:
+    with ending_quietly(), own_temporary_directory(), one_at_a_time() as lock:
         if is_installed(requirements) and not inside_venv():
             return  # another run did it while this one waited
         print(f"run.py: installing {' and '.join(requirements)} in {VENV} (once; takes a minute)", file=sys.stderr)
@@ -424,6 +425,18 @@ def ending_quietly() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def own_temporary_directory() -> Iterator[None]:
+    """Have what is started put its temporary files where they go with it, even when it is killed."""
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="taskservice-install-", ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("TMPDIR") if before is None else os.environ.update(TMPDIR=before)
 
 
 @contextlib.contextmanager

@@ -138,6 +138,8 @@ class InterruptedInstallTest(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory())).resolve()
         self.pids, self.slow = self.folder / "pids", self.folder / "slow"
+        self.temporary = self.folder / "temporary"
+        self.temporary.mkdir()
         write_project(self.folder)
         self.slow.mkdir()
         (self.slow / "backend.py").write_text(SLOW_BACKEND, "utf-8")
@@ -149,14 +151,15 @@ class InterruptedInstallTest(unittest.TestCase):
         """Start an installation, and send its process group a signal, as a terminal does, once a file is there."""
         with subprocess.Popen(
                 [sys.executable, "run.py", "serve"], cwd=self.folder, text=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env={**os.environ, "PIDS": str(self.pids)}, start_new_session=True) as process:
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                env={**os.environ, "PIDS": str(self.pids), "TMPDIR": str(self.temporary)}) as process:
             self.addCleanup(process.kill)
             wait_until(file.exists, str(file))
             os.killpg(process.pid, number)
             out, err = process.communicate(timeout=60)
         self.assertEqual((process.returncode, out), (128 + number, ""))
         self.assertRegex(err, r"\Arun.py: installing .*\n\Z")
+        self.assertEqual(list(self.temporary.iterdir()), [])
 
     def test_it_ends_quietly_and_the_next_one_goes_on(self) -> None:
         for number in (signal.SIGINT, signal.SIGHUP):

@@ -216,10 +216,11 @@ class SystemdTest(unittest.TestCase):
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         config = folder / "taskservice.yaml"
         config.write_text(f"service: {{name: TodoList}}\n{section}\n", "utf-8")
-        command = self.values["ExecStart"].replace("/etc/taskservice.yaml", str(config))
-        command = command.replace("/opt/taskservice/.venv/bin/python", sys.executable)
-        command = command.replace("/opt/taskservice", str(ROOT))
-        return subprocess.run([*command.split(), "--port", "0"], capture_output=True, timeout=60).returncode
+        words = self.values["ExecStart"].split()
+        for old, new in (("/etc/taskservice.yaml", str(config)),
+                         ("/opt/taskservice/.venv/bin/python", sys.executable), ("/opt/taskservice", str(ROOT))):
+            words = [word.replace(old, new) for word in words]
+        return subprocess.run([*words, "--port", "0"], capture_output=True, timeout=60).returncode
 
     def test_its_command_is_that_of_the_server(self) -> None:
         python, server, *options = self.values["ExecStart"].split()

@@ -173,10 +173,11 @@ class CommandsTest(unittest.TestCase):
 
     def run_here(self, command: str, *replacements: tuple[str, str]) -> subprocess.CompletedProcess[str]:
         """Run a command of a document in the test's folder, with paths and ports of the test's."""
+        words = shlex.split(command)
         for old, new in ((".venv/bin/python", sys.executable), ("run.py", str(ROOT / "run.py")),
                          ("configs/", f"{ROOT}/configs/"), *replacements):
-            command = command.replace(old, new)
-        done = subprocess.run(shlex.split(command), cwd=self.folder, env=environment(), capture_output=True, text=True)
+            words = [word.replace(old, new) for word in words]
+        done = subprocess.run(words, cwd=self.folder, env=environment(), capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
         return done
 
