@@ -90,8 +90,7 @@ class ChunkedBody:
             except BadRequest:
                 if not pieces:
                     raise
-                self._line.clear()  # it began after the pieces
-                break
+                break  # it is found again: no line becomes right by what is added to it
         return b"".join(pieces), data[at:]
 
     def _take_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:

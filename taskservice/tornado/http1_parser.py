@@ -82,7 +82,7 @@ def _read_fields(block: bytes) -> LeanHeaders:
         offer = True
     except httptools.HttpParserError as error:
         raise _malformed(error) from None
-    if not listener.complete:
+    if not listener.complete:  # it sees the end of the head elsewhere
         raise BadRequest("Malformed request")
     values: dict[str, str] = {}
     headers = LeanHeaders.of(values)

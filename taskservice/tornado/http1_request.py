@@ -77,7 +77,7 @@ def check_host(version: str, headers: HTTPHeaders, authority: str | None) -> Non
     host = headers.get("host")
     if host is None and version == "HTTP/1.1":
         raise BadRequest("No Host")
-    if host is not None and not _is_host(host):  # two of them are joined by a comma
+    if host and not _is_host(host):  # two of them are joined by a comma
         raise BadRequest("More than one Host, or a malformed one")
     if authority is not None:
         headers["host"] = authority

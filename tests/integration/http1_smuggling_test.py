@@ -69,6 +69,8 @@ REFUSED = {
     "a folded trailer": CHUNKED + b"0\r\nA: b\r\n c\r\n\r\n",
     # RFC 9112 §2.2, §5: lines and fields
     "lines ended by LF": b"GET / HTTP/1.1\nHost: h\n\n",
+    "a request line ended by LF": b"GET / HTTP/1.1\nHost: h\r\n\r\n",
+    "a request line ended by CR": b"GET / HTTP/1.1\rHost: h\r\n\r\n",
     "a field ended by LF": H + b"A: b\nContent-Length: 3\r\n\r\nabc",
     "a field ended by CR": H + b"A: b\rContent-Length: 3\r\n\r\nabc",
     "an empty line of LF": H + b"\n" + SMUGGLED,

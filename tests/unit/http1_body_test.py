@@ -8,9 +8,12 @@ import httptools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskservice.tornado.http1_body import MAX_CHUNK_OVERHEAD, ChunkedBody, SizedBody
+from taskservice.tornado.http1_body import ChunkedBody, SizedBody
 from taskservice.tornado.http1_request import BadRequest
 from tests.strategies import cut_into, property_settings
+
+MOST_BESIDE = 16 * 1024
+"""Bytes: of the size line of a chunk, and of the last chunk with its trailers."""
 
 NEXT = b"GET / HTTP/1.1\r\n\r\n"
 
@@ -146,6 +149,12 @@ class ChunkedBodyTest(unittest.TestCase):
             self.assertEqual(ours.body, theirs.body)
             self.assertNotEqual(theirs.end, "complete")
 
+    def test_a_size_that_is_cut_is_one_size(self) -> None:
+        """What is left of the line, with the data, looks like a chunk of its own."""
+        data = b"a\r\n0\r\n\r\n" + b"b" * 9
+        encoded = b"11\r\n" + data + b"\r\n0\r\n\r\n"
+        self.assertEqual(outcome([encoded[:1], encoded[1:]]), Outcome("complete", data, b""))
+
     def test_what_has_come_is_given_at_once(self) -> None:
         body = ChunkedBody()
         self.assertEqual(body.take(b"5\r\nab"), (b"ab", b""))
@@ -175,13 +184,19 @@ class ChunkedBodyTest(unittest.TestCase):
             beside = len(before + after.partition(b"a")[0])
             for piece in (1, 1460, 1 << 20):
                 with self.subTest(before[:4], piece=piece):
-                    most = before + b"x" * (MAX_CHUNK_OVERHEAD - beside)
+                    most = before + b"x" * (MOST_BESIDE - beside)
                     self.assertEqual(outcome(pieces_of(most + after, piece)).end, "complete")
                     self.assertRegex(outcome(pieces_of(most + b"x" + after, piece)).end, "too m")
                     self.assertRegex(outcome(pieces_of(most + b"x" * 10, piece)).end, "too m")
 
+    def test_trailers_that_say_how_long_a_body_is_are_refused(self) -> None:
+        """Somebody else may merge them into the head (RFC 9112 §7.1.2)."""
+        for name in (b"Content-Length", b"content-length", b"TRANSFER-ENCODING", b"Transfer-Encoding"):
+            self.assertIn("trailers", outcome([b"0\r\n" + name + b": 3\r\n\r\n"]).end)
+            self.assertEqual(outcome([b"0\r\nX-" + name + b"-X: 3\r\n\r\n"]).end, "complete")
+
     def test_it_takes_any_number_of_lines_with_data_between_them(self) -> None:
-        chunk = b"1;" + b"x" * (MAX_CHUNK_OVERHEAD - 4) + b"\r\na\r\n"
+        chunk = b"1;" + b"x" * (MOST_BESIDE - 4) + b"\r\na\r\n"
         self.assertEqual(outcome([chunk * 5 + b"0\r\n\r\n"]).body, b"aaaaa")
 
 

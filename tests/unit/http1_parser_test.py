@@ -77,6 +77,17 @@ class LeanHeadersTest(unittest.TestCase):
         self.assertEqual(len(headers["A"]), lines * 101 - 1)
         return copied
 
+    def test_names_that_clients_make_up_are_not_kept(self) -> None:
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(3000):
+            headers = LeanHeaders()
+            headers.append(f"x-{number}-{'y' * 1000}", "")
+            self.assertTrue(list(headers)[0].startswith(f"X-{number}-Yyy"))
+        del headers
+        self.assertLess(tracemalloc.get_traced_memory()[0] - before, 1_000_000)
+
     def test_what_is_added_is_judged(self) -> None:
         for name, value in (("a b", "c"), ("a", "b\r\nc"), ("a", "\0")):
             with self.assertRaises(HTTPInputError):
@@ -119,6 +130,16 @@ class HeadTest(unittest.TestCase):
             head = parse_head(f"{method} / HTTP/1.1\r\nHost: h\r\n\r\n".encode())
             self.assertEqual(head.start_line.method, method)
 
+    def test_what_is_wrong_with_a_line(self) -> None:
+        for line, message in (
+                (b"G(T / HTTP/1.1\r\n", "method"), (b"\r\nGET / HTTP/1.1\r\n", "method"),
+                (b"GET / HTTP/1.1\n", "request line"), (b"GET /\x7f HTTP/1.1\r\n", "request line"),
+                (b"GET  / HTTP/1.1\r\n", "request line"), (b"GET /\r\n", "request line"),
+                (b"GET / HTTP/2.0\r\n", "version"), (b"GET / HTTP/0.9\r\n", "version"),
+                (b"GET / HTTP/1.10\r\n", "request line"), (b"GET x HTTP/1.1\r\n", "target")):
+            with self.subTest(line), self.assertRaisesRegex(BadRequest, message):
+                parse_head(line + b"Host: h\r\n\r\n")
+
     def test_a_line_is_guessed_from_what_is_wrong(self) -> None:
         self.assertEqual(guess_line(b"GET /x HTTP/9\r\nBad"), ("GET", "/x"))
         self.assertEqual(guess_line(b"noise"), (None, None))
@@ -138,7 +159,8 @@ class PartialHeadTest(unittest.TestCase):
     def test_a_fault_is_found_with_its_byte(self) -> None:
         for start, fault, message in (
                 (b"", b"\x16", "method"), (b"GE", b"\r", "method"), (b"G" * 32, b"G", "method"),
-                (b"GET /", b"\x01", "request line"), (b"GET /\r", b"x", "request line"),
+                (b"GET /", b"\x01", "request line"),
+                (b"GET /", b"\x7f", "request line"), (b"GET /\r", b"x", "request line"),
                 (b"GET / HTTP/1.1", b"\n", "request line"), (b"GET /\r", b"\n", "request line"),
                 (b"GET / HTTP/2.0\r", b"\n", "version"), (b"GET x HTTP/1.1\r", b"\n", "target"),
                 (b"GET / HTTP/1.1\r\nA", b" ", "Malformed request"),
@@ -155,12 +177,20 @@ class PartialHeadTest(unittest.TestCase):
     def test_its_limit_holds_at_the_byte(self) -> None:
         whole = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
         self.assertEqual(PartialHead(len(whole)).take(whole), (whole, b""))
-        for pieces in ([whole], [whole[:-1]], [whole[:10], whole[10:-1]]):
+        for pieces in ([whole], [whole[:-1]], [whole[:10], whole[10:-1]], [whole[:10], whole[10:]]):
             head = PartialHead(len(whole) - 1)
             with self.assertRaises(BadRequest) as caught:
                 for piece in pieces:
                     head.take(piece)
             self.assertEqual(caught.exception.status, 431)
+
+    def test_a_field_is_read_once_however_it_is_cut(self) -> None:
+        whole = b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nA: b\r\n\r\n"
+        for size in range(1, len(whole)):
+            head, taken = PartialHead(1000), b""
+            for at in range(0, len(whole), size):
+                taken, _ = head.take(whole[at:at + size])
+            self.assertEqual(taken, whole)
 
     def test_a_fault_within_the_limit_comes_before_it(self) -> None:
         with self.assertRaisesRegex(BadRequest, "Malformed"):

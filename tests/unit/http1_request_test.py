@@ -176,7 +176,8 @@ class HostTest(unittest.TestCase):
         check_host("HTTP/1.1", self.headers(""), None)
         check_host("HTTP/1.0", self.headers(), None)
         for version, hosts in (("HTTP/1.1", ()), ("HTTP/1.1", ("h", "h")), ("HTTP/1.0", ("h", "i")),
-                               ("HTTP/1.0", ("h i",)), ("HTTP/1.1", ("h,i",))):
+                               ("HTTP/1.0", ("h i",)), ("HTTP/1.1", ("h,i",)), ("HTTP/1.1", ("h:123456",)),
+                               ("HTTP/1.1", ("h" * 301,)), ("HTTP/1.1", ("", ""))):
             with self.subTest(version, hosts=hosts), self.assertRaises(BadRequest):
                 check_host(version, self.headers(*hosts), None)
 
