@@ -28,10 +28,19 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _TLSConnection(http.client.HTTPSConnection):
+    """Sees an end without close_notify as the cut that it may be (RFC 8446 §6.1)."""
+
     response_class = Response
 
+    def __init__(self, host: str, port: int, timeout: float) -> None:
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+        # Python before 3.11.3 has OpenSSL 3 take such an end for a clean one.
+        context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+        super().__init__(host, port, timeout=timeout, context=context)
+
     def connect(self) -> None:
-        """Connect, and see an end without close_notify as the cut that it may be (RFC 8446 §6.1)."""
+        """Connect."""
         super().connect()
         setattr(self.sock, "suppress_ragged_eofs", False)
 
