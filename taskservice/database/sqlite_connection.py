@@ -1,7 +1,6 @@
 """Connections to a SQLite file: how one is opened and migrated."""
 
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import apsw
 
 from taskservice import LOGGER_NAME
 from taskservice.database import migration
+from taskservice.database.folders import make_folder
 from taskservice.database.migration import REFOLDED, Progress, migrations, refolded
 from taskservice.database.os_errors import translated_os
 from taskservice.database.sqlite_errors import Translated, meaning_of
@@ -62,7 +62,7 @@ def open_store(path: str, *, busy_timeout: float) -> apsw.Connection:
     is not a SQLite database.
     """
     with translated_os(path):
-        _make_folder(Path(path).parent)
+        make_folder(Path(path).parent)
     connection = open_connection(path, busy_timeout=busy_timeout)
     try:
         with Translated(connection):
@@ -71,19 +71,6 @@ def open_store(path: str, *, busy_timeout: float) -> apsw.Connection:
         connection.close()
         raise
     return connection
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder that lasts: a new entry is there after a crash once its parent is synced."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    descriptor = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _migrate(connection: apsw.Connection, busy_timeout: float) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from taskservice import LOGGER_NAME
+from taskservice.database.folders import make_folder
 from taskservice.database.os_errors import check_writable, translated_os
 from taskservice.datamodel import TASK_ID, StoredTask
 from taskservice.errors import BadInputError, StoreError, StoreInUseError
@@ -50,7 +51,7 @@ class TaskFolder:
         """
         try:
             with translated_os(self._folder):
-                self._folder.mkdir(parents=True, exist_ok=True)
+                make_folder(self._folder)
                 self._folder_fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
                 self._take_lock()
                 return self._read()

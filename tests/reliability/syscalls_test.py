@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import unittest
@@ -21,6 +22,8 @@ from tests import postgres
 from tests.reliability.live import FULL
 from tests.reliability_support import (
     Answer, Client, Service, is_whole, task_db, tasks, wait_until, whole)
+
+ROOT = Path(__file__).parents[2]
 
 CLIENTS = 8
 WRITES = 20 if FULL else 3
@@ -193,6 +196,59 @@ class OrderTest(SyscallsTestCase):
         return [("write", on(("write",), temporary, write.title)),
                 ("flush of the file", on(FLUSHES, temporary)),
                 ("rename", on(RENAMES, f'"{write.task_id}.json"')), flush_folder]
+
+
+OPEN_STORE = """
+import asyncio, sys
+from taskservice.database.db_engines import create_todolist_db
+async def main():
+    async with create_todolist_db({sys.argv[1]: sys.argv[2]}):
+        print("open", flush=True)
+asyncio.run(main())
+"""
+
+
+class NewStoreTest(unittest.TestCase):
+    """A new store is there after a power cut: each new entry of a folder is flushed, at the start."""
+
+    def setUp(self) -> None:
+        if (reason := why_no_strace()) is not None:
+            self.skipTest(reason)
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def started(self, engine: str, path: Path) -> list[Call]:
+        """Return the calls of a first start."""
+        file = self.folder / "trace"
+        calls = "mkdir,mkdirat,openat,fsync,fdatasync,write"
+        done = subprocess.run(
+            ["strace", "-f", "-y", "-e", f"trace={calls}", "-o", str(file), sys.executable, "-c",
+             OPEN_STORE, engine, str(path)],
+            cwd=ROOT, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.stdout, "open\n", done.stderr)
+        return parse(file.read_text("utf-8").splitlines())
+
+    def assert_lasts(self, path: Path, calls: Sequence[Call], makes: Sequence[str]) -> None:
+        """After it was made, the folder that it is in is flushed, before the store is open."""
+        made = next(call for call in calls if call.name in makes and call.has(f'"{path}"'))
+        flushed = next((call for call in calls if call.start > made.end and call.name in FLUSHES
+                        and call.has(f"<{path.parent}>")), None)
+        opened = next(call for call in calls if call.name == "write" and call.has('"open"'))
+        assert flushed is not None, path
+        self.assertEqual((made.result[:1].isdigit(), flushed.result), (True, "0"))
+        self.assertLess(flushed.end, opened.start)
+
+    def test_of_folders(self) -> None:
+        for engine, name in (("fs", ""), ("sqlite", "tasks.db")):
+            with self.subTest(engine):
+                outer = self.folder / engine
+                inner = outer / "a" / "b"
+                calls = self.started(engine, inner / name)
+                for path in (outer, inner.parent, inner):
+                    self.assert_lasts(path, calls, ("mkdir", "mkdirat"))
+
+    def test_of_a_sqlite_file(self) -> None:
+        path = self.folder / "tasks.db"
+        self.assert_lasts(path, self.started("sqlite", path), ("openat",))
 
 
 class OrderOnSqliteTest(OrderTest):
