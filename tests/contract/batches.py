@@ -1,8 +1,13 @@
 """Many tasks are created all or none."""
 
+import threading
+from unittest.mock import patch
+
+from taskservice.database import batch as sql_batch
+from taskservice.database import todolist_db
 from taskservice.datamodel import Created, StoredTask, TaskEntry
 from taskservice.errors import TaskExistsError
-from tests.contract.harness import Harness
+from tests.contract.harness import Harness, noting
 
 
 def batch(*task_ids: str) -> list[tuple[str, TaskEntry]]:
@@ -60,3 +65,14 @@ class BatchContract(Harness):
         # Not assertEqual: the difference of a thousand would take minutes to find.
         self.assertTrue(created.tasks == tuple(zip(task_ids, revisions)))
         self.assertTrue(list(await self.tasks()) == task_ids)
+
+    async def test_very_many_tasks_are_made_beside_the_event_loop(self) -> None:
+        """Which others wait for: what is stored, and the ids."""
+        threads: set[int] = set()
+        for owner, name in [
+                (TaskEntry, "to_json"), (todolist_db, "new_task_id"), (sql_batch, "new_task_id")]:
+            self.enterContext(patch.object(owner, name, noting(getattr(owner, name), threads)))
+        created = await self.engine.create_tasks([(None, TaskEntry("t"))] * 2_100)
+        self.assertEqual(len(created.tasks), 2_100)
+        self.assertTrue(threads)
+        self.assertNotIn(threading.get_ident(), threads)

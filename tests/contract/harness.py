@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import threading
+from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Awaitable, Collection
 
@@ -131,3 +133,11 @@ def quick_folder() -> TemporaryDirectory[str]:
     An fsync takes milliseconds on a disk, and these tests ask for tens of thousands.
     """
     return TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+
+def noting(function: Callable[..., Any], threads: set[int]) -> Callable[..., Any]:
+    """Return the function, made to note in which threads it runs."""
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        threads.add(threading.get_ident())
+        return function(*args, **kwargs)
+    return noted

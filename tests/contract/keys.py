@@ -3,7 +3,8 @@
 import asyncio
 
 from taskservice.datamodel import Created, IdempotencyKey, TaskEntry
-from taskservice.errors import IdempotencyKeyReusedError, TaskExistsError
+from taskservice.errors import BadInputError, IdempotencyKeyReusedError, TaskExistsError
+from tests.contract.concurrency import kinds, outcomes
 from tests.contract.harness import HOUR, Harness
 
 KEY = IdempotencyKey("owner", "key", b"\x00digest\xff")
@@ -67,6 +68,20 @@ class KeyContract(Harness):
             key = IdempotencyKey("", name, b"")
             created = await self.engine.create_task(str(number), ENTRY, key)
             self.assertFalse(created.replayed)
+
+    async def test_a_key_that_no_store_could_hold_fails_alone_if_at_all(self) -> None:
+        """HTTP has no such keys."""
+        for bad in (IdempotencyKey("owner", "a\0b", b""), IdempotencyKey("a\0b", "key", b"")):
+            calls = [self.engine.create_task(None, ENTRY) for _ in range(3)]
+            calls.insert(1, self.engine.create_task("bad", ENTRY, bad))
+            before, results = set(await self.tasks()), await outcomes(calls)
+            if isinstance(results[1], Created):
+                await self.engine.delete_task("bad")
+            else:
+                self.assertIsInstance(results[1], BadInputError)
+            self.assertEqual(kinds([*results[:1], *results[2:]]), {"Created": 3})
+            self.assertEqual(len(set(await self.tasks()) - before), 3)
+            self.assertNotIn("bad", await self.tasks())
 
     async def test_a_key_is_kept_for_24_hours(self) -> None:
         created = await self.engine.create_task("a", ENTRY, KEY)

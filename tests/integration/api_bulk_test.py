@@ -1,11 +1,15 @@
 """Many tasks at once, as lines of JSON: all of them are created, or none."""
 
 import json
+import threading
 import unittest
+from unittest.mock import patch
 
 from tornado.httpclient import HTTPResponse
 
+from taskservice.tornado import handlers
 from tests.api import NDJSON, json_lines, ndjson
+from tests.contract.harness import noting
 from tests.support import HTTP_SERVER, AppTestCase, on_every_engine
 
 
@@ -20,6 +24,17 @@ class BulkTest(AppTestCase):
         """Return the titles of all tasks, in the order of their ids."""
         tasks = json.loads(self.ask("GET", "/tasks").body)
         return [task["title"] for task in tasks.values()]
+
+    def test_lines_are_read_and_answered_beside_the_event_loop(self) -> None:
+        """Which others wait for, and which there may be 10,000 of."""
+        threads: dict[str, set[int]] = {}
+        for name in ("parse_batch", "created_lines"):
+            noted = noting(getattr(handlers, name), threads.setdefault(name, set()))
+            self.enterContext(patch.object(handlers, name, noted))
+        self.assertEqual(self.post(b'{"title": "a"}\n').code, 200)
+        for name, used in threads.items():
+            self.assertEqual(len(used), 1, name)
+            self.assertNotIn(threading.get_ident(), used, name)
 
     def assert_refused(self, body: bytes, pointers: list[str]) -> list[str]:
         """A body creates nothing and is told what is wrong with it; return the details."""

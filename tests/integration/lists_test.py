@@ -5,12 +5,25 @@ import gzip
 import json
 import socket
 from contextlib import suppress
+from unittest.mock import patch
+
+from tornado.httputil import HTTPHeaders
 
 from taskservice.datamodel import TaskEntry
+from tests.api import NDJSON
 from tests.running import ServedTestCase
 from tests.support import AppTestCase, on_every_engine
 
 MANY = 3_000
+
+
+def comparable(headers: HTTPHeaders) -> dict[str, str]:
+    """Return the headers that are the same in each answer to a request, HEAD or GET.
+
+    HEAD may omit what is known once the content is made (RFC 9110 §9.3.2).
+    """
+    others = ("Date", "X-Request-Id", "Transfer-Encoding")
+    return {name: value for name, value in headers.items() if name not in others}
 
 
 class ListCase(AppTestCase):
@@ -56,7 +69,19 @@ class ListTest(ListCase):
         self.assertEqual([task_id for task_id, _ in pairs], ids)
         self.assertEqual(pairs[-1][1], [("title", str(MANY - 1))])
         self.assertRegex(answer.headers["ETag"], r'\AW/"[0-9]+"\Z')
-        self.assertEqual(self.ask("HEAD", "/tasks").body, b"")
+
+    def test_head_has_the_headers_of_get_and_reads_no_more_than_a_page(self) -> None:
+        self.create_many()
+        for path in ("/tasks", "/tasks?limit=5", "/tasks?q=no-such", "/tasks?sort=-title"):
+            for headers in ({}, {"Accept": NDJSON}, {"Accept_Encoding": "gzip"}):
+                with self.subTest(path, headers=headers):
+                    get = self.ask("GET", path, None, **headers)
+                    engine = self.service._db
+                    with patch.object(engine, "read_page", wraps=engine.read_page) as read_page:
+                        head = self.ask("HEAD", path, None, **headers)
+                    self.assertEqual((head.code, head.body), (200, b""))
+                    self.assertEqual(read_page.call_count, 1)
+                    self.assertEqual(comparable(head.headers), comparable(get.headers))
 
     def test_a_large_list_is_compressed_whole(self) -> None:
         self.create_many()

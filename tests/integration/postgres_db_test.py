@@ -9,6 +9,7 @@ from typing import Any, Awaitable, Callable
 from unittest import IsolatedAsyncioTestCase, SkipTest, TestCase, mock
 
 from taskservice.database.db_engines import create_todolist_db
+from taskservice.database.migration import migrations
 from taskservice.datamodel import (
     Change, IdempotencyKey, SortKey, TaskEntry, TaskPriority, TaskQuery, TaskSort)
 from taskservice.errors import (
@@ -166,15 +167,32 @@ class TablesTest(PostgresTestCase):
 
     async def test_a_newer_database_is_refused(self) -> None:
         await self.start()
-        await self.query("UPDATE store_version SET version = 9999")
-        with self.assertRaisesRegex(StoreVersionError, "9999"):
-            await self.start()
+        for version in (migrations("postgres", 0)[-1][0] + 1, 9999):
+            await self.query(f"UPDATE store_version SET version = {version}")
+            with self.assertRaisesRegex(StoreVersionError, f"of version {version}"):
+                await self.start()
+            self.assertEqual(await self.query("SELECT version FROM store_version"), [(version,)])
 
     async def test_a_database_that_is_not_utf8_is_refused(self) -> None:
         self.dsn = await asyncio.to_thread(
             postgres.shared_server().create_database, "SQL_ASCII")
         with self.assertRaisesRegex(ConfigError, "SQL_ASCII, expected UTF8"):
             await self.start()
+
+    async def test_a_start_that_fails_leaves_no_connection(self) -> None:
+        await self.start()
+        await self.query("UPDATE store_version SET version = 9999")
+        count = (
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE query = 'SELECT version FROM store_version' AND pid <> pg_backend_pid()")
+        try:
+            await self.start()
+        except StoreVersionError:  # which holds what its frames have: nothing is collected by chance
+            async with asyncio.timeout(30):
+                while await self.query(count) != [(0,)]:
+                    await asyncio.sleep(0.01)
+        else:
+            self.fail("it started")
 
 
 class PageTest(PostgresTestCase):

@@ -186,6 +186,16 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
         await self.write(4 * BACKLOG)
         self.assertEqual(await waiting, list(range(1, 4 * BACKLOG + 1)))
 
+    async def test_more_changes_than_are_read_at_once_come_without_a_poll(self) -> None:
+        self.patch(POLL_INTERVAL=60)
+        follower = await self.follow(None)
+        await follower.until_empty()
+        waiting = asyncio.create_task(follower.batches_until(4 * BACKLOG))
+        await spin()
+        await self.write(4 * BACKLOG)
+        async with asyncio.timeout(30):  # in which heartbeats come, but no poll
+            self.assertEqual(await waiting, list(range(1, 4 * BACKLOG + 1)))
+
     async def test_a_store_that_is_away_for_a_while_costs_nothing(self) -> None:
         line, _ = await self.lines_of_outage(StoreUnavailableError("away"))
         self.assertEqual(line.level, "WARNING")

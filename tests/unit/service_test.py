@@ -1,6 +1,7 @@
 """The service's own logic: ids, and that a list goes on where its page ended."""
 
 import asyncio
+import itertools
 import unittest
 from contextlib import aclosing
 from unittest.mock import patch
@@ -46,6 +47,23 @@ class ServiceTest(unittest.IsolatedAsyncioTestCase):
             await page
             self.assertEqual(await lists, [5] * 10)
         self.assertEqual(store.most, LISTS_AT_ONCE + 1)
+
+    async def test_a_whole_list_gives_others_a_turn_between_its_pages(self) -> None:
+        """Though a store in memory has each at once."""
+        async with TodoListService(InMemoryTodoListDB()) as service:
+            await service.create_tasks([(task_id, TaskEntry("t")) for task_id in "abcdefghij"])
+            taken = itertools.count()
+
+            async def others() -> None:
+                while True:
+                    next(taken)
+                    await asyncio.sleep(0)
+
+            other = asyncio.create_task(others())
+            pages = [page async for page in service.list_tasks(TaskQuery(limit=1))]
+            other.cancel()
+            self.assertEqual(len(pages), 10)
+            self.assertGreaterEqual(next(taken), 9)
 
     async def test_every_write_is_told_at_once_to_those_who_follow(self) -> None:
         """Not when the store is next looked at, as for the writes of other processes."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 import unittest
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from unittest.mock import patch
 import apsw
 
 from taskservice.database import sqlite_writer
+from taskservice.database.batch import Delete
+from taskservice.database.migration import migrations
 from taskservice.database.pages import INDEXES, SQLITE, page_statements
 from taskservice.database.sqlite_db import CHANGES_SQL, PAGE_SQL, READERS, SQLiteTodoListDB
 from taskservice.database.todolist_db import system_clock
@@ -27,6 +30,7 @@ from taskservice.datamodel import (
 from taskservice.errors import (
     ChangesExpiredError, ConfigError, StoreError, StoreFullError, StoreUnavailableError,
     StoreVersionError, TaskExistsError, TodoListError)
+from taskservice.precondition import UNCONDITIONAL
 
 ENTRY = TaskEntry("Buy milk")
 DAY = 24 * 3600 * 1_000_000
@@ -167,6 +171,49 @@ class GroupCommitTest(SQLiteTestCase):
         await self.engine.create_task("t0", ENTRY)
         self.assertEqual(self.sql("SELECT group_concat(id) FROM tasks"), "before,t0")
 
+    async def test_each_of_a_group_gets_an_error_of_its_own(self) -> None:
+        """One that is raised in many places would gather all their tracebacks."""
+        self.count_commits(fail=True)
+        first = await self.held()
+        queued = await self.queue(*(self.engine.create_task(f"t{i}", ENTRY) for i in range(5)))
+        self.gate.open()
+        failed = await outcomes(first, *queued)
+        self.assertEqual(self.commits, 2)
+        self.assertEqual([type(error) for error in failed], [StoreError] * 6)
+        self.assertEqual(len({id(error) for error in failed}), 6)
+        for error in failed:
+            self.assertIsNotNone(error.__cause__)
+            self.assertLess(len(traceback.extract_tb(error.__traceback__)), 10)
+
+    async def test_an_error_that_nobody_foresaw_fails_its_group_and_the_next_goes_on(self) -> None:
+        class Faulty(Delete):
+            @property
+            def ids(self) -> Any:
+                raise RuntimeError("a bug")
+
+            @ids.setter
+            def ids(self, ids: Any) -> None:
+                pass
+
+        assert self.engine._store is not None
+        for _ in range(2):
+            async with asyncio.timeout(30):
+                with self.assertRaisesRegex(StoreError, "RuntimeError.*a bug") as caught:
+                    await self.engine._store.writer.write(Faulty("a", UNCONDITIONAL))
+                self.assertIsInstance(caught.exception.__cause__, RuntimeError)
+                await self.engine.create_task("a", ENTRY)
+                await self.engine.delete_task("a")
+
+    async def test_stop_waits_until_all_is_committed_and_the_log_is_in_the_file(self) -> None:
+        first = await self.held()
+        stopping = asyncio.create_task(self.engine.stop())
+        await self.queue()
+        self.assertFalse(stopping.done())
+        self.gate.open()
+        await asyncio.gather(first, stopping)
+        self.assertEqual([file.name for file in self.path.parent.iterdir()], ["tasks.db"])
+        self.assertNotIn("sqlite-writer", [thread.name for thread in threading.enumerate()])
+
     async def test_what_is_not_committed_is_not_seen(self) -> None:
         first = await self.held()
         self.assertEqual(await self.engine.revision(), 0)
@@ -301,11 +348,12 @@ class OpenTest(SQLiteTestCase):
 
     async def test_the_store_of_a_newer_version_is_refused_and_left_alone(self) -> None:
         self.path.parent.mkdir()
-        self.sql("PRAGMA user_version = 9999")
-        before = self.path.read_bytes()
-        with self.assertRaisesRegex(StoreVersionError, "9999"):
-            await SQLiteTodoListDB(self.path).start()
-        self.assertEqual(self.path.read_bytes(), before)
+        for version in (migrations("sqlite", 0)[-1][0] + 1, 9999):
+            self.sql(f"PRAGMA user_version = {version}")
+            before = self.path.read_bytes()
+            with self.assertRaisesRegex(StoreVersionError, f"of version {version}"):
+                await SQLiteTodoListDB(self.path).start()
+            self.assertEqual(self.path.read_bytes(), before)
 
     async def test_what_is_not_a_database_is_refused_by_name(self) -> None:
         self.path.parent.mkdir()

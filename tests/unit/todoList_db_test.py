@@ -11,7 +11,7 @@ import sys
 import threading
 import unittest
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Coroutine
 from unittest import mock
 
 from taskservice import LOGGER_NAME
@@ -23,6 +23,7 @@ from taskservice.errors import (
     TodoListError)
 from taskservice.precondition import Precondition
 from tests.contract import ManualClock, quick_folder
+from tests.contract.harness import noting
 
 ROOT = Path(__file__).parents[2]
 
@@ -273,14 +274,6 @@ class FileTest(FolderTestCase):
         self.assertEqual(await self.ids(), set())
 
 
-def noting(function: Callable[..., Any], threads: set[int]) -> Callable[..., Any]:
-    """Return the function, made to note in which threads it runs."""
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        threads.add(threading.get_ident())
-        return function(*args, **kwargs)
-    return noted
-
-
 class HandEditedTest(FolderTestCase):
     """fs: what people do to the files while the service is down."""
 
@@ -345,6 +338,93 @@ class HandEditedTest(FolderTestCase):
         await self.reopen()
         again = await self.engine.read_page(TaskQuery(sort=TaskSort.UPDATED))
         self.assertEqual(again.tasks, page.tasks)
+
+    async def test_twins_are_told_apart_on_disk(self) -> None:
+        """Each keeps its tag over restarts, whatever becomes of the other."""
+        for gone in ("a", "copy"):
+            await self.reopen(lambda: shutil.copy2(self.file("a"), self.file("copy")))
+            twins = {name: await self.engine.read_task(name) for name in ("a", "copy")}
+            self.assertNotEqual(twins["a"].revision, twins["copy"].revision)
+            for name, task in twins.items():
+                self.assertEqual(self.file(name).stat().st_mtime_ns, task.revision * 1000)
+            await self.reopen(self.file(gone).unlink)
+            [(kept, task)] = [(name, task) for name, task in twins.items() if name != gone]
+            self.assertEqual(await self.engine.read_task(kept), task)
+            if gone == "a":
+                await self.reopen(lambda: os.rename(self.file("copy"), self.file("a")))
+
+    async def test_of_several_twins_each_has_its_own_revision(self) -> None:
+        def copy() -> None:
+            for name in ("c1", "c2", "c3"):
+                shutil.copy2(self.file("a"), self.file(name))
+
+        await self.reopen(copy)
+        page = await self.engine.read_page(TaskQuery(sort=TaskSort.UPDATED))
+        self.assertEqual(len({task.revision for task in page.tasks}), 5)
+        self.assertGreaterEqual(page.revision, page.tasks[-1].revision)
+
+
+class CancelledTest(FolderTestCase):
+    """fs: who asked for a write leaves while the disk is at it."""
+
+    async def test_a_write_that_has_begun_is_carried_through(self) -> None:
+        await self.engine.create_tasks([("a", ENTRY), ("b", ENTRY)])
+        new = TaskEntry("new")
+        calls: list[Callable[[], Coroutine[Any, Any, Any]]] = [
+            lambda: self.engine.create_task("c", new), lambda: self.engine.update_task("a", new),
+            lambda: self.engine.delete_task("b"),
+            lambda: self.engine.create_tasks([("d", new), ("e", new)])]
+        for call in calls:
+            await self.cancel_on_disk(call())
+            await self.engine.create_task(None, ENTRY)  # it takes its turn after the other
+            shown = await self.tasks()
+            await self.reopen()
+            self.assertEqual(await self.tasks(), shown)
+        self.assertEqual(
+            {name: shown[name].entry.title for name in "abcde" if name in shown},
+            dict.fromkeys("acde", "new"))
+
+    async def tasks(self) -> dict[str, StoredTask]:
+        """Return all tasks."""
+        return {task.id: task for task in (await self.engine.read_page(TaskQuery())).tasks}
+
+    async def cancel_on_disk(self, call: Coroutine[Any, Any, Any]) -> None:
+        """Cancel a call while its first flush to disk takes its time."""
+        flushing, go_on, real = threading.Event(), threading.Event(), os.fsync
+
+        def fsync(fd: int) -> None:
+            flushing.set()
+            self.assertTrue(go_on.wait(30))
+            real(fd)
+
+        with mock.patch.object(os, "fsync", fsync):
+            task = asyncio.create_task(call)
+            self.assertTrue(await asyncio.to_thread(flushing.wait, 30))
+            task.cancel()
+            await asyncio.wait([task])
+            self.assertTrue(task.cancelled())
+            go_on.set()
+            await self.engine.create_task(None, ENTRY)
+
+    async def test_stop_waits_for_a_write_whose_caller_has_left(self) -> None:
+        await self.engine.create_task("a", ENTRY)
+        flushing, go_on = threading.Event(), threading.Event()
+
+        def fsync(_: int) -> None:
+            flushing.set()
+            self.assertTrue(go_on.wait(30))
+
+        with mock.patch.object(os, "fsync", fsync):
+            task = asyncio.create_task(self.engine.update_task("a", TaskEntry("new")))
+            self.assertTrue(await asyncio.to_thread(flushing.wait, 30))
+            task.cancel()
+            stopping = asyncio.create_task(self.engine.stop())
+            await asyncio.wait([task])
+            self.assertFalse(stopping.done())
+            go_on.set()
+            await stopping
+        self.engine = await self.open()
+        self.assertEqual((await self.engine.read_task("a")).entry.title, "new")
 
 
 class DamagedTest(FolderTestCase):
