@@ -359,6 +359,19 @@ class StreamsTest(AccountsCase):
         [line] = self.lines()
         self.assertEqual((line.level, line.values["reason"]), ("ERROR", "cut: gone"))
 
+    def test_one_that_is_cancelled(self) -> None:
+        """By others than its client: it is cut, and the client is not blamed."""
+        async def cancel() -> None:
+            gauge = "taskservice_event_streams"
+            metrics = self._app.settings["metrics"]
+            await until(lambda: total(samples(metrics.render().decode())[gauge]) == 1, "the stream")
+            [task] = [task for task in asyncio.all_tasks() if "_execute" in repr(task.get_coro())]
+            task.cancel()
+
+        self.see_cut(request("GET", "/changes", Accept="text/event-stream", **bearer(READER)), cancel)
+        self.assertEqual(self.counts(), (0, 1))
+        self.assertEqual(self.lines()[0].values["reason"], "cut: it was cancelled")
+
     def test_those_that_are_refused_and_that_end_at_once_are_requests(self) -> None:
         accept = {"Accept": "text/event-stream"}
         for fields, status in (({}, 401), ({**bearer(READER), "Last_Event_ID": "x"}, 400),
