@@ -157,9 +157,7 @@ class SizeTest(ServerTestCase):
 class TimeTest(ServerTestCase):
     """Times, with limits short enough to wait for."""
 
-    limits = Limits(
-        header_timeout=0.2, body_timeout=0.25, answer_timeout=0.3, reader_timeout=0.4,
-        body_bytes=1000)
+    limits = Limits(body_timeout=0.25, answer_timeout=0.3, reader_timeout=0.4, body_bytes=1000)
 
     def make_server(self) -> HTTP1Server:
         return HTTP1Server(self.app, self.limits, max_body=lambda line, headers: 10_000)
@@ -174,6 +172,7 @@ class TimeTest(ServerTestCase):
         return data
 
     async def test_an_idle_connection_is_closed(self) -> None:
+        self.server.limits = replace(self.limits, header_timeout=0.2)
         for before in (b"", GET, b"\r\n"):
             client = await self.connect()
             if before:
@@ -183,10 +182,11 @@ class TimeTest(ServerTestCase):
             self.assertEqual(await self.timed(client, 0.2), b"")
 
     async def test_a_slow_head(self) -> None:
+        self.server.limits = replace(self.limits, header_timeout=0.4)
         client = await self.connect()
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.2)  # its time begins with its first byte
         writing = asyncio.create_task(self.drip(client, GET[:-2] + b"X: " + b"x" * 60))
-        [answer] = answers(await self.timed(client, 0.2), ["GET"])
+        [answer] = answers(await self.timed(client, 0.4), ["GET"])
         self.assertEqual(answer.status, 408)
         self.assertFalse(writing.done(), "it was cut when nothing came any more")
         writing.cancel()
@@ -236,11 +236,11 @@ class TimeTest(ServerTestCase):
             self.assertEqual(answer.status, 408)
 
     async def test_a_large_body_has_its_time_for_each_part(self) -> None:
-        self.server.limits = replace(self.limits, body_timeout=1.0)
+        self.server.limits = replace(self.limits, body_timeout=2.0)
         client = await self.connect()
         await client.send(POST % (b"/", 6000))
         for _ in range(6):
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.4)
             await client.send(b"x" * 1000)
         self.assertEqual(len(echoed(await client.answer())["body"]), 6000)
 
