@@ -137,6 +137,18 @@ class RevisionOrderTest(PostgresTestCase):
         revisions = [change.revision for change in seen]
         self.assertEqual(revisions, sorted(set(revisions)))
 
+    async def test_the_servers_default_isolation_makes_no_difference(self) -> None:
+        self.dsn = await asyncio.to_thread(postgres.shared_server().create_database)
+        database = self.dsn.rpartition("/")[2]
+        await self.query(f"ALTER DATABASE {database} SET default_transaction_isolation = serializable")
+        engines = [await self.start(), await self.start()]
+        for number in range(2):
+            await engines[number].create_task(f"{number}", ENTRY)
+        await asyncio.gather(*(
+            engines[number % 2].update_task(f"{number % 2}", ENTRY) for number in range(20)),
+            *(engines[number % 2].create_task(f"new-{number}", ENTRY) for number in range(20)))
+        self.assertEqual(len((await engines[0].read_page(TaskQuery())).tasks), 22)
+
     async def test_one_idempotency_key_at_two_processes_makes_one_task(self) -> None:
         engines = [await self.start(), await self.start()]
         key = IdempotencyKey("owner", "key", b"digest")
@@ -158,7 +170,30 @@ class RevisionOrderTest(PostgresTestCase):
         self.assertEqual(len((await engine.read_changes(deleted, 10)).changes), 1)
 
 
+class LargeBatchTest(PostgresTestCase):
+    async def test_more_than_a_statement_takes_is_one_transaction(self) -> None:
+        engine = await self.start()
+        tasks = [(f"{number:04}", TaskEntry(f"{number}")) for number in range(2_500)]
+        key = IdempotencyKey("owner", "key", b"digest")
+        created = await engine.create_tasks(tasks, key)
+        self.assertEqual([task_id for task_id, _ in created.tasks], [name for name, _ in tasks])
+        self.assertEqual(await self.query("SELECT count(*), count(DISTINCT xmin::text) FROM tasks"), [(2_500, 1)])
+        self.assertEqual((await engine.read_task("2499")).revision, created.tasks[-1][1])
+        again = await engine.create_tasks(tasks, key)
+        self.assertEqual((again.tasks, again.replayed), (created.tasks, True))
+
+
 class TablesTest(PostgresTestCase):
+    async def test_a_start_waits_for_one_that_migrates_longer_than_a_statement_may_take(self) -> None:
+        connection = await import_module("asyncpg").connect(self.dsn)
+        self.addAsyncCleanup(connection.close)
+        await connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({0x7461736B73})")
+        start = asyncio.create_task(self.start(statement_timeout=0.1))
+        await asyncio.sleep(0.6)
+        self.assertFalse(start.done())
+        await connection.execute("COMMIT")
+        await (await start).check_ready()
+
     async def test_processes_that_start_at_once_make_the_tables_once(self) -> None:
         engines = await asyncio.gather(*(self.start() for _ in range(6)))
         for number, engine in enumerate(engines):

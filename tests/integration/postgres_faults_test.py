@@ -1,6 +1,7 @@
 """PostgreSQL goes away and comes back, or is behind PgBouncer (RELIABILITY.md, 1 and 6)."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from unittest import skipIf
 
-from taskservice.datamodel import TaskEntry, TaskQuery
-from taskservice.errors import StoreBusyError, StoreFullError, StoreUnavailableError
+from taskservice.datamodel import IdempotencyKey, TaskEntry, TaskQuery
+from taskservice.errors import StoreBusyError, StoreError, StoreFullError, StoreUnavailableError
 from tests import postgres
 from tests.postgres_cases import AWAY, BACK, ENTRY, FaultTestCase, load_engine, timing
 
@@ -133,6 +134,8 @@ class TroubleTest(FaultTestCase):
             *(self.engine.create_task(f"{n}", ENTRY) for n in range(5)), return_exceptions=True)
         self.assertEqual([type(outcome) for outcome in outcomes], [StoreFullError] * 5)
         self.assertEqual(len({id(outcome) for outcome in outcomes}), 5)
+        for outcome in outcomes:
+            self.assertIn("no room", str(outcome.__cause__))
         for engine in (self.engine, other):
             self.assertEqual(await engine.revision(), revision)
             self.assertEqual(
@@ -140,6 +143,15 @@ class TroubleTest(FaultTestCase):
         await other.update_task("before", ENTRY)  # the row of the store is free
         await self.query("DROP TRIGGER fail ON tasks")
         await self.engine.create_task("0", ENTRY)
+
+    async def test_what_was_not_foreseen_keeps_its_cause(self) -> None:
+        key = IdempotencyKey("owner", "key", b"digest")
+        await self.engine.create_task("a", ENTRY, key)
+        await self.query("UPDATE idempotency_keys SET made = 'no JSON'")
+        with self.assertRaises(StoreError) as caught:
+            await self.engine.create_task("b", ENTRY, key)
+        self.assertIsInstance(caught.exception.__cause__, json.JSONDecodeError)
+        await self.engine.create_task("b", ENTRY)
 
     async def test_a_slow_server_that_lives_is_waited_for(self) -> None:
         engine = await self.start(timing=timing(patience=0.05))

@@ -274,6 +274,29 @@ class SilentNetworkTest(DatabaseTestCase):
 class WaitTest(DatabaseTestCase):
     """The server is slow, and lives."""
 
+    async def test_writes_that_come_one_after_the_other_share_a_connection(self) -> None:
+        await self.engine.create_task("a", ENTRY)
+        before = await self.select(_PROCESSES)
+        holder = await import_module("asyncpg").connect(self.dsn)
+        await holder.execute("BEGIN; LOCK store")
+        writes = []
+        for number in range(3):
+            writes.append(asyncio.create_task(self.engine.create_task(f"{number}", ENTRY)))
+            await asyncio.sleep(0.05)  # the first one waits for the lock, the others for it
+        await holder.close()
+        await asyncio.gather(*writes)
+        self.assertEqual(await self.select(_PROCESSES), before)
+
+    async def test_a_write_that_waited_too_long_for_the_others_does_not_spoil_the_next(self) -> None:
+        engine = await self.start(statement_timeout=0.5)
+        await engine.create_task("a", ENTRY)
+        holder = await import_module("asyncpg").connect(self.dsn)
+        await holder.execute("BEGIN; LOCK store")
+        with self.assertRaisesRegex(StoreBusyError, "canceling statement"):
+            await engine.update_task("a", ENTRY)
+        await holder.close()
+        await engine.update_task("a", ENTRY)
+
     async def test_what_took_long_leaves_nothing_running(self) -> None:
         engine = await self.start(statement_timeout=0.5, timing=timing(patience=0.05))
         await engine.create_task("a", ENTRY)
@@ -302,8 +325,15 @@ class StopTest(DatabaseTestCase):
         bulks = [asyncio.create_task(engine.create_tasks(
             [(f"{bulk}-{number}", ENTRY) for number in range(1000)])) for bulk in range(8)]
         await until(lambda: bulks[0].done(), "the first is written")
-        await engine.stop()
-        outcomes = await asyncio.gather(*bulks, return_exceptions=True)
+        async with asyncio.timeout(20):
+            stop = asyncio.create_task(engine.stop())
+            await asyncio.sleep(0)
+            with self.assertRaisesRegex(StoreUnavailableError, "is not open"):
+                await engine.create_task("late", ENTRY)
+            await stop
+            await asyncio.sleep(0)
+            self.assertTrue(all(bulk.done() for bulk in bulks), "each has its outcome by then")
+            outcomes = await asyncio.gather(*bulks, return_exceptions=True)
         failed = [outcome for outcome in outcomes if isinstance(outcome, StoreUnavailableError)]
         self.assertTrue(failed)
         for error in failed:
