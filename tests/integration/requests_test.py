@@ -133,6 +133,11 @@ class VersionTest(RequestCase):
             data = self.send(request("GET", "/tasks", Connection="close").replace(b"HTTP/1.1", b"HTTP/1.%d" % minor))
             [answer] = answers(data, ["GET"])
             self.assertEqual((answer.status, answer.body), (200, b"{}"))
+            body = b'e\r\n{"title": "a"}\r\n0\r\n\r\n'
+            head = request("POST", "/tasks", Connection="close", Transfer_Encoding="chunked")
+            [answer] = answers(self.send(head.replace(b"HTTP/1.1", b"HTTP/1.%d" % minor) + body), ["POST"])
+            self.assertEqual(answer.status, 201)
+            self.told("DELETE", answer.headers["Location"])
             data = self.send(b"GET /tasks HTTP/1.%d\r\n\r\n" % minor)
             self.assertTrue(data.startswith(b"HTTP/1.1 400 "), "it needs a Host")
 
