@@ -3,11 +3,12 @@
 import unittest
 from typing import TYPE_CHECKING
 
+from tests.api import wait_until
 from tests.browser.harness import BrowserTestCase
 from tests.running import READER, TOKENS, WRITER
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 
 class TokenTest(BrowserTestCase):
@@ -64,6 +65,42 @@ class TokenTest(BrowserTestCase):
         self.give(page, WRITER)
         self.see_titles(page)
         self.assertIn(b"true", self.ask("GET", "/tasks", Authorization=f"Bearer {READER}").body)
+
+    def test_is_asked_for_once_however_many_requests_are_refused(self) -> None:
+        """Also where one is refused late, after another token was given, or the same."""
+        for late in (False, True):
+            for token in ("another", WRITER):
+                with self.subTest(late=late, token=token):
+                    self.refuse_two(late, token)
+
+    def refuse_two(self, late: bool, token: str) -> None:
+        """Have two creates refused: at once, or the second when a token was given for the first."""
+        page = self.open(live=False)
+        self.give(page, WRITER)
+        self.see_live(page)
+        held: list[Route] = []
+
+        def hold_two(route: "Route") -> None:
+            if len(held) < 2:
+                held.append(route)
+            else:  # as if the service knew the new token, whichever it is
+                route.continue_(headers={**route.request.headers, "authorization": f"Bearer {WRITER}"})
+
+        page.route("**/tasks", hold_two)
+        for title in ("Bread", "Salt"):
+            page.get_by_label("New task").fill(title)
+            page.keyboard.press("Enter")
+        wait_until(lambda: page.evaluate("1") and len(held) == 2, "two requests")
+        first, second = held
+        for route in (first,) if late else (first, second):
+            route.fulfill(status=401, json={"message": "a token is needed"})
+        self.give(page, token)
+        if late:
+            self.see(page.locator("li.unsaved")).to_have_count(1)
+            second.fulfill(status=401, json={"message": "a token is needed"})
+        self.see(page.locator(".unsaved")).to_have_count(0)
+        self.see(page.get_by_role("dialog")).to_have_count(0)
+        page.context.close()
 
     def test_escape_does_not_pass_it_by(self) -> None:
         page = self.open(live=False)

@@ -1,6 +1,8 @@
 """The service goes away and comes back: the page says so, keeps what was done, and catches up."""
 
 import unittest
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.browser.harness import BrowserTestCase
@@ -88,6 +90,214 @@ class ForgetfulTest(BrowserTestCase):
         self.see_titles(page)
         self.create("Bread")
         self.see_titles(page, "Bread")
+
+
+class ExpiredTest(BrowserTestCase):
+    """The changes since the page last heard of any cannot be told any more: it lists again (410)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.paths = {title: self.create(title) for title in ("Milk", "Bread", "Salt")}
+        self.page = self.open()
+        self.see_titles(self.page, "Salt", "Bread", "Milk")
+
+    def expire(self) -> None:
+        """Cut the stream off, and refuse once to resume it."""
+        refused: list[Route] = []
+
+        def refuse_once(route: "Route") -> None:
+            if refused:
+                route.continue_()
+            else:
+                refused.append(route)
+                route.fulfill(status=410, json={"message": "gone"})
+
+        self.page.route("**/changes", refuse_once)
+        self.page.evaluate("dispatchEvent(new Event('pagehide'))")
+        self.ask("DELETE", self.paths["Salt"])
+        self.create("Pepper")
+        with self.page.expect_response(lambda answer: "/tasks?" in answer.url):
+            self.page.evaluate("dispatchEvent(new Event('pageshow'))")
+        self.see(self.page.get_by_role("button", name="Pepper", exact=True)).to_be_visible()
+
+    def test_what_is_edited_stays_and_can_be_saved(self) -> None:
+        editor = self.edit(self.page, "Milk")
+        editor.get_by_label("Title").fill("Oat milk")
+        self.expire()
+        self.see(editor.get_by_label("Title")).to_have_value("Oat milk")
+        self.see(editor.get_by_label("Title")).to_be_focused()
+        self.page.keyboard.press("Enter")
+        self.see_titles(self.page, "Pepper", "Bread", "Oat milk")
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.assertEqual([task["title"] for task in self.stored()], ["Oat milk", "Bread", "Pepper"])
+
+    def test_what_is_edited_stays_where_it_was_deleted_meanwhile(self) -> None:
+        editor = self.edit(self.page, "Salt")
+        editor.get_by_label("Title").fill("Sea salt")
+        self.expire()
+        self.see(editor.get_by_label("Title")).to_have_value("Sea salt")
+        self.page.keyboard.press("Enter")
+        self.page.get_by_role("alertdialog").get_by_role("button", name="Bring it back, as mine").click()
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.see(self.page.get_by_role("button", name="Sea salt", exact=True)).to_be_visible()
+        self.assertEqual([task["title"] for task in self.stored()], ["Milk", "Bread", "Sea salt", "Pepper"])
+
+    def test_what_is_not_saved_yet_stays_and_is_saved(self) -> None:
+        self.page.route("**/tasks/*", lambda route: route.abort())
+        self.page.route("**/tasks", lambda route: route.abort())
+        self.tick(self.page, "Milk").check()
+        self.page.get_by_label("New task").fill("Water")
+        self.page.keyboard.press("Enter")
+        self.see(self.page.locator("#away-text")).to_contain_text("2 changes wait to be saved.")
+        self.see_titles(self.page, "Water", "Salt", "Bread")
+        self.expire()
+        self.see_titles(self.page, "Water", "Pepper", "Bread")
+        self.see(self.page.locator("#away-text")).to_contain_text("2 changes wait to be saved.")
+        self.page.unroute("**/tasks/*")
+        self.page.unroute("**/tasks")
+        self.page.locator("#retry").dispatch_event("click")
+        self.see(self.page.locator("#away")).to_be_hidden()
+        self.assertEqual(sorted((task["title"], task.get("completed", False)) for task in self.stored()), [
+            ("Bread", False), ("Milk", True), ("Pepper", False), ("Water", False)])
+
+
+class StreamTest(BrowserTestCase):
+    """The stream of changes, and the time that passes without anything from it."""
+
+    def open_with_clock(self) -> "Page":
+        """Open the page with a clock that the test can move."""
+        page = self.open(live=False)
+        page.clock.install()
+        page.reload()
+        self.see_live(page)
+        return page
+
+    def pause(self, page: "Page", later: int) -> None:
+        """Go on by so many seconds, and stop the clock."""
+        page.clock.pause_at(page.evaluate("Date.now()") / 1000 + later)
+
+    def fail_often(self, page: "Page", path: str) -> None:
+        """Have requests fail until the page waits for seven seconds at least before it tries again."""
+        for _ in range(7):
+            with page.expect_event("requestfailed", lambda request: request.url.endswith(path)):
+                page.clock.fast_forward(15_000)
+
+    def test_one_that_falls_silent_is_not_live_and_is_opened_again_from_where_it_was(self) -> None:
+        page = self.open_with_clock()
+        path = self.create("Milk")
+        self.see_titles(page, "Milk")
+        revision = self.ask("GET", path).headers["ETag"].strip('"')
+        page.route("**/changes", lambda route: route.abort())
+        with page.expect_request("**/changes") as resumed:
+            page.clock.fast_forward(41_000)
+        self.assertEqual(resumed.value.header_value("Last-Event-ID"), revision)
+        self.see(page.locator("#connection")).to_have_attribute("data-state", "away")
+        self.create("Bread")
+        page.unroute("**/changes")
+        page.clock.fast_forward(20_000)
+        self.see_live(page)
+        self.see_titles(page, "Bread", "Milk")
+
+    def test_any_sign_of_life_is_enough_and_forty_seconds_without_one_are_too_much(self) -> None:
+        page = self.open_with_clock()
+        page.evaluate(READ_STREAM)
+        for pause, outcome in ((30_000, "reads"), (39_000, "reads"), (30_000, "reads"),
+                               (41_000, "Error: the event stream fell silent")):
+            page.clock.fast_forward(pause)
+            self.assertEqual(page.evaluate("window.outcome()"), outcome)
+            if outcome == "reads":
+                page.evaluate("window.say(': still here\\n\\n')")
+
+    def test_one_whose_answer_does_not_begin_is_asked_for_again(self) -> None:
+        page = self.open_with_clock()
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+        with self.hold_one(page, "**/changes") as held:
+            page.evaluate("dispatchEvent(new Event('pageshow'))")
+        with page.expect_response("**/changes"):
+            page.clock.fast_forward(21_000)
+        self.see_live(page)
+        held[0].abort()
+
+    @contextmanager
+    def hold_one(self, page: "Page", url: str) -> Iterator[list["Route"]]:
+        """Have a request without an answer begin in the block, which is then in the list; others go through."""
+        held: list[Route] = []
+
+        def hold(route: "Route") -> None:
+            if held:
+                route.continue_()
+            else:
+                held.append(route)
+
+        page.route(url, hold)
+        with page.expect_request(url):
+            yield held
+
+    def test_what_waits_to_be_saved_is_saved_as_soon_as_it_is_back(self) -> None:
+        """No timer runs meanwhile: only the stream tells that the service is back."""
+        page = self.open_with_clock()
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+        page.route("**/tasks", lambda route: route.abort())
+        page.get_by_label("New task").fill("Milk")
+        page.keyboard.press("Enter")
+        self.see(page.locator("#away-text")).to_contain_text("1 change waits to be saved.")
+        self.fail_often(page, "/tasks")
+        self.pause(page, 1)
+        with page.expect_response(lambda answer: answer.request.method == "POST") as saved:
+            page.unroute("**/tasks")
+            page.evaluate("dispatchEvent(new Event('pageshow'))")
+        self.assertEqual(saved.value.status, 201)
+
+    def test_so_is_what_was_on_its_way_and_fails_just_then(self) -> None:
+        page = self.open_with_clock()
+        page.route("**/changes", lambda route: route.abort())
+        page.clock.fast_forward(41_000)
+        self.see(page.locator("#away")).to_be_visible()
+        with self.hold_one(page, "**/tasks") as held:
+            page.get_by_label("New task").fill("Milk")
+            page.keyboard.press("Enter")
+        self.pause(page, 5)
+        page.unroute("**/changes")
+        for event in ("pagehide", "pageshow"):
+            page.evaluate(f"dispatchEvent(new Event('{event}'))")
+        self.see(page.locator("#connection")).to_have_attribute("data-state", "live")
+        with page.expect_response(lambda answer: answer.request.method == "POST"):
+            held[0].abort()
+
+    def test_it_is_opened_again_as_soon_as_something_could_be_saved(self) -> None:
+        """The other way round: a write that succeeds tells that the service is back."""
+        page = self.open_with_clock()
+        page.route("**/changes", lambda route: route.abort())
+        page.clock.fast_forward(41_000)
+        self.fail_often(page, "/changes")
+        self.pause(page, 1)
+        with page.expect_response("**/changes"):
+            page.unroute("**/changes")
+            page.get_by_label("New task").fill("Milk")
+            page.keyboard.press("Enter")
+        self.see(page.locator("#connection")).to_have_attribute("data-state", "live")
+
+
+READ_STREAM = """async () => {
+  const {readEvents} = await import("/static/events.js");
+  let controller;
+  let outcome = "reads";
+  const events = readEvents(new ReadableStream({start: (its) => { controller = its; }}));
+  events.next().catch((error) => { outcome = String(error); });
+  window.outcome = async () => {
+    for (let turn = 0; turn < 10; turn++) await null;
+    return outcome;
+  };
+  window.say = async (text) => {
+    controller.enqueue(new TextEncoder().encode(text));
+    await new Promise((done) => {
+      const {port1, port2} = new MessageChannel();
+      port1.onmessage = done;
+      port2.postMessage(0);
+    });
+  };
+}"""
+"""Read a stream that the test speaks on, also while no timer runs."""
 
 
 class FaultTest(BrowserTestCase):

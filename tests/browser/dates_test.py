@@ -1,5 +1,6 @@
 """Due dates in words, in the user's locale and time zone."""
 
+import json
 import unittest
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,33 @@ NOW = datetime(2026, 3, 27, 12, 0, tzinfo=ZoneInfo(BERLIN))
 def at(*date: int, zone: str = BERLIN) -> float:
     """Return the seconds of a date and time."""
     return datetime(*date, tzinfo=ZoneInfo(zone)).timestamp()  # type: ignore[arg-type, misc]  # ints, up to six
+
+
+class RangesTest(BrowserTestCase):
+
+    def test_a_day_is_from_its_midnight_to_the_next_in_what_is_read_and_what_is_heard(self) -> None:
+        """Before the clocks go forward, so that the week is an hour shorter than seven days."""
+        dues = {
+            "last second": at(2026, 3, 26, 23, 59, 59), "midnight": at(2026, 3, 27), "noon": at(2026, 3, 27, 12),
+            "end": at(2026, 3, 27, 23, 59, 59), "next midnight": at(2026, 3, 28),
+            "sixth day": at(2026, 4, 2, 23, 59, 59), "seventh day": at(2026, 4, 3)}
+        today = ["end", "noon", "midnight"]
+        week = ["sixth day", "next midnight", *today]
+        pages = {}
+        for title, due in dues.items():
+            self.create(title, due_date=due)
+        for choice, titles in (("today", today), ("week", week)):
+            pages[choice] = page = self.open(live=False)
+            page.clock.set_fixed_time(NOW)
+            page.goto(f"{page.url}?due={choice}")
+            self.see_live(page)
+            self.see_titles(page, *titles)
+        for path in json.loads(self.ask("GET", "/tasks").body):
+            self.ask("DELETE", f"/tasks/{path}")
+        for title, due in dues.items():
+            self.create(f"{title}!", due_date=due)
+        for choice, titles in (("today", today), ("week", week)):
+            self.see_titles(pages[choice], *(f"{title}!" for title in titles))
 
 
 class WordsTest(BrowserTestCase):

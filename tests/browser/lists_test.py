@@ -11,6 +11,13 @@ from unicodedata import ucd_3_2_0
 from taskservice.folding import fold
 from tests.browser.harness import BrowserTestCase
 
+CHOICES = {
+    "show": ("all", "todo", "done"), "priority": ("urgent", "urgent,high", "normal", "low", "none"),
+    "due": ("overdue", "today", "week"),
+    "sort": [sign + name for name in ("created", "updated", "due_date", "priority", "title") for sign in ("", "-")]}
+
+CONTROL = "(name) => document.querySelector('#filters').elements.namedItem(name).value"
+
 PRIORITIES = ("urgent", "high", "normal", "low", "none")
 
 
@@ -56,6 +63,42 @@ class FindingTest(BrowserTestCase):
         page.get_by_label("Filter by due date").select_option("Overdue")
         self.see_titles(page, "Bread")
         self.see(self.row(page, "Bread")).to_contain_text("Overdue, ")
+
+    def test_every_order_can_be_chosen_alone_by_mouse_and_by_keys(self) -> None:
+        page = self.open()
+        sort = page.get_by_label("Sort by")
+        for value in ("created", "due_date", "-due_date", "priority", "-priority", "updated", "-updated", "title",
+                      "-title", "-created"):
+            with self.subTest(value):
+                sort.select_option(value)
+                self.see_titles(page, *self.in_order(value))
+                self.assertEqual(page.url.partition("?")[2], "" if value == "-created" else f"sort={value}")
+        sort.focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowDown")
+        self.see_titles(page, *self.in_order("created"))
+        self.see(sort).to_have_value("created")
+
+    def in_order(self, sort: str) -> list[str]:
+        """Return the titles of what is to do, as the service sorts them."""
+        answer = self.ask("GET", f"/tasks?completed=false&sort={sort}")
+        return [task["title"] for task in json.loads(answer.body).values()]
+
+    def test_every_choice_in_the_address_is_shown_and_stays_when_another_is_made(self) -> None:
+        for name, values in CHOICES.items():
+            for value in values:
+                with self.subTest(name=name, value=value):
+                    page = self.open(f"/?show=all&{name}={value}")
+                    self.assertEqual(page.evaluate(CONTROL, name), value)
+                    page.get_by_label("Search").fill("r")
+                    page.get_by_label("Filter by due date").select_option("" if name != "due" else value)
+                    self.see(page.locator("#list")).to_have_attribute("aria-busy", "false")
+                    page.wait_for_function("location.search.includes('q=r')")
+                    self.see(page.get_by_role("alert")).to_have_count(0)
+                    self.assertEqual(page.evaluate(CONTROL, name), value)
+                    if value not in ("todo", "-created"):  # which are not told, as they are the usual
+                        self.assertIn(f"{name}={value}", page.url.replace("%2C", ","))
+                    page.context.close()
 
     def test_address_has_what_is_shown(self) -> None:
         page = self.open()

@@ -140,6 +140,19 @@ class ChangingTest(BrowserTestCase):
         self.page.keyboard.press("Enter")
         self.see_titles(self.page, "Bread", "Cream")
 
+    def test_keys_of_an_input_method_are_its_own(self) -> None:
+        """Enter picks a word and Escape drops it; browsers tell so in one of two ways."""
+        editor = self.edit(self.page, "Milk")
+        title = editor.get_by_label("Title")
+        title.fill("Cream")
+        for sign in ({"isComposing": True}, {"keyCode": 229}):
+            for key in ("Enter", "Escape"):
+                title.dispatch_event("keydown", {"key": key, "bubbles": True, "cancelable": True, **sign})
+                self.see(title).to_have_value("Cream")
+        self.see_titles(self.page, "Bread", "Milk")
+        self.page.keyboard.press("Enter")
+        self.see_titles(self.page, "Bread", "Cream")
+
     def test_a_title_is_needed(self) -> None:
         editor = self.edit(self.page, "Milk")
         editor.get_by_label("Title").fill(" ")

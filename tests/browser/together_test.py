@@ -1,5 +1,6 @@
 """Two windows at once: changes appear live, and nobody overwrites another's without being asked."""
 
+import re
 import unittest
 
 from tests.browser.harness import BrowserTestCase
@@ -167,6 +168,31 @@ class ConflictTest(BrowserTestCase):
         self.see(self.dialog).to_be_visible()
         self.dialog.get_by_role("button", name="Keep theirs").click()
         self.assertTrue(self.stored()[0]["completed"])
+
+    def test_two_conflicts_are_asked_about_one_after_the_other(self) -> None:
+        other = self.create("Bread")
+        self.see_titles(self.page, "Bread", "Milk")
+        self.page.route("**/tasks/*", lambda route: route.abort())
+        self.change_unseen()
+        self.ask("PATCH", other, {"title": "Toast"})
+        for title, new in (("Milk", "Oat milk"), ("Bread", "Rye bread")):
+            self.edit(self.page, title).get_by_label("Title").fill(new)
+            self.page.keyboard.press("Enter")
+        self.see(self.page.locator("#away-text")).to_contain_text("2 changes wait to be saved.")
+        self.page.unroute("**/tasks/*")
+        with self.page.expect_response(lambda answer: answer.status == 412 and answer.url.endswith(self.path)), \
+                self.page.expect_response(lambda answer: answer.status == 412 and answer.url.endswith(other)):
+            self.page.locator("#retry").dispatch_event("click")
+        mine = self.dialog.get_by_role("region", name="Yours")
+        self.see(mine.locator(".differs")).to_have_text([re.compile("differs: (Oat milk|Rye bread)")])
+        first, second = ("Oat milk", "Rye bread") if "Oat" in mine.inner_text() else ("Rye bread", "Oat milk")
+        self.dialog.get_by_role("button", name="Keep mine").click()
+        self.see(mine.locator(".differs")).to_have_text([f"differs: {second}"])
+        self.dialog.get_by_role("button", name="Keep theirs").click()
+        self.see(self.page.locator(".unsaved")).to_have_count(0)
+        self.see(self.dialog).to_be_hidden()
+        theirs = "Toast" if second == "Rye bread" else "Soy milk"
+        self.assertEqual({task["title"] for task in self.stored()}, {first, theirs})
 
     def test_an_answer_that_was_lost_is_no_conflict(self) -> None:
         lost: list[str] = []

@@ -10,6 +10,9 @@ export class Access {
   #problem = find("#token-problem");
   #asking = null;
 
+  /** How often a token was asked for. */
+  asked = 0;
+
   constructor() {
     this.token = sessionStorage.getItem(KEY);
     this.#dialog.addEventListener("cancel", (event) => event.preventDefault());
@@ -20,16 +23,19 @@ export class Access {
     return this.token === null ? {} : {Authorization: `Bearer ${this.token}`};
   }
 
-  /** Ask for a token in place of one that was refused, once for all that wait for it. */
-  async renew(refused) {
-    if (this.token !== refused) return;
-    this.#asking ??= this.#ask(refused !== null).finally(() => { this.#asking = null; });
+  /**
+   * Ask for a token in place of one that was refused, once for all that wait for it.
+   * @param {number} asked what it was when the refused token was sent
+   */
+  async renew(asked) {
+    if (this.asked !== asked) return;  // another was given since, or the same again
+    this.#asking ??= this.#ask(this.token !== null).finally(() => { this.#asking = null; });
     await this.#asking;
   }
 
   /** Ask for another token, as it may be one that reads only. */
   async change() {
-    await this.renew(this.token);
+    await this.renew(this.asked);
   }
 
   async #ask(refused) {
@@ -42,6 +48,7 @@ export class Access {
     }
     this.#dialog.returnValue = "";
     this.token = this.#field.value.trim();
+    this.asked++;
     this.#form.reset();
     sessionStorage.setItem(KEY, this.token);
   }

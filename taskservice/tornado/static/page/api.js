@@ -77,11 +77,18 @@ export class Api {
     await this.#ask("DELETE", `/tasks/${id}`, {"If-Match": `"${revision}"`});
   }
 
-  /** Open the stream of changes after a revision; return its bytes. */
+  /** Open the stream of changes after a revision; return its bytes once its head came, in time. */
   async changes(since, signal) {
     const headers = {Accept: "text/event-stream", "Last-Event-ID": String(since)};
-    const response = await this.#fetch("GET", "/changes", headers, null, signal);
-    return response.body;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new Error("no answer in time")), ANSWER_WITHIN);
+    const both = AbortSignal.any([signal, late.signal]);
+    try {
+      const response = await this.#fetch("GET", "/changes", headers, null, both);
+      return response.body;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #write(method, url, headers, body) {
@@ -102,13 +109,13 @@ export class Api {
 
   async #fetch(method, url, headers, body, signal) {
     for (;;) {
-      const {token} = this.#access;
+      const {asked} = this.#access;
       const response = await reached(fetch(url, {
         method, body, signal, headers: {...headers, ...this.#access.headers}, cache: "no-store",
         credentials: "same-origin"}), signal);
       if (response.ok) return response;
       if (response.status !== 401) throw await errorOf(response);
-      await this.#access.renew(token);
+      await this.#access.renew(asked);
     }
   }
 }

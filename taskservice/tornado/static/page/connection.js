@@ -18,6 +18,7 @@ export class Connection extends EventTarget {
   #following = null;
   #handlers = null;
   #wake = new EventTarget();
+  #retries = 0;
 
   /** @param {import("./api.js").Api} api */
   constructor(api) {
@@ -44,13 +45,16 @@ export class Connection extends EventTarget {
     try {
       for (let failures = 0; ; failures++) {
         signal?.throwIfAborted();
+        const since = this.#retries;
         try {
-          return await request();
+          const answer = await request();
+          if (this.#stream === "away") this.retry();  // the service is back
+          return answer;
         } catch (error) {
           if (!(error instanceof AwayError)) throw error;
           this.#waiting.add(ticket);
           this.#update();
-          await this.#pause(failures, error.retryAfter);
+          await this.#pause(failures, since, error.retryAfter);
         }
       }
     } finally {
@@ -61,10 +65,13 @@ export class Connection extends EventTarget {
 
   /** Try again now, whatever is waiting to. */
   retry() {
+    this.#retries++;
     this.#wake.dispatchEvent(new Event("now"));
   }
 
-  async #pause(failures, atLeast = 0) {
+  /** Wait before another try, unless a retry came `since` the one that failed began. */
+  async #pause(failures, since, atLeast = 0) {
+    if (this.#retries !== since) return;
     const longer = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures);
     const backoff = longer * (0.75 + Math.random() / 2);  // so that not all come back at once
     await new Promise((done) => {
@@ -86,22 +93,23 @@ export class Connection extends EventTarget {
 
   async #run(signal) {
     for (let failures = 0; !signal.aborted; failures++) {
+      let since = this.#retries;
       try {
-        await this.#read(signal, () => { failures = 0; });
+        await this.#read(signal, () => { [failures, since] = [0, this.#retries]; });
         this.#become("connecting");  // it ended as it should: the service restarts, or cut us off
       } catch (error) {
         if (signal.aborted) return;
         this.#become("away");
       }
-      await this.#pause(failures);
+      await this.#pause(failures, since);
     }
   }
 
   async #read(signal, opened) {
     const body = await this.#open(signal);
-    opened();
     this.#become("live");
     this.retry();
+    opened();
     for await (const {id, data} of readEvents(body)) {
       if (data !== null) this.#handlers.change(JSON.parse(data));
       if (id !== null) this.#position = Number(id);
@@ -137,7 +145,10 @@ export class Connection extends EventTarget {
     document.addEventListener("visibilitychange", () => {
       clearTimeout(timer);
       if (document.hidden) timer = setTimeout(() => this.#rest(), HIDDEN_FOR);
-      else this.#resume();
+      else {
+        this.#resume();
+        this.retry();
+      }
     });
     addEventListener("pagehide", () => this.#rest());
     addEventListener("pageshow", () => this.#resume());

@@ -3,6 +3,9 @@ import {copyOf, find} from "./dom.js";
 import {DueField} from "./due-field.js";
 import {member} from "./task.js";
 
+/** The code of keys that belong to an input method; Safari tells of its last Enter by this alone. */
+const INPUT_METHOD = 229;
+
 export class Editor {
   element = copyOf("#editor-template");
 
@@ -59,7 +62,7 @@ export class Editor {
   }
 
   #key(event) {
-    if (event.isComposing) return;  // that Enter picks a word of an input method
+    if (event.isComposing || event.keyCode === INPUT_METHOD) return;
     const {title} = this.#fields;
     const enter = event.key === "Enter"
       && (event.target === title || event.ctrlKey || event.metaKey);

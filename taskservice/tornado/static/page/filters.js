@@ -15,7 +15,9 @@ export class Filters {
     this.#changed = changed;
     this.#show();
     this.#form.addEventListener("submit", (event) => { event.preventDefault(); this.#read(); });
-    this.#form.addEventListener("change", () => this.#read());
+    document.addEventListener("change", ({target}) => {  // some controls stand outside of their form
+      if (target.form === this.#form) this.#read();
+    });
     find("#search").addEventListener("input", () => {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#read(), TYPING);
