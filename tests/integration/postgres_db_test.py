@@ -269,9 +269,10 @@ class PageTest(PostgresTestCase):
         for title in ("", "a", "b") * 4:
             await engine.read_page(TaskQuery(sort=TaskSort.TITLE, after=(title, "a")))
         [(generic, custom)] = await engine._connections.fetch("""
-            SELECT generic_plans, custom_plans FROM pg_prepared_statements
-             WHERE statement LIKE '%title_key, id) >%' AND statement NOT LIKE '%plans%'""")
-        self.assertEqual((generic, custom), (12, 0))
+            SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements
+             WHERE statement LIKE '%title_key%' AND statement NOT LIKE '%plans%'""")
+        self.assertGreaterEqual(generic, 12)
+        self.assertEqual(custom, 0)
 
     async def test_a_forged_cursor_is_bad_input(self) -> None:
         engine = await self.start()
