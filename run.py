@@ -145,6 +145,16 @@ def coverage(args: Sequence[str]) -> int:
     return tested or reported
 
 
+def mutants(args: Sequence[str]) -> int:
+    """Make deliberate changes to the code, and see whether tests notice."""
+    need("requirements.txt", "requirements-dev.txt")
+    if importlib.util.find_spec("cosmic_ray") is None:
+        sys.exit("run.py mutants: needs the package cosmic-ray (requirements-dev.txt)")
+    sys.path.insert(0, str(ROOT))
+    from tests.mutants import main as mutants_main
+    return mutants_main(args)
+
+
 def lint(args: Sequence[str]) -> int:
     """Check the style with flake8."""
     options = paths_options("run.py lint", args)
@@ -176,6 +186,7 @@ COMMANDS = {
     "matrix": Command(matrix, "[test arguments]", "run tests on every Python there is, from 3.11 on"),
     "bench": Command(bench, "[--quick] [--only PARTS]", "measure it beside its peers (bench --help)"),
     "profile": Command(profile, "[workload]", "show where its time goes: a flame graph, and the hottest functions"),
+    "mutants": Command(mutants, "[modules]", "change the code, and see whether tests notice (mutants --help)"),
     "lint": Command(lint, "[paths]", "check the style with flake8"),
     "typecheck": Command(typecheck, "[paths]", "check the types with mypy"),
     "coverage": Command(coverage, "[-- test arguments]", f"test and report coverage; below {LEAST_COVERAGE}% fails"),
