@@ -16,7 +16,8 @@ from taskservice.datamodel import TaskPage, TaskQuery
 from taskservice.errors import StoreError
 from taskservice.tornado.base_handler import BaseRequestHandler
 from taskservice.tornado.handlers import (
-    HealthRequestHandler, TodoListEntryRequestHandler, TodoListRequestHandler)
+    ChangesRequestHandler, HealthRequestHandler, TodoListEntryRequestHandler,
+    TodoListRequestHandler)
 from tests.api import NDJSON, PROBLEM, EventStream, until
 from tests.running import (
     READER, TOKENS, ServedTestCase, bearer, on_both_servers, request, samples, total)
@@ -256,6 +257,10 @@ class ClientGoneTest(AccountsCase):
         line = self.leave()
         self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
         self.assertEqual((line.values["reason"], line.values["bytes"]), ("the client went away", 0))
+
+    def test_before_the_changes_begin(self) -> None:
+        line = self.leave("GET", "/changes", kind=ChangesRequestHandler)
+        self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
 
     def test_what_a_write_did_is_told(self) -> None:
         line = self.leave("POST", "/tasks", TASK, kind=TodoListRequestHandler)
