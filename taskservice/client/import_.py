@@ -34,7 +34,7 @@ def import_tasks(url: str, source: str) -> Imported:
 
     All lines are checked before the first is sent. A task that has an id is created once, and passed over where it is
     there already and the same. Lines without ids have an Idempotency-Key made of the content of the file up to them,
-    so that the same lines create nothing more within 24 hours. Raises TransferError.
+    and requests of their own, so that the same lines create nothing more within 24 hours. Raises TransferError.
     """
     with Client(url) as client, opened(source) as found:
         import_ = _Import(client, found)
@@ -152,31 +152,46 @@ class _Import:
                 "create nothing twice")
 
     def _send(self, piece: Piece) -> bool:
-        """Send a piece; return whether it is done, or else has to be sent in another way."""
-        rest = self._without_existing(piece)
-        if rest.count:
-            answer = self._client.post("/tasks", {"Idempotency-Key": self._key(rest)}, rest.body)
+        """Send a piece; return whether it is done, or else has to be sent in another way.
+
+        Tasks with ids go first, and need no key that a later call makes again: they are compared, and are to be
+        created again where they were deleted since. The key of those without ids must not depend on what exists.
+        """
+        with_ids, bare = self._split(piece)
+        new = self._without_existing(with_ids)
+        for part, key in ((new, uuid.uuid4().hex), (bare, self._key(bare))):
+            if not part.count:
+                continue
+            answer = self._client.post("/tasks", {"Idempotency-Key": f'"{key}"'}, part.body)
             if self._existing is None and _is_taken(answer):
                 self._find_existing()
                 return False
             if answer.status == 413:
                 self._halve(piece, answer)
                 return False
-            self._check_answer(rest, answer)
-        self.result.known += piece.count - rest.count
+            self._check_answer(part, answer)
+        self.result.known += with_ids.count - new.count
         return True
 
-    def _key(self, piece: Piece) -> str:
-        """Make an Idempotency-Key.
-
-        Tasks with ids need none that a later call makes again: they are compared, and are to be created again where
-        they were deleted since.
-        """
+    def _split(self, piece: Piece) -> tuple[Piece, Piece]:
+        """Return the lines with ids and those without, with empty lines in the place of the others."""
+        nothing = replace(piece, lines=())
         if not self._has_bare:
-            return f'"{uuid.uuid4().hex}"'
+            return piece, nothing
+        if not self._ids:
+            return nothing, piece
+        have_ids = [not is_blank(line) and _has_id(line) for line in piece.lines]
+        parts = (
+            tuple(line if has_id is wanted else b"\n" for has_id, line in zip(have_ids, piece.lines))
+            for wanted in (True, False))
+        with_ids, bare = (replace(piece, lines=lines) for lines in parts)
+        return with_ids, bare
+
+    def _key(self, piece: Piece) -> str:
+        """Make a key of the file's content up to the end of a piece."""
         content = self._hash.copy()
         content.update(piece.body)
-        return f'"{content.hexdigest()}-{piece.offset}"'
+        return f"{content.hexdigest()}-{piece.offset}"
 
     def _halve(self, piece: Piece, answer: Answer) -> None:
         """Send fewer lines from now on; raises TransferError for a single line."""
@@ -220,14 +235,19 @@ class _Import:
         return replace(piece, lines=tuple(lines))
 
     def _is_new(self, number: int, line: bytes) -> bool:
-        document = None if is_blank(line) else orjson.loads(line.removeprefix(BOM))
-        if self._existing is None or document is None or "task" not in document:
+        if self._existing is None or is_blank(line):
             return True
+        document = orjson.loads(line.removeprefix(BOM))
         found = self._existing.get(document["id"])
         if found not in (None, _digest(document["task"])):
             raise TransferError(
                 f"{self._source.where(number)}: /id: '{document['id']}' exists already, with other content")
         return found is None
+
+
+def _has_id(line: bytes) -> bool:
+    document = orjson.loads(line.removeprefix(BOM))
+    return isinstance(document, dict) and "task" in document
 
 
 def _is_taken(answer: Answer) -> bool:

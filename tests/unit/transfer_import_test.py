@@ -1,5 +1,6 @@
 """`run.py import` without a network: what is sent, what is told, and where it goes on."""
 
+import itertools
 import json
 import unittest
 from pathlib import Path
@@ -80,8 +81,37 @@ class SendTest(ImportTestCase):
     def test_lines_and_triples_may_be_mixed(self) -> None:
         self.write({"title": "b"}, TASK)
         self.do()
-        self.assertEqual(self.titles(), ["b", "A"])
+        self.assertEqual(sorted(self.titles()), ["A", "b"])
         self.assertIn("a", self.service.tasks)
+
+    def test_no_lost_answer_makes_a_task_twice_whatever_is_there_already(self) -> None:
+        """The service creates what it is sent, and then it is away."""
+        for lost in range(1, 5):
+            for known in (False, True):
+                with self.subTest(lost=lost, known=known):
+                    self.service = self.service.__class__()
+                    if known:
+                        self.service.tasks["a"] = TASK["task"]
+                    with patch("taskservice.client.import_.Client", self.service):
+                        self.write(TASK, {"title": "bare"}, {"id": "b", "task": {"title": "B"}})
+                        with patch.object(self.service, "post", self.losing(lost)):
+                            call("import", URL, self.file)
+                        self.do()
+                    self.assertEqual(sorted(self.titles()), ["A", "B", "bare"])
+
+    def losing(self, lost: int) -> Any:
+        """Return a `post` whose answer of this number, and all after it, are lost."""
+        real, count = self.service.post, itertools.count(1)
+
+        def post(path: str, headers: Any, body: bytes) -> Any:
+            number = next(count)
+            if number > lost:
+                raise AwayError("the network")
+            answered = real(path, headers, body)
+            if number == lost:
+                raise AwayError("the network")
+            return answered
+        return post
 
 
 class CheckTest(ImportTestCase):
@@ -175,7 +205,7 @@ class AgainTest(ImportTestCase):
         self.do()
         self.write({"title": "new"}, TASK, {"id": "c", "task": {"title": "C"}})
         self.assertEqual(self.do(), "imported 2 tasks, 1 already imported\n")
-        self.assertEqual(self.titles(), ["A", "new", "C"])
+        self.assertEqual(sorted(self.titles()), ["A", "C", "new"])
 
     def test_all_tasks_are_read_once_however_many_there_are(self) -> None:
         self.write(*({"id": f"id-{number}", "task": {"title": "a"}} for number in range(3_500)))
