@@ -10,7 +10,7 @@ from pathlib import Path
 from taskservice.errors import TodoListError
 from taskservice.tornado.metrics import make_files
 
-PREFIX = "taskservice-metrics-"
+PREFIX = "taskservice-workers-"
 
 
 class MetricsFolder:
