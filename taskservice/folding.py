@@ -43,6 +43,10 @@ _DROPPED = re.compile(
 _LETTERS = str.maketrans({
     "æ": "ae", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "œ": "oe"})
 
+_MARKS = str.maketrans({
+    char: normalize("NFKD", char) for char in "\u0f73\u0f75\u0f81\uff9e\uff9f"})
+"""The characters that are no marks (class 0) but become marks, which would end the count of a run."""
+
 _LONG_RUN = re.compile(r"[^\w\s\x00-\x7f]{31,}")  # of marks, or of other signs
 
 
@@ -51,7 +55,8 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     # Twice as many at first, since letters have marks, too: so nothing is cut that was folded.
-    decomposed = normalize("NFKD", normalize("NFKD", _cut_runs(text, 60)).casefold())
+    cut = _cut_runs(text.translate(_MARKS), 60)
+    decomposed = normalize("NFKD", normalize("NFKD", cut).casefold())
     return normalize("NFC", _cut_runs(_DROPPED.sub("", decomposed).translate(_LETTERS), 30))
 
 
