@@ -133,8 +133,8 @@ class TaskFolder:
                 for task, (temporary, _) in zip(tasks, names):
                     self._write_file(temporary, task)
                 for task, (temporary, name) in zip(tasks, names):
+                    done[task.id] = replaced  # first: a rename that fails may have taken effect
                     self._rename(temporary, name)
-                    done[task.id] = replaced
                 os.fsync(self._folder_fd)
             except BaseException:
                 for temporary, _ in names:
@@ -163,8 +163,8 @@ class TaskFolder:
         """Remove the task's file, durably; the revision of the deletion is kept first."""
         self.keep_revision(revision)
         with translated_os(self._folder), self._undone_if_it_fails() as done:
-            os.unlink(self.path(task.id).name, dir_fd=self._folder_fd)
             done[task.id] = task
+            os.unlink(self.path(task.id).name, dir_fd=self._folder_fd)
             os.fsync(self._folder_fd)
 
     @contextmanager
@@ -207,6 +207,8 @@ class TaskFolder:
         if task is None:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._folder_fd)
+        elif self._revision_of(name) == task.revision:
+            pass  # the write that failed has not changed it
         elif not task.body:
             raise StoreError(
                 f"{self.path(task_id)}: a write failed, and the damaged file that was there cannot be "
@@ -214,6 +216,13 @@ class TaskFolder:
         else:
             self._write_file(self._temporary(task_id), task)
             self._rename(self._temporary(task_id), name)
+
+    def _revision_of(self, name: str) -> int | None:
+        """Return the revision of a regular file; None where there is none."""
+        with suppress(FileNotFoundError):
+            found = os.stat(name, dir_fd=self._folder_fd, follow_symlinks=False)
+            return found.st_mtime_ns // 1000 if S_ISREG(found.st_mode) else None
+        return None
 
 
 def _set_revision(fd: int, revision: int) -> None:
