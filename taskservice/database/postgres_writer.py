@@ -77,9 +77,12 @@ WITH gone AS (
 expired AS (
   DELETE FROM idempotency_keys WHERE (owner, key) IN (
     SELECT owner, key FROM idempotency_keys WHERE expires <= $2 ORDER BY expires
-    LIMIT {PRUNE_ROWS}))
-UPDATE store SET forgotten = (SELECT max(revision) FROM gone)
- WHERE EXISTS (SELECT FROM gone)"""
+    LIMIT {PRUNE_ROWS})
+  RETURNING 1),
+noted AS (
+  UPDATE store SET forgotten = (SELECT max(revision) FROM gone)
+   WHERE EXISTS (SELECT FROM gone))
+SELECT greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM expired))"""
 
 
 class Writer:
@@ -238,10 +241,12 @@ class Writer:
 
     async def _prune(self, connection: Connection) -> None:
         now = self._clock()
-        if now - self._pruned >= PRUNE_INTERVAL:
-            with Watch(self._connections, connection):
-                await connection.fetch(_PRUNE, now - DELETION_LIFETIME, now)
-            self._pruned = now
+        if 0 <= now - self._pruned < PRUNE_INTERVAL:  # else the clock has gone back, or it is time
+            return
+        with Watch(self._connections, connection):
+            [[most]] = await connection.fetch(_PRUNE, now - DELETION_LIFETIME, now)
+        if most < PRUNE_ROWS:
+            self._pruned = now  # else there is more: go on with the next transaction
 
 
 async def _decide(writes: Sequence[Write], batch: Batch) -> tuple[Batch, list[Any]]:

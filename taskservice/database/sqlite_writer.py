@@ -214,7 +214,7 @@ class SQLiteWriter:
     def _prune(self) -> None:
         """Now and then forget some old deletions and keys, with a write that is there anyway."""
         now = self._clock()
-        if now < self._pruned + PRUNE_EVERY:
+        if 0 <= now - self._pruned < PRUNE_EVERY:  # else the clock has gone back, or it is time
             return
         execute = self.connection.execute
         last, tombstones = execute(_OLD_TOMBSTONES, (now - DELETION_LIFETIME, PRUNE_ROWS)).get

@@ -157,6 +157,19 @@ class RevisionOrderTest(PostgresTestCase):
         self.assertEqual(len({outcome.tasks for outcome in outcomes}), 1)
         self.assertEqual([outcome.replayed for outcome in outcomes].count(False), 1)
 
+    async def test_forgetting_goes_on_while_there_is_more_also_after_the_clock_was_wrong(self) -> None:
+        now = 1_700_000_000_000_000
+        engine = await self.start(clock=lambda: now)
+        now += 365 * DAY
+        await engine.create_task("ahead", ENTRY)
+        now -= 365 * DAY
+        await self.query(
+            "INSERT INTO idempotency_keys (owner, key, digest, made, expires) "
+            "SELECT 'me', n::text, '', '[]', 1 FROM generate_series(1, 2500) AS n")
+        for left in (1500, 500, 0):
+            await engine.create_task(f"{left}", ENTRY)
+            self.assertEqual(await self.query("SELECT count(*) FROM idempotency_keys"), [(left,)])
+
     async def test_what_is_past_its_lifetime_is_forgotten(self) -> None:
         now = 1_700_000_000_000_000
         engine = await self.start(clock=lambda: now)

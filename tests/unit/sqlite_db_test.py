@@ -463,6 +463,18 @@ class PruneTest(SQLiteTestCase):
         last = (await engine.read_changes(None, 10)).revision
         self.assertEqual((await engine.read_changes(last, 10)).changes, ())
 
+    async def test_a_write_while_the_clock_was_wrong_does_not_stop_it(self) -> None:
+        now = 1_800_000_000_000_000
+        engine = await self.start(clock=lambda: now)
+        await engine.create_task("a", ENTRY, IdempotencyKey("me", "k", b"1"))
+        now += 365 * DAY
+        await engine.create_task("b", ENTRY)
+        now -= 365 * DAY
+        await engine.create_task("c", ENTRY, IdempotencyKey("me", "k", b"1"))
+        now += IDEMPOTENCY_KEY_LIFETIME
+        await engine.create_task("d", ENTRY)
+        self.assertEqual(self.sql("SELECT count(*) FROM idempotency_keys"), 0)
+
     async def test_a_key_that_has_expired_counts_as_absent(self) -> None:
         now = 1_800_000_000_000_000
         engine = await self.start(clock=lambda: now)
