@@ -52,7 +52,7 @@ class CiTest(unittest.TestCase):
         self.assertEqual(len(commands), len(set(commands)))
         for suite in ("coverage", "test --suite reliability", "test --suite browser", "test --suite tutorial"):
             self.assertIn(f"run.py {suite}", commands)
-        self.assertRegex(said, r"(?m)^tests and coverage: took \d s of 600 s$")
+        self.assertRegex(said, r"(?m)^tests and coverage: took \d s of 900 s$")
 
     def test_one_that_fails_is_not_tried_again_and_the_others_are_run(self) -> None:
         everything = self.run_ci()[2]
