@@ -23,8 +23,9 @@ _ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)(.*)", re.DOTALL)
 _ASCII = "".join(map(chr, range(0x21, 0x7f)))
 
 _LENGTH = re.compile(r"[0-9]{1,19}")
-_CODING = rf"{TOKEN}(?:[ \t]*+;[ \t]*+{TOKEN}=(?:{TOKEN}|{QUOTED}))*+"
-_CODED = re.compile(rf"(?:(?!chunked[ \t,;]){_CODING}[ \t]*+,[ \t]*+)++chunked")
+_CODING = rf"{TOKEN}(?:[ \t]*+;[ \t]*+{TOKEN}=(?:{TOKEN}|{QUOTED}))*"
+# Its groups are not possessive, which Python 3.11.2 gets wrong; each begins or ends with a sign of its own.
+_CODED = re.compile(rf"(?:(?!chunked[ \t,;]){_CODING}[ \t]*+,[ \t]*+)+chunked")
 _QUOTED_TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # without an end: all the rest
 
 

@@ -15,7 +15,7 @@ from tests.e2e.processes import copy_project, environment
 PATIENCE = 600.0
 """Seconds that a command may take."""
 
-SECONDS = r"Ran \d+ tests in [0-9.]+s\n\nOK( \(skipped=\d+\))?\n"
+SECONDS = r"Ran \d+ tests in [0-9.]+s\n\nOK( \(skipped=\d+(, expected failures=\d+)?\))?\n"
 
 
 class CommandsTest(unittest.TestCase):
