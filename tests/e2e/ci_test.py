@@ -50,7 +50,7 @@ class CiTest(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertTrue(said.endswith("\nall passed\n"), said)
         self.assertEqual(len(commands), len(set(commands)))
-        for suite in ("coverage", "test --suite reliability", "test --suite browser", "test --suite tutorial"):
+        for suite in ("coverage", "test --suite reliability", "test --suite browser"):
             self.assertIn(f"run.py {suite}", commands)
         self.assertRegex(said, r"(?m)^tests and coverage: took \d s of 900 s$")
 

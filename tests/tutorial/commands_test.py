@@ -24,7 +24,8 @@ class CommandsTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="the tutorial ")))
+        folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="tutorial-")))
+        folder.chmod(0o755)  # some tests go on as a user who is not root
         cls.clone = copy_project(folder)
         cls.shell(f"'{sys.executable}' -m venv .venv", activate="true")
         cls.shell("pip install --quiet --disable-pip-version-check -r ./requirements.txt")
