@@ -23,7 +23,7 @@ from benchmarks.report import Results, document, tables
 from benchmarks.streams import measure_streams
 from benchmarks.workloads import WORKLOADS
 
-SCALE = ("start", "memory", "streams", "page")
+SCALE = ("start", "memory", "streams", "page", "lists")
 PARTS = (*(workload.name for workload in WORKLOADS), *SCALE)
 DOCS = ROOT / "docs"
 
@@ -101,13 +101,16 @@ class Bench:
             results.streams = {each.name: measure_streams(each, plan.streams, folder)
                                for each in self._ours}
         if "page" in self._only:
-            results.pages = _pages(plan)
+            say(f"a page among {plan.page_rows:,}")
+            results.pages = _script("pages.py", "--rows", str(plan.page_rows))
+        if "lists" in self._only:
+            say(f"lists among {plan.list_sizes} tasks")
+            results.lists = _script("lists.py", "--sizes", plan.list_sizes)
 
 
-def _pages(plan: Plan) -> str:
-    say(f"a page among {plan.page_rows:,}")
-    command = [sys.executable, str(ROOT / "benchmarks" / "pages.py"), "--engines", "sqlite",
-               "--rows", str(plan.page_rows)]
+def _script(name: str, *options: str) -> str:
+    """Return what a benchmark that is a script of its own prints about SQLite."""
+    command = [sys.executable, str(ROOT / "benchmarks" / name), "--engines", "sqlite", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return f"```text\n{done.stdout.strip()}\n```\n"
 

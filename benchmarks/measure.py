@@ -31,10 +31,12 @@ class Plan:
     memory_tasks: int = 100_000
     streams: int = 10_000
     page_rows: int = 1_000_000
+    list_sizes: str = "1000,10000,100000,1000000"
 
 
 FULL = Plan()
-QUICK = Plan(rounds=1, seconds=1, memory_tasks=5_000, streams=1_000, page_rows=20_000)
+QUICK = Plan(rounds=1, seconds=1, memory_tasks=5_000, streams=1_000, page_rows=20_000,
+             list_sizes="1000,10000")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ as many pages asked for, so that the files are in the system's cache.
 
 import argparse
 import asyncio
+import json
 import os
 import platform
 import random
@@ -21,7 +22,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -36,7 +37,7 @@ from taskservice.database.db_engines import create_todolist_db  # noqa: E402  # 
 from taskservice.database.todolist_db import AbstractTodoListDB  # noqa: E402
 from taskservice.datamodel import (  # noqa: E402
     StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort)
-from taskservice.tornado.listing import encode_cursor, parse_list_query  # noqa: E402
+from taskservice.http.listing import encode_cursor, parse_list_query  # noqa: E402
 from tests.e2e.processes import SERVER, ServiceProcess, started  # noqa: E402
 from tests.postgres import PostgresServer, available  # noqa: E402
 
@@ -102,14 +103,16 @@ def tasks(rows: int) -> Iterator[tuple[str, TaskEntry]]:
             due_date=rng.choice([None, 1.7e9 + rng.randrange(10 ** 8)]))
 
 
-async def fill(engine: AbstractTodoListDB, rows: int) -> Sequence[StoredTask]:
+async def fill(
+    engine: AbstractTodoListDB, made: Iterable[tuple[str, TaskEntry]]
+) -> Sequence[StoredTask]:
     """Fill a store, unless it is full; return a sample of its tasks."""
-    rng = random.Random(rows)
-    made = list(tasks(rows))
+    made = list(made)
+    rng = random.Random(len(made))
     if not (await engine.read_page(TaskQuery(limit=1))).tasks:
-        for start in range(0, rows, BATCH):
+        for start in range(0, len(made), BATCH):
             await engine.create_tasks(made[start:start + BATCH])
-    chosen = rng.sample(made, min(SAMPLE, rows))
+    chosen = rng.sample(made, min(SAMPLE, len(made)))
     return [await engine.read_task(task_id) for task_id, _ in chosen]
 
 
@@ -132,10 +135,12 @@ def places(engine: str, folder: Path) -> Iterator[Callable[[int], Mapping[str, A
         yield place
 
 
-async def prepare(rows: int, task_db: Mapping[str, Any]) -> Store:
+async def prepare(
+    rows: int, task_db: Mapping[str, Any], made: Iterable[tuple[str, TaskEntry]]
+) -> Store:
     """Fill a store, and let PostgreSQL learn what is in it, as its autovacuum would."""
     async with create_todolist_db(task_db) as engine:
-        sample = await fill(engine, rows)
+        sample = await fill(engine, made)
     if "postgres" in task_db:
         import asyncpg
         connection = await asyncpg.connect(task_db["postgres"]["dsn"])
@@ -195,9 +200,7 @@ def serving(store: Store, folder: Path) -> Iterator[Client]:
     config = folder / f"config-{store.rows}.yaml"
     quiet = "{version: 1, loggers: {taskservice: {level: INFO}}, handlers: {out: {class: " \
             "logging.StreamHandler, stream: ext://sys.stdout}}, root: {handlers: [out]}}"
-    [(name, options)] = store.task_db.items()
-    options = options["dsn"] if name == "postgres" else options
-    config.write_text(f"task-db: {{{name}: '{options}'}}\nlogging: {quiet}", "utf-8")
+    config.write_text(f"task-db: {json.dumps(store.task_db)}\nlogging: {quiet}", "utf-8")
     with started(*SERVER, "--port", "0", "--config", str(config)) as service:
         client = Client(service)
         yield client
@@ -274,11 +277,12 @@ async def run(engines: Sequence[str], rows: int, pages: int, folder: Path) -> st
     """Fill the stores, measure, and return the report."""
     report = [
         f"A page of {PAGE}: medians of {pages} pages, in microseconds (benchmarks/pages.py)",
-        f"{time.strftime('%Y-%m-%d')}, {_processor()}, {os.cpu_count()} cores, "
+        f"{time.strftime('%Y-%m-%d')}, {processor()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}", ""]
     for engine in engines:
         with places(engine, folder) as place:
-            stores = [await prepare(size, place(size)) for size in (SMALL, rows)]
+            stores = [
+                await prepare(size, place(size), tasks(size)) for size in (SMALL, rows)]
             async with measures(stores, folder) as ways:
                 await measure(ways, max(pages // 4, 1), 0)
                 times = await measure(ways, pages, 1)
@@ -287,21 +291,25 @@ async def run(engines: Sequence[str], rows: int, pages: int, folder: Path) -> st
     return "\n".join(report)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the machine's processor."""
     for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+Benchmark = Callable[[argparse.Namespace, Sequence[str], Path], Coroutine[Any, Any, str]]
+"""Takes the options, the engines and a folder for their stores; returns the report."""
+
+
+def run_script(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None, benchmark: Benchmark
+) -> int:
+    """Run a benchmark of stores with its own options and the common ones; print the report."""
     parser.add_argument("--engines", default="sqlite,postgres", help="default: %(default)s")
-    parser.add_argument("--rows", type=int, default=LARGE, help="default: %(default)s")
-    parser.add_argument("--pages", type=int, default=300, help="of each kind; default: %(default)s")
     parser.add_argument("--data", type=Path, help="keep the SQLite files here for the next run")
-    parser.add_argument("--output", type=Path, help="also write the table to this file")
+    parser.add_argument("--output", type=Path, help="also write the report to this file")
     arguments = parser.parse_args(argv)
     engines = arguments.engines.split(",")
     if "postgres" in engines and (reason := available()) is not None:
@@ -309,11 +317,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         folder = arguments.data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        report = asyncio.run(run(engines, arguments.rows, arguments.pages, folder))
+        report = asyncio.run(benchmark(arguments, engines, folder))
     print(report)
     if arguments.output is not None:
         arguments.output.write_text(report, "utf-8")
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=LARGE, help="default: %(default)s")
+    parser.add_argument("--pages", type=int, default=300, help="of each kind; default: %(default)s")
+    return run_script(parser, argv, lambda options, engines, folder: run(
+        engines, options.rows, options.pages, folder))
 
 
 if __name__ == "__main__":

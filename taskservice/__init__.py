@@ -4,14 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
 
 LOGGER_NAME = "taskservice"
 
-_SCHEMA_FOLDER = Path(__file__).resolve().parent.parent / "schema"
+
+def shared_folder(name: str) -> Path:
+    """Return the folder `schema` or `configs`: beside the package in a checkout, inside it where it is installed."""
+    package = Path(__file__).resolve().parent
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
 
 
 def read_schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a task (`todoList-v1.0`) or of the config (`config-v1.0`)."""
-    schema: dict[str, Any] = json.loads((_SCHEMA_FOLDER / f"{name}.json").read_bytes())
+    schema: dict[str, Any] = json.loads((shared_folder("schema") / f"{name}.json").read_bytes())
     return schema

@@ -10,19 +10,26 @@ from contextvars import Context
 from typing import Any
 
 from taskservice import LOGGER_NAME
-from taskservice.database.todolist_db import AbstractTodoListDB
-from taskservice.datamodel import Change
-from taskservice.errors import ChangesExpiredError, StoreError
+from taskservice.database.contract import AbstractTodoListDB
+from taskservice.datamodel import PORTION_BYTES, Change, fitting
+from taskservice.errors import ChangesExpiredError, StoreError, TooManyFollowersError
 from taskservice.utils import logutils
 
 POLL_INTERVAL = 0.25
-"""Seconds between looks at the store, whose other processes do not tell of their writes."""
+"""Seconds between looks at the store, whose other processes do not announce their writes."""
 
 HEARTBEAT = 15.0
 """Seconds without a change after which a follower is given an empty batch."""
 
 PAGE = 1_000
-"""How many changes are read at once."""
+"""How many changes are read at once, at the most: PORTION_BYTES of them."""
+
+BACKLOG_BYTES = 16 * 1024 * 1024
+"""How many bytes of changes are kept for the followers, however many changes they may be behind."""
+
+CATCHING_UP = 2
+"""How many followers read what was before they came at the same time: the others wait, and leave
+room for other readers."""
 
 TURN = 16
 """How many followers are woken at once: each has something to send, and others wait, too."""
@@ -31,17 +38,23 @@ TURN = 16
 class ChangeFeed:
     """Reads a store's changes while anybody follows, and keeps the latest of them for all.
 
-    A follower that falls more than `backlog` changes behind the others is dropped.
+    A follower that falls more than `backlog` changes behind the others is dropped. At most
+    `max_followers` follow at once.
     """
 
-    def __init__(self, task_db: AbstractTodoListDB, *, backlog: int = 1_000) -> None:
+    def __init__(
+        self, task_db: AbstractTodoListDB, *, backlog: int = 1_000, max_followers: int = 10_000
+    ) -> None:
         self._db = task_db
-        self._backlog = backlog
+        self.backlog = backlog
+        self.max_followers = max_followers
         # The changes after the revision `_floor` and up to `_position`.
         self._recent: deque[Change] = deque()
+        self._size = 0  # in bytes
         self._floor = self._position = 0
         self._followers = 0
         self._joining = asyncio.Lock()
+        self._turns = asyncio.Semaphore(CATCHING_UP)
         self._wake = asyncio.Event()
         self._waiting: set[asyncio.Future[None]] = set()
         self._reader: asyncio.Task[None] | None = None
@@ -66,14 +79,17 @@ class ChangeFeed:
         Each id's latest change is given, none twice. An empty batch comes once what was before is
         given, and after each HEARTBEAT without a change. Ends when the feed stops, whatever is left
         to give, and when the follower falls too far behind: it can go on from the last revision
-        that it was given. Raises ChangesExpiredError, as `read_changes` does, and StoreError.
+        that it was given. Raises ChangesExpiredError, as `read_changes` does, TooManyFollowersError,
+        and StoreError.
         """
         last = await self._db.revision() if since is None else since
         begun = False
         async with self._following():
             while True:  # what was before
                 try:
-                    page = await self._db.read_changes(last, PAGE)
+                    async with self._turns:
+                        with self._db.continuing(begun):
+                            page = await self._db.read_changes(last, PAGE)
                 except ChangesExpiredError:
                     if not begun:
                         raise
@@ -92,21 +108,23 @@ class ChangeFeed:
                 last = batch[-1].revision if batch else last
 
     def _after(self, revision: int) -> Sequence[Change]:
-        """Return the recent changes after a revision, which is mostly the last or nearly so."""
-        batch: list[Change] = []
+        """Return the first recent changes after a revision, which is mostly the last or nearly so."""
+        later: list[Change] = []
         for change in reversed(self._recent):
             if change.revision <= revision:
                 break
-            batch.append(change)
-        return batch[::-1]
+            later.append(change)
+        later.reverse()
+        return tuple(later[:fitting((change.size for change in later), PORTION_BYTES)])
 
     @asynccontextmanager
     async def _following(self) -> AsyncIterator[None]:
-        """Keep the reader running as long as anybody follows."""
+        """Keep the reader running as long as anybody follows; raises TooManyFollowersError."""
         async with self._joining:
+            if self._followers >= self.max_followers:
+                raise TooManyFollowersError(self._followers)
             if self._reader is None or self._reader.done():
-                self._recent.clear()
-                self._floor = self._position = await self._db.revision()
+                self._begin_after(await self._db.revision())
                 # Not in the context of the request that happens to be the first.
                 self._reader = asyncio.create_task(self._read(), context=Context())
             self._followers += 1
@@ -128,22 +146,35 @@ class ChangeFeed:
             await _within(self._wake.wait(), POLL_INTERVAL)
 
     async def _advance(self) -> None:
-        """Read what is new, and tell the followers."""
+        """Read what is new, and wake the followers."""
         if await self._db.revision() == self._position:
             return
         try:
-            page = await self._db.read_changes(self._position, self._backlog)
+            with self._db.continuing():
+                page = await self._db.read_changes(self._position, self.backlog)
         except ChangesExpiredError:  # the store was away for longer than it keeps deletions
-            self._recent.clear()
-            self._floor = self._position = await self._db.revision()
+            self._begin_after(await self._db.revision())
         else:
-            self._recent.extend(page.changes)
+            self._keep(page.changes)
             self._position = page.revision
-            while len(self._recent) > self._backlog:
-                self._floor = self._recent.popleft().revision
-            if len(page.changes) == self._backlog:
-                self._wake.set()  # there may be more
+            if page.more:
+                self._wake.set()
         await self._tell()
+
+    def _begin_after(self, revision: int) -> None:
+        """Keep nothing of what was up to a revision."""
+        self._recent.clear()
+        self._size = 0
+        self._floor = self._position = revision
+
+    def _keep(self, changes: Sequence[Change]) -> None:
+        """Keep changes for the followers, and as many of those before as the limits allow."""
+        self._recent.extend(changes)
+        self._size += sum(change.size for change in changes)
+        while len(self._recent) > self.backlog or self._size > BACKLOG_BYTES:
+            oldest = self._recent.popleft()
+            self._size -= oldest.size
+            self._floor = oldest.revision
 
     async def _tell(self) -> None:
         """Wake those who follow, in turns."""

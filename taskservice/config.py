@@ -1,8 +1,10 @@
 """The YAML config, checked against `schema/config-v1.0.json`; an error names the key."""
 
+import ipaddress
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import jsonschema
 import yaml
 
 from taskservice import read_schema
+from taskservice.config_variables import replace_variables
 from taskservice.errors import ConfigError
 
 
@@ -20,30 +23,65 @@ class HttpConfig:
 
     server: str = "taskservice"
     hosts: Sequence[str] = ("localhost", "127.0.0.1", "[::1]")
+    base_path: str = ""
     cors_origins: Sequence[str] = ()
+    trusted_proxies: Sequence[str] = ()
     tls: Mapping[str, str] | None = None
     require_if_match: bool = False
     max_header: int = 16 * 1024
     max_body: int = 64 * 1024
     max_ndjson_body: int = 16 * 1024 * 1024
+    max_ndjson_lines: int = 10_000
+    max_body_memory: int = 64 * 1024 * 1024
     max_connections: int = 16_000
+    max_event_streams: int = 10_000
+    idle_timeout: float = 75
     header_timeout: float = 30
     body_timeout: float = 20
+    min_body_rate: float = 8192
     reader_timeout: float = 30
     answer_timeout: float = 10
+    query_timeout: float = 5
+    max_queued_reads: int = 64
+    shutdown_delay: float = 0
     drain_timeout: float = 20
     stream_backlog: int = 1_000
+
+    @property
+    def max_task(self) -> int:
+        """The largest task as JSON, in bytes: title and description as long as a body each."""
+        return 2 * self.max_body + 1024
 
 
 @dataclass(frozen=True)
 class Config:
-    """What the service is told to be: its name, its engine, its logging, its HTTP."""
+    """The config of the service: its name, its engine, its logging, its HTTP."""
 
     service_name: str = "TodoList"
     task_db: Mapping[str, Any] | None = None
     logging: Mapping[str, Any] | None = None
     http: HttpConfig = HttpConfig()
     tokens: Sequence[Mapping[str, str]] = ()
+
+
+RESTART_KEYS = ("task-db", "http.server", "http.base-path")
+"""The keys whose values are those of the start: a reload keeps them."""
+
+
+def changed_keys(before: Config, after: Config) -> list[str]:
+    """Return the keys, as the YAML has them, whose values differ; sections other than `http` as a whole."""
+    pairs = {key: (getattr(before, name), getattr(after, name)) for key, name in (
+        ("service.name", "service_name"), ("task-db", "task_db"), ("logging", "logging"), ("auth.tokens", "tokens"))}
+    for field in fields(HttpConfig):
+        key = field.name.replace("_", "-")
+        pairs[f"http.{key}"] = getattr(before.http, field.name), getattr(after.http, field.name)
+    return [key for key, (old, new) in pairs.items() if old != new]
+
+
+def with_restart_keys_of(before: Config, after: Config) -> Config:
+    """Return the config `after` with what a reload cannot change as it was `before`."""
+    http = replace(after.http, server=before.http.server, base_path=before.http.base_path)
+    return replace(after, task_db=before.task_db, http=http)
 
 
 class _Loader(yaml.SafeLoader):
@@ -79,16 +117,21 @@ def read_config(path: str | Path) -> Config:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def parse_config(text: str) -> Config:
-    """Make a config of YAML; raises ConfigError, in one line, with every key that is wrong."""
+def parse_config(text: str, environment: Mapping[str, str] = os.environ) -> Config:
+    """Make a config of YAML and the environment variables that it refers to.
+
+    Raises ConfigError, in one line, with every key that is wrong.
+    """
     try:
-        document = yaml.load(text, _Loader)
+        document = replace_variables(yaml.load(text, _Loader), environment)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a day 30 of February, say
         raise ConfigError(f"not YAML: {' '.join(str(error).split())}") from error
     document = {} if document is None else document
-    if problems := list(_problems(document)) or list(_twins(document)):
+    if problems := list(_problems(document)) or [
+            *_twins(document), *_shares(document), *_streams(document), *_networks(document)]:
         raise ConfigError("; ".join(problems))
     http = {key.replace("-", "_"): value for key, value in document.get("http", {}).items()}
+    http.setdefault("max_event_streams", _default_streams(http))
     return Config(
         service_name=document.get("service", {}).get("name", Config.service_name),
         task_db=document.get("task-db"),
@@ -108,11 +151,47 @@ def _problems(document: Any) -> Iterator[str]:
 
 
 def _twins(document: Any) -> Iterator[str]:
-    """Tell of a token that is there twice: which of its scopes would hold?"""
+    """Find a token that is there twice: which of its scopes would hold?"""
     first: dict[str, int] = {}
     for number, token in enumerate(document.get("auth", {}).get("tokens", ())):
         if (earlier := first.setdefault(token["sha256"], number)) != number:
             yield f"auth.tokens.{number}.sha256: expected another than that of auth.tokens.{earlier}"
+
+
+def _shares(document: Any) -> Iterator[str]:
+    """Find a memory in which no body can be as large as it may."""
+    http = document.get("http", {})
+    body = http.get("max-ndjson-body", HttpConfig.max_ndjson_body)
+    memory = http.get("max-body-memory", HttpConfig.max_body_memory)
+    if memory < 2 * body:
+        yield (
+            f"http.max-body-memory: expected at least 2 * http.max-ndjson-body = {2 * body}, of which"
+            f" each client gets half, got {memory}")
+
+
+def _streams(document: Any) -> Iterator[str]:
+    """Find event streams that could take all connections."""
+    http = document.get("http", {})
+    connections = http.get("max-connections", HttpConfig.max_connections)
+    if (streams := http.get("max-event-streams", 0)) >= connections:
+        yield (
+            f"http.max-event-streams: expected less than http.max-connections = {connections}, "
+            f"got {streams}")
+
+
+def _default_streams(http: Mapping[str, Any]) -> int:
+    """Return how many event streams there may be where the config does not say it."""
+    connections: int = http.get("max_connections", HttpConfig.max_connections)
+    return min(HttpConfig.max_event_streams, connections * 5 // 8)
+
+
+def _networks(document: Any) -> Iterator[str]:
+    """Check what JSON Schema cannot: that each trusted proxy is an address or a network."""
+    for number, network in enumerate(document.get("http", {}).get("trusted-proxies", ())):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:  # also of a network with bits beyond its mask
+            yield f"http.trusted-proxies.{number}: expected an address or a network such as 10.0.0.0/8: {error}"
 
 
 def _unknown_keys(where: str, error: jsonschema.ValidationError) -> Iterator[str]:
@@ -136,7 +215,7 @@ def _expectation(error: jsonschema.ValidationError) -> str:
         case "pattern":
             schema: Any = error.schema
             examples = " or ".join(schema["examples"])
-            return f"expected the like of {examples}, got {_shown(error.instance)}"
+            return f"expected, for example, {examples}, got {_shown(error.instance)}"
         case "minLength":
             return "expected a text that is not empty"
         case "maxLength":

@@ -1,21 +1,27 @@
 """The object data model: a task, what an engine hands out, and what an engine is asked for."""
 
 import json
-import math
 import re
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cached_property
-from json.encoder import encode_basestring
-from typing import Any, ClassVar, Mapping
+from itertools import accumulate
+from operator import attrgetter
+from typing import Any, ClassVar
 
 from taskservice.errors import BadInputError
 from taskservice.folding import fold
+from taskservice.task import TaskEntry as TaskEntry, TaskPriority as TaskPriority
 
-TASK_ID = re.compile("[a-zA-Z0-9-]{1,128}")
+MAX_ID_LENGTH = 128
+"""How many characters the id of a task has, at the most."""
+
+TASK_ID = re.compile(f"[a-zA-Z0-9-]{{1,{MAX_ID_LENGTH}}}")
 """The form of a task's id, whether the server or a client chose it."""
 
-LARGEST_REVISION = 2 ** 63 - 1
+MAX_REVISION = 2 ** 63 - 1
 """The largest that the SQL engines can hold."""
 
 NO_DUE_DATE = float(2 ** 53)
@@ -35,81 +41,19 @@ DELETION_LIFETIME = 7 * 24 * 3600 * 1_000_000
 IDEMPOTENCY_KEY_LIFETIME = 24 * 3600 * 1_000_000
 """How long an idempotency key is kept, in microseconds."""
 
+MAX_FOLDED_GROWTH = 2
+"""How many times as many characters as a text what a search looks in may have, from MIN_FOLDED on."""
 
-class TaskPriority(Enum):
-    """How urgent a task is, most urgent first."""
+MIN_FOLDED = 500
 
-    URGENT = "urgent"
-    HIGH = "high"
-    NORMAL = "normal"
-    LOW = "low"
-    NONE = "none"
+PAGE_BYTES = 512 * 1024
+"""How many bytes of JSON the tasks of a page have that are read with it; the others are `unread`."""
 
-    @property
-    def rank(self) -> int:
-        """The place in the order of urgency: 0 for the most urgent."""
-        return _RANKS[self]
+PORTION_BYTES = 256 * 1024
+"""How many bytes of JSON a portion has, unless its first task alone has more.
 
-
-_PRIORITIES = {priority.value: priority for priority in TaskPriority}
-_RANKS = {priority: rank for rank, priority in enumerate(TaskPriority)}
-
-
-@dataclass(frozen=True, slots=True)
-class TaskEntry:
-    """A task as a client writes it: None stands for a member that was not sent.
-
-    `due_date` is in seconds since the epoch and keeps its type: 1 stays 1, and 1.5 stays 1.5.
-    """
-
-    title: str
-    description: str | None = None
-    priority: TaskPriority | None = None
-    completed: bool | None = None
-    due_date: int | float | None = None
-
-    @classmethod
-    def from_dict(cls, members: Mapping[str, Any]) -> "TaskEntry":
-        """Make an entry of a document that conforms to the schema (see `representation`)."""
-        priority = members.get("priority")
-        return cls(
-            title=members["title"],
-            description=members.get("description"),
-            priority=None if priority is None else _PRIORITIES[priority],
-            completed=members.get("completed"),
-            due_date=members.get("due_date"),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the members that were sent, in the order of the schema."""
-        members: dict[str, Any] = {"title": self.title}
-        if self.description is not None:
-            members["description"] = self.description
-        if self.priority is not None:
-            members["priority"] = self.priority.value
-        if self.completed is not None:
-            members["completed"] = self.completed
-        if self.due_date is not None:
-            members["due_date"] = self.due_date
-        return members
-
-    def to_json(self) -> bytes:
-        """Encode the entry as JSON (RFC 8259) in UTF-8, as clients get it.
-
-        By hand, in half the time that an encoder takes to find out what is what.
-        """
-        members = ['{"title": ' + encode_basestring(self.title)]
-        if self.description is not None:
-            members.append('"description": ' + encode_basestring(self.description))
-        if self.priority is not None:
-            members.append(f'"priority": "{self.priority.value}"')
-        if self.completed is not None:
-            members.append(f'"completed": {"true" if self.completed else "false"}')
-        if self.due_date is not None:
-            if not math.isfinite(self.due_date):
-                raise ValueError(f"JSON has no {self.due_date}")
-            members.append(f'"due_date": {self.due_date!r}')
-        return (", ".join(members) + "}").encode()
+A reader of an answer, however slow and however large the answer, has the service hold little more.
+"""
 
 
 @dataclass(frozen=True)
@@ -132,6 +76,11 @@ class StoredTask:
         task = cls(task_id, revision, entry.to_json())
         task.__dict__["entry"] = entry
         return task
+
+    @property
+    def size(self) -> int:
+        """How many bytes its JSON has."""
+        return len(self.body)
 
     @cached_property
     def entry(self) -> TaskEntry:
@@ -156,6 +105,48 @@ SortKey = int | float | str
 """The id (created), revision (updated), seconds (due_date), rank (priority), title's beginning."""
 
 
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """What lists filter or sort by, made of a task; the SQL engines have a column of each.
+
+    Members that were not sent count as the schema's defaults.
+    """
+
+    name: str
+    kind: type
+    """The type of the column: str, bool, int or float."""
+    of: Callable[[TaskEntry], Any]
+    sort: TaskSort | None = None
+    """The order that it is the sort key of; a number is at most `largest` then."""
+    largest: float = 0
+
+    def is_key(self, key: object) -> bool:
+        """Return whether a task may have `key` as its sort key."""
+        if self.kind is str:
+            return isinstance(key, str) and "\0" not in key
+        if self.kind is int:
+            return type(key) is int and 0 <= key <= self.largest
+        return type(key) in (int, float) and abs(key) <= self.largest  # type: ignore[arg-type]  # a number
+
+
+FACETS = (
+    Facet("title_key", str, lambda entry: entry.title[:TITLE_KEY_LENGTH], TaskSort.TITLE),
+    Facet("completed", bool, lambda entry: bool(entry.completed)),
+    Facet("priority", int, lambda entry: (entry.priority or TaskPriority.NONE).rank,
+          TaskSort.PRIORITY, len(TaskPriority) - 1),
+    Facet("due_date", float, lambda entry: NO_DUE_DATE if entry.due_date is None else entry.due_date,
+          TaskSort.DUE_DATE, NO_DUE_DATE),
+)
+
+SORTED = {facet.sort: facet for facet in FACETS if facet.sort is not None}
+"""The facets that lists can be sorted by; other orders are those of ids and revisions."""
+
+
+def _filter(default: Any, passes: Callable[[Any, TaskEntry], bool]) -> Any:
+    """Return a field of TaskQuery that leaves tasks out, unless it has its default."""
+    return field(default=default, metadata={"passes": passes})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQuery:
     """Which tasks, in which order, from where, and how many at most.
@@ -166,11 +157,15 @@ class TaskQuery:
     `descending` reverses the whole order, ties included.
     """
 
-    completed: bool | None = None
-    priorities: frozenset[TaskPriority] = frozenset()
-    due_after: float | None = None
-    due_before: float | None = None
-    words: tuple[str, ...] = ()
+    completed: bool | None = _filter(None, lambda value, entry: bool(entry.completed) is value)
+    priorities: frozenset[TaskPriority] = _filter(
+        frozenset(), lambda values, entry: (entry.priority or TaskPriority.NONE) in values)
+    due_after: float | None = _filter(
+        None, lambda value, entry: entry.due_date is not None and entry.due_date > value)
+    due_before: float | None = _filter(
+        None, lambda value, entry: entry.due_date is not None and entry.due_date < value)
+    words: tuple[str, ...] = _filter(
+        (), lambda words, entry: _contains(search_text(entry), words))
     sort: TaskSort = TaskSort.CREATED
     descending: bool = False
     after: tuple[SortKey, str] | None = None
@@ -181,27 +176,35 @@ class TaskQuery:
         if self.after is not None and not is_sort_key(self.sort, *self.after):
             raise BadInputError("a position to go on from that no task has")
 
+    def filters(self) -> dict[str, Any]:
+        """Return the filters that leave tasks out, with their values."""
+        return {
+            name: value for name, value, default in zip(FILTERS, _filter_values(self), _UNFILTERED)
+            if value != default}
+
     @property
     def filtered(self) -> bool:
         """Whether tasks may be left out."""
-        return bool(
-            self.priorities or self.words or self.completed is not None
-            or self.due_after is not None or self.due_before is not None)
+        return bool(_filter_values(self) != _UNFILTERED)
 
     def sort_key(self, task: StoredTask) -> tuple[SortKey, str]:
         """Return where `task` stands in this order: its sort key and its id."""
         return sort_key(self.sort, task.id, task.revision, task.entry), task.id
 
     def matches(self, entry: TaskEntry) -> bool:
-        """Tell whether `entry` passes the filters."""
-        due = entry.due_date
-        return (
-            (self.completed is None or self.completed is bool(entry.completed))
-            and (not self.priorities or (entry.priority or TaskPriority.NONE) in self.priorities)
-            and (self.due_after is None or due is not None and due > self.due_after)
-            and (self.due_before is None or due is not None and due < self.due_before)
-            and (not self.words or _contains(search_text(entry), self.words))
-        )
+        """Return whether `entry` passes the filters."""
+        for passes, value, default in zip(FILTERS.values(), _filter_values(self), _UNFILTERED):
+            if value is not default and value != default and not passes(value, entry):
+                return False
+        return True
+
+
+FILTERS: Mapping[str, Callable[[Any, TaskEntry], bool]] = {
+    each.name: each.metadata["passes"] for each in fields(TaskQuery) if each.metadata}
+"""The filters of TaskQuery: each says of a value of its own and a task whether that passes."""
+
+_UNFILTERED = tuple(each.default for each in fields(TaskQuery) if each.metadata)
+_filter_values = attrgetter(*FILTERS)
 
 
 def _contains(text: str, words: tuple[str, ...]) -> bool:
@@ -215,36 +218,31 @@ def sort_key(sort: TaskSort, task_id: str, revision: int, entry: TaskEntry) -> S
             return task_id
         case TaskSort.UPDATED:
             return revision
-        case TaskSort.DUE_DATE:
-            return NO_DUE_DATE if entry.due_date is None else entry.due_date
-        case TaskSort.PRIORITY:
-            return (entry.priority or TaskPriority.NONE).rank
-        case TaskSort.TITLE:
-            return entry.title[:TITLE_KEY_LENGTH]
+        case _:
+            key: SortKey = SORTED[sort].of(entry)
+            return key
 
 
 def is_sort_key(sort: TaskSort, key: object, task_id: str) -> bool:
-    """Tell whether a task with this id may have `key` as its sort key."""
+    """Return whether a task with this id may have `key` as its sort key."""
     match sort:
         case TaskSort.CREATED:
             return key == task_id
         case TaskSort.UPDATED:
-            return type(key) is int and 0 <= key <= LARGEST_REVISION
-        case TaskSort.DUE_DATE:
-            return (isinstance(key, (int, float)) and type(key) is not bool
-                    and abs(key) <= NO_DUE_DATE)
-        case TaskSort.PRIORITY:
-            return type(key) is int and 0 <= key < len(TaskPriority)
-        case TaskSort.TITLE:
-            return isinstance(key, str) and "\0" not in key
+            return type(key) is int and 0 <= key <= MAX_REVISION
+        case _:
+            return SORTED[sort].is_key(key)
 
 
 def search_text(entry: TaskEntry) -> str:
     """Return what a search looks in: title and description, folded, on lines of their own.
 
-    A word has no white space in it, so none can match across the two.
+    A word has no white space in it, so none can match across the two. Of a text that folding makes
+    far longer, such as one of U+FDFA alone (18 characters each), only the beginning is searched:
+    what is stored stays in proportion to what was sent.
     """
-    return fold(f"{entry.title}\n{entry.description or ''}")
+    text = f"{entry.title}\n{entry.description or ''}"
+    return fold(text)[:max(MAX_FOLDED_GROWTH * len(text), MIN_FOLDED)]
 
 
 def search_words(text: str) -> tuple[str, ...]:
@@ -254,11 +252,24 @@ def search_words(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """A page of a list: the store's revision when it was read, its tasks, whether more follow."""
+    """A page of a list, as it was when the store had `revision`.
+
+    The tasks that do not fit PAGE_BYTES are `unread`: their ids follow `tasks` in the page's order.
+    `end` is the position from which the next page goes on; None on the last page.
+    """
 
     revision: int
     tasks: tuple[StoredTask, ...]
-    more: bool
+    end: tuple[SortKey, str] | None = None
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some tasks by their ids: those that exist of the first `read` ids that were asked for."""
+
+    tasks: tuple[StoredTask, ...]
+    read: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,13 +280,24 @@ class Change:
     revision: int
     task: StoredTask | None
 
+    @property
+    def size(self) -> int:
+        """How many bytes of JSON it has."""
+        return 0 if self.task is None else self.task.size
+
+
+def fitting(sizes: Iterable[int], limit: int) -> int:
+    """Return how many sizes, from the first, add up to `limit` at most; one at the least."""
+    return max(1, bisect_right(list(accumulate(sizes)), limit))
+
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """Changes in the order of their revisions, and the revision to go on from."""
+    """Changes in the order of their revisions, the revision to go on from, whether more follow."""
 
     revision: int
     changes: tuple[Change, ...]
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What can go wrong, in the words of the domain; `tornado/problems.py` turns each into a status.
+"""What can go wrong, in the words of the domain; `http/problems.py` turns each into a status.
 
 ::
 
@@ -7,7 +7,9 @@
     ├── BadInputError                the client sent something that is not acceptable
     │   ├── UnsupportedMediaTypeError  the body is in a form that is not taken here
     │   ├── MalformedBodyError       the body is not JSON in UTF-8
-    │   └── InvalidTaskError         the body is JSON, but not a task; lists every violation
+    │   ├── InvalidTaskError         the body is JSON, but not a task; lists every violation
+    │   ├── TooManyLinesError        the body has more lines than the config allows
+    │   └── TaskTooLargeError        a task is larger than the config allows
     ├── UnauthorizedError            the request has no token, or one that is not known
     ├── ForbiddenError               the token is known, and may not do this
     ├── MisdirectedError             the request is for a host that this service is not
@@ -20,6 +22,9 @@
     └── StoreError                   the store failed; what was asked for did not happen
         ├── StoreUnavailableError    it is away for now: worth trying again
         │   ├── StoreBusyError       it answers, but has too much to do
+        │   │   ├── QueryTimeoutError  a read reached its deadline
+        │   │   ├── TooManyReadsError  too many reads wait already
+        │   │   └── TooManyFollowersError too many event streams are open already
         │   └── StoreReadOnlyError   it takes no writes; reads go on
         ├── StoreFullError           it has no room for a write; reads go on
         ├── StoreInUseError          another process holds it (at start only)
@@ -46,7 +51,7 @@ class BadInputError(TodoListError):
 class UnsupportedMediaTypeError(BadInputError):
     """The body is in a form that is not taken here; `accepted` has the forms that are.
 
-    `field` tells which is meant: the media types of Content-Type, or codings of Content-Encoding.
+    `field` says which is meant: the media types of Content-Type, or codings of Content-Encoding.
     """
 
     def __init__(self, message: str, field: str, accepted: Sequence[str]) -> None:
@@ -75,6 +80,14 @@ class InvalidTaskError(BadInputError):
         self.violations = tuple(violations)
 
 
+class TooManyLinesError(BadInputError):
+    """The body has more lines than the config allows; the message has the limit and its key."""
+
+
+class TaskTooLargeError(BadInputError):
+    """A task of a bulk, or as a patch leaves it, is larger as JSON than the config allows."""
+
+
 class UnauthorizedError(TodoListError):
     """The request has no token, or one that is not known."""
 
@@ -96,9 +109,9 @@ class TaskNotFoundError(TodoListError):
 
 
 class TaskExistsError(TodoListError):
-    """A task has this id already; `revision` is the one it has."""
+    """A task has this id already; `revision` is the one it has, None where the same create has it twice."""
 
-    def __init__(self, task_id: str, revision: int) -> None:
+    def __init__(self, task_id: str, revision: int | None) -> None:
         super().__init__(f"'{task_id}' exists")
         self.task_id = task_id
         self.revision = revision
@@ -139,6 +152,30 @@ class StoreUnavailableError(StoreError):
 
 class StoreBusyError(StoreUnavailableError):
     """The store answers, but has too much to do or is short of something."""
+
+
+class QueryTimeoutError(StoreBusyError):
+    """A read reached its deadline, which is so many seconds; the message is for the client."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"the query took longer than {seconds:g} s (http.query-timeout): ask for less, by fewer "
+            "words in q, narrower filters or a smaller limit")
+
+
+class TooManyReadsError(StoreBusyError):
+    """So many reads wait already; the message is for the client."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} such reads wait already (http.max-queued-reads): try again later")
+
+
+class TooManyFollowersError(StoreBusyError):
+    """So many follow the changes already; the message is for the client."""
+
+    def __init__(self, followers: int) -> None:
+        super().__init__(
+            f"{followers} event streams are open already (http.max-event-streams): try again later")
 
 
 class StoreReadOnlyError(StoreUnavailableError):

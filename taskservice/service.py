@@ -7,15 +7,23 @@ from dataclasses import replace
 from typing import Self
 
 from taskservice.changes import ChangeFeed
-from taskservice.database.todolist_db import AbstractTodoListDB
+from taskservice.database.contract import AbstractTodoListDB
 from taskservice.datamodel import (
     Change, ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
-from taskservice.errors import StaleRevisionError
+from taskservice.errors import ChangesExpiredError, StaleRevisionError
 from taskservice.precondition import UNCONDITIONAL, Precondition
 
 
 LISTS_AT_ONCE = 2
-"""How many whole lists read a page at the same time: between their pages others have their turn."""
+"""How many large answers read a portion at the same time: between their portions others have their
+turn."""
+
+READ_AT_ONCE = 200
+"""Of how many unread tasks an engine looks at the sizes, to find out how many fit a portion."""
+
+BULKS_AT_ONCE = 1
+"""How many bulks are read and written at the same time: between them other writes have their turn,
+and only so many are in memory in all their forms."""
 
 
 class TodoListService:
@@ -25,11 +33,20 @@ class TodoListService:
     raise StoreError when the store fails.
     """
 
-    def __init__(self, task_db: AbstractTodoListDB, *, backlog: int = 1_000) -> None:
-        """Make a service on a store; who follows its changes may be `backlog` of them behind."""
+    def __init__(
+        self, task_db: AbstractTodoListDB, *, backlog: int = 1_000, max_followers: int = 10_000
+    ) -> None:
+        """Make a service on a store; so many may follow its changes, each `backlog` of them behind."""
         self._db = task_db
-        self._feed = ChangeFeed(task_db, backlog=backlog)
+        self._feed = ChangeFeed(task_db, backlog=backlog, max_followers=max_followers)
         self._turns = asyncio.Semaphore(LISTS_AT_ONCE)
+        self._search_turns = asyncio.Semaphore(LISTS_AT_ONCE)  # a search may wait long, and no other is to wait for it
+        self.bulk_turn = asyncio.Semaphore(BULKS_AT_ONCE)
+        """To be held while a body of many tasks is read and its tasks are created."""
+
+    def limit_followers(self, backlog: int, count: int) -> None:
+        """Let `count` follow the changes, each at most `backlog` of them behind; those that do follow stay."""
+        self._feed.backlog, self._feed.max_followers = backlog, count
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -71,7 +88,7 @@ class TodoListService:
     async def create_tasks(
         self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
-        """Create all the tasks or none; with a `key` that came before, tell what it created then.
+        """Create all the tasks or none; with a `key` that came before, return what it created then.
 
         A task whose id is None gets a new one: the order of new ids is the order of creation.
         Raises TaskExistsError, IdempotencyKeyReusedError (the key came with another body).
@@ -122,30 +139,73 @@ class TodoListService:
         self._feed.wake()
         return revision
 
-    async def read_page(self, query: TaskQuery) -> TaskPage:
-        """Return at most as many tasks of `query` as its limit says."""
-        return await self._db.read_page(query)
+    async def read_page(self, query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
+        """Give at most as many tasks of `query` as its limit says, in portions.
+
+        Each portion says with `unread` what is yet to come of the page, and with `end` where the
+        next page goes on. A task that is written meanwhile is given as it is when it is read, if it
+        still is one that `query` asks for.
+        """
+        page = await self._db.read_page(query)
+        yield page
+        while page.unread:
+            page = await self._read_on(query, page)
+            yield page
 
     async def list_tasks(self, query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
-        """Give all the tasks of `query`, in pages of its limit; the last one has no `more`.
+        """Give all the tasks of `query`, in portions: those of each page of its limit.
 
-        No store resource is held between pages, so that a slow reader holds up nobody, and many
+        No store resource is held between portions, so that a slow reader holds up nobody, and many
         who read at once take turns, so that they hold up no others. A task
         that is not written meanwhile is neither skipped nor repeated.
         """
-        more = True
-        while more:
-            async with self._turns:
-                page = await self._db.read_page(query)
-                if more := page.more:
+        begun, turns = False, self._search_turns if query.words else self._turns
+        while True:
+            async with turns:
+                with self._db.continuing(begun):
+                    page = await self._db.read_page(query)
+                begun = True
+                if page.end:
                     await asyncio.sleep(0)  # a store in memory would give all to all at once
             yield page
-            if more:
-                query = replace(query, after=query.sort_key(page.tasks[-1]))
+            while page.unread:
+                page = await self._read_on(query, page)
+                yield page
+            if page.end is None:
+                return
+            query = replace(query, after=page.end)
 
-    async def read_changes(self, since: int | None, limit: int) -> ChangePage:
-        """Return at most `limit` changes after `since`, in order; raises ChangesExpiredError."""
-        return await self._db.read_changes(since, limit)
+    async def _read_on(self, query: TaskQuery, page: TaskPage) -> TaskPage:
+        """Return the next portion of a page: the first of its unread tasks."""
+        async with self._turns:
+            with self._db.continuing():
+                portion = await self._db.read_tasks(page.unread[:READ_AT_ONCE])
+            await asyncio.sleep(0)
+        tasks = tuple(task for task in portion.tasks
+                      if task.revision <= page.revision or query.matches(task.entry))
+        return replace(page, tasks=tasks, unread=page.unread[portion.read:])
+
+    async def read_changes(
+        self, since: int | None, limit: int
+    ) -> AsyncGenerator[ChangePage, None]:
+        """Give at most `limit` changes after `since`, in order, in portions; all but the last
+        have `more`. Raises ChangesExpiredError, and StoreError.
+
+        There are fewer where those that follow are forgotten before a slow reader comes to them.
+        """
+        page = await self._db.read_changes(since, limit)
+        limit -= len(page.changes)
+        while page.more and limit:
+            yield page
+            try:
+                async with self._turns:
+                    with self._db.continuing():
+                        page = await self._db.read_changes(page.revision, limit)
+                    await asyncio.sleep(0)
+            except ChangesExpiredError:
+                return
+            limit -= len(page.changes)
+        yield replace(page, more=False)
 
     def follow_changes(self, since: int | None) -> AsyncGenerator[Sequence[Change], None]:
         """Give the changes after `since` as they come: see `ChangeFeed.follow`."""

@@ -11,12 +11,13 @@ import orjson
 
 from taskservice import read_schema
 from taskservice.datamodel import TaskEntry
-from taskservice.errors import InvalidTaskError, MalformedBodyError, Violation
+from taskservice.errors import (
+    InvalidTaskError, MalformedBodyError, TaskTooLargeError, Violation)
 
 TASK_SCHEMA = read_schema("todoList-v1.0")
 
 DETAIL_LENGTH = 160
-"""How many characters of a violation's text are told: it may quote all of a value."""
+"""How many characters of a violation's text an error shows: it may quote all of a value."""
 
 _validator = jsonschema_rs.validator_for(TASK_SCHEMA)
 
@@ -41,6 +42,18 @@ def check_task(document: Any) -> TaskEntry:
 def parse_task(body: bytes) -> TaskEntry:
     """Make an entry of JSON; raises MalformedBodyError, InvalidTaskError."""
     return check_task(parse_json(body))
+
+
+def check_size(entry: TaskEntry, max_task: int, where: str = "") -> TaskEntry:
+    """Return the entry; raises TaskTooLargeError when its JSON has more than `max_task` bytes.
+
+    The message begins with `where`, the place of the task in a body of several.
+    """
+    if (size := len(entry.to_json())) > max_task:
+        raise TaskTooLargeError(
+            f"{where}the task has {size} bytes as JSON, and the limit is {max_task}: twice "
+            "http.max-body, and 1 KiB")
+    return entry
 
 
 def _pointer(path: list[str | int]) -> str:

@@ -107,7 +107,8 @@ class ModelTodoListDB:
             found = [
                 task for task in found
                 if (place(task) < after if query.descending else place(task) > after)]
-        return TaskPage(self.last, tuple(found[:query.limit]), len(found) > query.limit)
+        tasks, more = found[:query.limit], len(found) > query.limit
+        return TaskPage(self.last, tuple(tasks), place(tasks[-1]) if more else None)
 
     def read_changes(self, since: int | None, limit: int) -> ChangePage:
         if since is not None and not self.kept_since <= since <= self.last:
@@ -118,12 +119,12 @@ class ModelTodoListDB:
         changes = [
             Change(task_id, revision, None if entry is None else self.find(task_id))
             for revision, task_id, entry in newer[:limit]]
-        complete = len(newer) <= limit
-        return ChangePage(self.last if complete else changes[-1].revision, tuple(changes))
+        more = len(newer) > limit
+        return ChangePage(changes[-1].revision if more else self.last, tuple(changes), more)
 
 
 def passes(query: TaskQuery, members: dict[str, Any]) -> bool:
-    """Tell whether a task passes the filters."""
+    """Return whether a task passes the filters."""
     due: Any = members.get("due_date")
     if due is None and (query.due_after is not None or query.due_before is not None):
         return False

@@ -1,8 +1,9 @@
 """`run.py mutants`: deliberate changes to the code, each of which a test should notice.
 
 cosmic-ray makes them, by operators of its own and two of ours, which drop a statement or a part of a condition:
-that is how mistakes of maintainers look. Each change is tried in a copy of the project, with the tests that TESTS
-names for its module, until the first failure or the end of a time limit. The tree itself is never changed.
+that is how mistakes of maintainers look. Each change is tried in a copy of the project, with the tests that
+tests/mutants_map.py names for its module, until the first failure or the end of a time limit. The tree itself is never
+changed.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -31,22 +32,8 @@ from cosmic_ray.plugins import get_operator
 from parso.python.tree import Keyword
 
 from tests.e2e.processes import copy_project, environment
+from tests.mutants_map import TESTS
 from tests.support import ROOT
-
-TESTS: Mapping[str, str] = {
-    "tornado/http1*": "unit/http1*_test.py integration/http1*_test.py integration/limits_test.py",
-    "tornado/workers": "integration/workers_test.py e2e/workers_test.py e2e/signals_test.py",
-    "tornado/signals": "e2e/signals_test.py e2e/drain_test.py",
-    "tornado/metrics*": "unit/metrics*_test.py integration/workers_test.py integration/metrics_test.py",
-    "database/sqlite_*": "unit/sqlite_*_test.py unit/engine_*_test.py",
-    "database/postgres_*": "unit/foreign_errors_test.py integration/postgres_*_test.py",
-    "database/task_folder": "unit/todoList_db_test.py unit/fs_faults_test.py unit/engine_*_test.py",
-    "database/*":
-        "unit/*_db_test.py unit/batch_test.py unit/history_test.py unit/outages_test.py unit/engine_*_test.py",
-    "changes": "unit/changes_test.py integration/api_changes_test.py",
-    "utils/*": "unit/logutils_test.py unit/taskcontext_test.py integration/canonical_log_test.py",
-}
-"""Modules, as patterns, and the tests that should notice a change in one; the first pattern that fits counts."""
 
 OPERATORS = (
     "AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceBreakWithContinue",
@@ -56,8 +43,12 @@ OPERATORS = (
     *(f"ReplaceBinaryOperator_{pair}" for pair in ("Add_Sub", "Sub_Add", "Mul_FloorDiv")))
 """Those of cosmic-ray's that make a change which can be meant; its others fail at once, as a rule."""
 
-SPARE_TIME = 20.0
-"""Seconds that a changed module's tests may take beyond three times what they take with the module as it is."""
+SPARE_TIME = 60.0
+"""Seconds that a changed module's tests may take beyond three times what they take with the module as it is: longer
+than the time limits of single tests."""
+
+LINES_OF_A_FAILURE = 40
+"""How much of what the tests print is shown when they fail without a change."""
 
 
 class DropStatement(Operator):  # type: ignore[misc]  # cosmic-ray has no types
@@ -163,15 +154,26 @@ def mutants_of(module: Path, sample: int, seed: int) -> tuple[list[Mutant], int]
     found = places(code)
     chosen = random.Random(f"{seed} {module}").sample(found, min(sample, len(found)))
     changed = [mutate_code(code, operator, number) for operator, number in chosen]
-    return [Mutant(module, code, after) for after in changed if after not in (None, code)], len(found)
+    tried = [after for after in changed if after not in (None, code) and _compiles(after)]
+    return [Mutant(module, code, after) for after in tried], len(found)
+
+
+def _compiles(code: str) -> bool:
+    """Return whether Python takes the code: what it does not is no mistake that a test has to notice."""
+    try:
+        compile(code, "changed", "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def tests_of(module: Path) -> list[Path]:
     """Return the test files that should notice a change in a module; exits with code 2 where TESTS has none."""
     if (pattern := _pattern_of(module)) is None:
-        print(f"run.py mutants: {module}: TESTS in tests/mutants.py names no tests for it", file=sys.stderr)
+        print(f"run.py mutants: {module}: tests/mutants_map.py names no tests for it", file=sys.stderr)
         sys.exit(2)
-    return [file for glob in TESTS[pattern].split() for file in sorted((ROOT / "tests").glob(glob))]
+    files = [file for glob in TESTS[pattern].split() for file in sorted((ROOT / "tests").glob(glob))]
+    return list(dict.fromkeys(files))  # several globs may name one
 
 
 def _pattern_of(module: Path) -> str | None:
@@ -180,7 +182,10 @@ def _pattern_of(module: Path) -> str | None:
 
 
 def modules(names: Sequence[str]) -> list[Path]:
-    """Return the modules of these paths or names; without any, all that TESTS has; exits with code 2 at no module."""
+    """Return the modules of these paths, names or patterns, such as `http1/*`; without any, all that TESTS has.
+
+    Exits with code 2 where one stands for no module.
+    """
     everything = sorted(path.relative_to(ROOT) for path in (ROOT / "taskservice").rglob("*.py"))
     if not names:
         return [path for path in everything if path.stem != "__init__" and _pattern_of(path)]
@@ -192,16 +197,19 @@ def modules(names: Sequence[str]) -> list[Path]:
 
 
 def _is_named(path: Path, name: str) -> bool:
-    return name in (str(path), path.stem, ".".join(path.with_suffix("").parts))
+    inside = str(path.with_suffix("").relative_to("taskservice"))
+    return name in (str(path), path.stem, ".".join(path.with_suffix("").parts)) or fnmatch(inside, name)
 
 
 class Copy:
     """A copy of the project in which one change at a time is tried."""
 
     def __init__(self, folder: Path) -> None:
+        folder.chmod(0o755)  # PostgreSQL, which does not run as root, has its files in there
         self._project = copy_project(folder)
         self._temporary = folder / "temporary"
         self._temporary.mkdir()
+        self._printed = folder / "printed"
 
     def try_out(self, mutant: Mutant, tests: Sequence[Path], limit: float) -> str:
         """Return "noticed", "survived" or "timed out"."""
@@ -215,10 +223,11 @@ class Copy:
     def run(self, tests: Sequence[Path], limit: float) -> int | None:
         """Run tests to the first failure; return the exit code, None where they took too long."""
         names = [".".join(test.relative_to(ROOT).with_suffix("").parts) for test in tests]
-        process = subprocess.Popen(
-            [sys.executable, "-B", "-m", "unittest", "-f", *names], cwd=self._project, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**environment(), "TMPDIR": str(self._temporary)})
+        with self._printed.open("wb") as printed:
+            process = subprocess.Popen(
+                [sys.executable, "-B", "-m", "unittest", "-f", *names], cwd=self._project, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT,
+                env={**environment(), "TMPDIR": str(self._temporary)})
         try:
             return process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -228,15 +237,34 @@ class Copy:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
+    def printed(self) -> str:
+        """Return the last lines that the latest run printed: its failure, if it has one."""
+        lines = self._printed.read_text("utf-8", "replace").splitlines()
+        return "\n".join(lines[-LINES_OF_A_FAILURE:])
 
-def run(module: Path, sample: int, seed: int, copies: Sequence[Copy]) -> Counter[str]:
-    """Try changes to a module, and print what survived; return how many had which end."""
-    tests, (chosen, possible) = tests_of(module), mutants_of(module, sample, seed)
+
+def limit_of(tests: Sequence[Path], copy: Copy) -> float | None:
+    """Return how many seconds tests may take on a changed module; None, after a word, where they fail without one."""
     began = time.monotonic()
-    if copies[0].run(tests, 3_600) != 0:
-        print(f"{module}: its tests fail without a change")
+    if copy.run(tests, 3_600) != 0:
+        print(f"the tests fail without a change:\n{copy.printed()}")
+        return None
+    return 3 * (time.monotonic() - began) + SPARE_TIME
+
+
+def run(
+    module: Path, sample: int, seed: int, copies: Sequence[Copy], limits: dict[tuple[Path, ...], float | None]
+) -> Counter[str]:
+    """Try changes to a module, and print what was not noticed; return how many had which end.
+
+    `limits` keeps the time limits of tests from one module to the next that has the same.
+    """
+    tests, (chosen, possible) = tuple(tests_of(module)), mutants_of(module, sample, seed)
+    if tests not in limits:
+        limits[tests] = limit_of(tests, copies[0])
+    if (limit := limits[tests]) is None:
+        print(f"{module}: not tried")
         return Counter({"not tried": len(chosen)})
-    limit = 3 * (time.monotonic() - began) + SPARE_TIME
     free: SimpleQueue[Copy] = SimpleQueue()
     for copy in copies:
         free.put(copy)
@@ -251,8 +279,8 @@ def run(module: Path, sample: int, seed: int, copies: Sequence[Copy]) -> Counter
     with ThreadPoolExecutor(len(copies)) as pool:
         outcomes = list(pool.map(try_out, chosen))
     for mutant, outcome in zip(chosen, outcomes):
-        if outcome == "survived":
-            print(f"\n{mutant.diff}\n")
+        if outcome != "noticed":
+            print(f"\n{outcome}:\n{mutant.diff}\n")
     counts = Counter(outcomes)
     print(f"{module}: {summary(counts)}, of {possible} possible changes", flush=True)
     return counts
@@ -266,16 +294,18 @@ def summary(counts: Counter[str]) -> str:
 def main(args: Sequence[str]) -> int:
     """Run it; return 0 when at least 90 % of the changes were noticed."""
     parser = argparse.ArgumentParser(prog="run.py mutants", description="Do the tests notice changes to the code?")
-    parser.add_argument("modules", nargs="*", help="paths or names; without any, all that have tests named for them")
+    parser.add_argument(
+        "modules", nargs="*", help="paths, names, patterns such as 'http1/*'; without any, all that have tests named")
     parser.add_argument("--sample", type=int, default=30, help="changes of each module (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="chooses other changes (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once (default: %(default)s)")
     options = parser.parse_args(args)
     counts: Counter[str] = Counter()
+    limits: dict[tuple[Path, ...], float | None] = {}
     with ExitStack() as stack:
         copies = [Copy(Path(stack.enter_context(tempfile.TemporaryDirectory()))) for _ in range(options.jobs)]
         for module in modules(options.modules):
-            counts += run(module, options.sample, options.seed, copies)
+            counts += run(module, options.sample, options.seed, copies, limits)
     noticed = counts["noticed"] + counts["timed out"]
     print(f"all: {summary(counts)}: {noticed} of {counts.total()} did not go unnoticed")
     return 0 if counts.total() and noticed >= 0.9 * counts.total() else 1

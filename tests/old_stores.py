@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from taskservice.database import migration
-from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock
+from taskservice.database.sql import migration
+from taskservice.database.revisions import Clock, system_clock
+from taskservice.database.todolist_db import AbstractTodoListDB
 from taskservice.datamodel import (
     Created, IdempotencyKey, TaskEntry, TaskPriority, TaskQuery, TaskSort, search_words)
 from tests.support import journal
@@ -49,7 +50,7 @@ class OldStoreContract(Base):
     async def found(self, engine: AbstractTodoListDB, **query: object) -> list[str]:
         """Return the ids that a query finds, in its order."""
         page = await engine.read_page(TaskQuery(**query))  # type: ignore[arg-type]  # of any member
-        return [task.id for task in page.tasks]
+        return [*(task.id for task in page.tasks), *page.unread]
 
     async def test_everything_in_it_is_as_it_was(self) -> None:
         engine = await self.open_store()

@@ -1,6 +1,7 @@
 """Holds the service to its OpenAPI document: `check` an answer, compare the routes.
 
-What an Application has and the document has not is found, and the other way round.
+It finds what an Application has and the document lacks, and the other way round. HEAD, OPTIONS and the pages are no
+operations of the document: `all_paths` puts together what they answer.
 """
 
 import gzip
@@ -15,12 +16,68 @@ import jsonschema_rs
 import tornado.web
 from tornado.routing import PathMatches
 
-from taskservice.tornado.openapi import description
+from taskservice.tornado.documents.openapi import DOCS_FILES, description
+from taskservice.tornado.documents.page import folder_name
 
 NOT_DESCRIBED = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 """The headers that delimit a message and end a connection (RFC 9112), or are said by `content`."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+Item = dict[str, Any]
+"""A path item of OpenAPI."""
+
+_DOCS_FIELDS: Item = {"Content-Security-Policy": {"required": True, "schema": {"type": "string"}}}
+_WORKER_FIELDS = {"Service-Worker-Allowed": {"schema": {"const": "/"}}}
+_PAGE_FIELDS: Item = {
+    **_DOCS_FIELDS, **_WORKER_FIELDS, "Referrer-Policy": {"required": True, "schema": {"const": "no-referrer"}}}
+_KEPT_FIELDS: Item = {**_PAGE_FIELDS, "Cache-Control": {
+    "required": True, "schema": {"const": "public, max-age=31536000, immutable"}}}
+_PAGE_FILE: Item = {
+    "name": "page_file", "schema": {"pattern": r"^[a-z-]+\.(js|css|svg|webmanifest)$", "examples": ["app.js"]}}
+_PAGES: dict[str, tuple[Item, Item | None]] = {
+    # The fields that the answers have beside those of the document's, and the file's name.
+    "/docs": (_DOCS_FIELDS, None),
+    "/docs/{file}": (_DOCS_FIELDS, {"name": "file", "schema": {"enum": sorted(DOCS_FILES)}}),
+    "/": (_PAGE_FIELDS, None),
+    "/static/{page_file}": (_PAGE_FIELDS, _PAGE_FILE),
+    f"/static/{folder_name()}/{{page_file}}": (_KEPT_FIELDS, _PAGE_FILE),
+}
+_TEXTS = {
+    **dict.fromkeys(("text/html", "text/css", "text/javascript", "image/svg+xml"), {"schema": {"type": "string"}}),
+    "application/manifest+json": {"schema": {"type": "object"}}}
+_UNKNOWN = {"$ref": "#/components/responses/UnknownEndpoint"}
+
+
+@cache
+def all_paths() -> Mapping[str, Item]:
+    """Return the path items of the document and of the pages, with HEAD and OPTIONS."""
+    pages = {path: _page(*page) for path, page in _PAGES.items()}
+    return {path: _with_head_and_options(item) for path, item in {**description()["paths"], **pages}.items()}
+
+
+def _page(fields: Mapping[str, Any], file: Item | None) -> Item:
+    """Return the path item of a page or of its files, which are answered as the document is, with more fields."""
+    responses = dict(description()["paths"]["/openapi.json"]["get"]["responses"])
+    for status, content in ("200", {"content": _TEXTS}), ("304", {}):
+        response = _resolve(responses[status])
+        responses[status] = {**response, **content, "headers": {**response["headers"], **fields}}
+    if file is None:
+        return {"parameters": [], "get": {"responses": responses}}
+    return {"parameters": [{**file, "in": "path"}], "get": {"responses": {**responses, "404": _UNKNOWN}}}
+
+
+def _with_head_and_options(item: Item) -> Item:
+    responses = {"204": {"$ref": "#/components/responses/Options"}, **_failures()}
+    if any(_path_parameters(item)):
+        responses["404"] = _UNKNOWN
+    return {**item, "head": item["get"], "options": {"responses": responses}}
+
+
+def _failures() -> Item:
+    """Return the answers to any request that fails, whatever it asks for."""
+    public: Item = description()["paths"]["/healthz"]["get"]["responses"]
+    return {status: response for status, response in public.items() if status >= "400"}
 
 
 def check(method: str, url: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -58,7 +115,7 @@ def _response(method: str, path: str, status: int) -> dict[str, Any]:
     return _resolve(declared[str(status)])
 
 
-def _path_item(path: str) -> dict[str, Any] | None:
+def _path_item(path: str) -> Item | None:
     """Return what the document says of a path, to which a slash may be added if it has no file's name."""
     path = path if "." in path or path == "/" else path.removesuffix("/")
     found = [item for pattern, item in _templates() if pattern.fullmatch(path)]
@@ -67,7 +124,7 @@ def _path_item(path: str) -> dict[str, Any] | None:
 
 @cache
 def _templates() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
-    return [(re.compile(_pattern(template, item)), item) for template, item in description()["paths"].items()]
+    return [(re.compile(_pattern(template, item)), item) for template, item in all_paths().items()]
 
 
 def _pattern(template: str, item: dict[str, Any]) -> str:
@@ -109,7 +166,10 @@ def _check_body(content: Mapping[str, Any], headers: Mapping[str, str], body: by
     _expect(media_type in content, f"undeclared type {media_type}, there are {', '.join(content)}")
     if headers.get("content-encoding") == "gzip":
         body = gzip.decompress(body)
-    _check_value("body", content[media_type]["schema"], decode(media_type, body))
+    declared = content[media_type]
+    if (line := declared.get("x-itemSchema")) is not None:
+        declared = {"schema": {"type": "array", "items": line}}
+    _check_value("body", declared["schema"], decode(media_type, body))
 
 
 def decode(media_type: str, body: bytes) -> Any:
@@ -167,14 +227,14 @@ def route_differences(application: tornado.web.Application) -> list[str]:
     rules = [(rule.matcher, rule.target) for rule in application.wildcard_router.rules]
     served = {one for matcher, handler in rules if isinstance(matcher, PathMatches)
               for one in _served(matcher.regex, handler)} - {r"OPTIONS \*$"}  # which is of no path
-    declared = {f"{method} {path}" for path, item in description()["paths"].items() for method in _methods(item)}
+    declared = {f"{method} {path}" for path, item in all_paths().items() for method in _methods(item)}
     undeclared = [f"undeclared: {one}" for one in served - declared]
     return sorted(undeclared + [f"not served: {one}" for one in declared - served])
 
 
 def _served(route: re.Pattern[str], handler: type[tornado.web.RequestHandler]) -> Iterator[str]:
     """Give method and path, in the document's words where it has it, of what a route serves."""
-    paths = [path for path, item in description()["paths"].items() if route.match(_sample(path, item))]
+    paths = [path for path, item in all_paths().items() if route.match(_sample(path, item))]
     base = tornado.web.RequestHandler
     for method in METHODS:
         if getattr(handler, method.lower()) is not getattr(base, method.lower()):

@@ -9,6 +9,7 @@ import functools
 import itertools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Mapping, Self
+from unittest import SkipTest
 
 _SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _PATIENCE = 60.0
@@ -66,10 +68,12 @@ class PostgresServer:
 
     Anyone may connect as `postgres`, with any password or none. `settings` are those of
     postgresql.conf. Use it as `with PostgresServer() as server:`; the folder goes at `close`, and
-    also when the test run ends, however it ends.
+    also when the test run ends, however it ends. Where a package is missing, the test skips.
     """
 
     def __init__(self, *, fsync: bool = True, settings: Mapping[str, str] | None = None) -> None:
+        if (reason := available()) is not None:
+            raise SkipTest(reason)
         self._settings = {
             "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
             "fsync": "on" if fsync else "off", "max_connections": "300",
@@ -197,10 +201,12 @@ class PostgresServer:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that nobody listens on, and that the system gives to no client meanwhile."""
+    for port in random.sample(range(15_000, 32_000), 100):  # Linux gives clients those from 32,768 on
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def _unprivileged_user(folder: Path) -> dict[str, Any]:

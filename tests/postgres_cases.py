@@ -9,13 +9,14 @@ from unittest import IsolatedAsyncioTestCase, SkipTest
 from taskservice.datamodel import TaskEntry
 from taskservice.errors import StoreUnavailableError
 from tests import postgres
+from tests.timing import at_most
 
 ENTRY = TaskEntry("a title")
 
-AWAY = 3.0
+AWAY = at_most(3)
 """How many seconds a call may take while the server is away."""
 
-BACK = 5.0
+BACK = at_most(5)
 """How many seconds after its return everything has to work."""
 
 
@@ -23,12 +24,12 @@ def load_engine() -> None:
     """Import the engine, not while a loop runs, for it takes its time; skip where it is missing."""
     if (reason := postgres.available()) is not None:
         raise SkipTest(reason)
-    import_module("taskservice.database.postgres_db")
+    import_module("taskservice.database.postgres.engine")
 
 
 def timing(**seconds: float) -> Any:
     """Return how long an engine waits for a server that is silent; see `Timing`."""
-    from taskservice.database.postgres_connections import Timing
+    from taskservice.database.postgres.connections import Timing
     return Timing(**seconds)
 
 
@@ -50,7 +51,7 @@ class DatabaseTestCase(IsolatedAsyncioTestCase):
 
     async def start(self, **options: Any) -> Any:
         """Start an engine, and stop it in the end."""
-        from taskservice.database.postgres_db import PostgresTodoListDB
+        from taskservice.database.postgres.engine import PostgresTodoListDB
         engine = PostgresTodoListDB(self.dsn, **options)
         await engine.start()
         self.addAsyncCleanup(engine.stop)

@@ -199,7 +199,7 @@ def whole(title: str, size: int) -> dict[str, Any]:
 
 
 def is_whole(task: Mapping[str, Any]) -> bool:
-    """Tell whether a task is one that `whole` made."""
+    """Return whether a task is one that `whole` made."""
     title, size, _ = task["description"].split(";", 2)
     return task == whole(title, int(size))
 
@@ -214,7 +214,7 @@ def wait_until(condition: Any, seconds: float = PATIENCE) -> None:
 
 
 def listens(port: int) -> bool:
-    """Tell whether something takes connections."""
+    """Return whether something takes connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

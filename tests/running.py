@@ -108,10 +108,14 @@ class Peer:
 
     def head(self) -> str:
         """Read to the end of an answer's head; raises EOFError where there is none."""
-        while b"\r\n\r\n" not in self._ahead:
+        return self.read_until(b"\r\n\r\n").decode("latin-1")
+
+    def read_until(self, mark: bytes) -> bytes:
+        """Read past a mark; return what was before it. Raises EOFError where it does not come."""
+        while mark not in self._ahead:
             self._ahead += self._more()
-        head, self._ahead = self._ahead.split(b"\r\n\r\n", 1)
-        return head.decode("latin-1")
+        data, _, self._ahead = self._ahead.partition(mark)
+        return data
 
     def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Read an answer, in one piece or in chunks; raises EOFError where there is none."""
@@ -131,10 +135,7 @@ class Peer:
         """Read a chunked body (RFC 9112 §7.1)."""
         pieces = []
         while True:
-            while b"\r\n" not in self._ahead:
-                self._ahead += self._more()
-            line, self._ahead = self._ahead.split(b"\r\n", 1)
-            pieces.append(self._take(int(line, 16)))
+            pieces.append(self._take(int(self.read_until(b"\r\n"), 16)))
             self._take(2)
             if not pieces[-1]:
                 return b"".join(pieces)

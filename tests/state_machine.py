@@ -8,7 +8,8 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from taskservice.database.todolist_db import AbstractTodoListDB, Clock
+from taskservice.database.revisions import Clock
+from taskservice.database.todolist_db import AbstractTodoListDB
 from taskservice.datamodel import IdempotencyKey, TaskEntry, TaskQuery
 from taskservice.errors import TaskExistsError, TodoListError
 from taskservice.precondition import ANY_REVISION, Precondition, modified_at
@@ -138,9 +139,8 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(query=queries())
     def walk(self, query: TaskQuery) -> None:
         page = self.call("read_page", query)
-        while page.more:
-            after = query.sort_key(page.tasks[-1])
-            query = queries_from(query, after)
+        while page.end is not None:
+            query = queries_from(query, page.end)
             page = self.call("read_page", query)
 
     @rule(place=places, limit=st.integers(1, 6))

@@ -22,8 +22,8 @@ from tornado.httpclient import HTTPResponse
 
 from taskservice import LOGGER_NAME
 from taskservice.config import Config
-from taskservice.database import todolist_db
-from taskservice.tornado.app import make_taskservice_app
+from taskservice.database import revisions
+from taskservice.tornado.app import TaskServiceApplication, make_taskservice_app
 from taskservice.tornado.server import make_server
 from taskservice.utils import taskcontext
 from tests import postgres
@@ -73,7 +73,7 @@ def later(seconds: float) -> Iterator[None]:
     def time_ns() -> int:
         return round((time.time() + seconds) * 1e9)
 
-    with mock.patch.object(todolist_db, "time", SimpleNamespace(time_ns=time_ns)):
+    with mock.patch.object(revisions, "time", SimpleNamespace(time_ns=time_ns)):
         yield
 
 
@@ -152,7 +152,9 @@ class AppTestCase(tornado.testing.AsyncHTTPTestCase):
         """Return what the application is told to be."""
         return Config(service_name="Todo List Test", task_db=ENGINES[self.engine](self.folder))
 
-    def get_app(self) -> tornado.web.Application:
+    _app: TaskServiceApplication
+
+    def get_app(self) -> TaskServiceApplication:
         self.service, application = make_taskservice_app(self.config(), self.debug_mode)
         taskcontext.install(self.io_loop.asyncio_loop)  # type: ignore[attr-defined]  # asyncio's
         self.io_loop.run_sync(self.service.start)

@@ -100,7 +100,7 @@ class Store:
 
 
 def matches(field: str, revision: int) -> bool:
-    """Tell whether a condition's field names a revision, or any."""
+    """Return whether a condition's field names a revision, or any."""
     return field == "*" or str(revision) in _tags(field)
 
 

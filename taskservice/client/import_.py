@@ -17,7 +17,7 @@ from taskservice.client.export import exported_lines
 from taskservice.client.progress import Progress, ProgressFile
 from taskservice.client.source import BOM, CHUNK, Piece, Source, is_blank, opened
 from taskservice.errors import InvalidTaskError
-from taskservice.ndjson import parse_batch
+from taskservice.http.ndjson import parse_batch
 
 
 @dataclass
@@ -92,7 +92,7 @@ class _Import:
         except InvalidTaskError as error:
             violations = [(v.pointer, v.detail) for v in error.violations]
             raise TransferError(f"nothing was sent. {self._problem(piece, violations)}") from error
-        for (task_id, _), number in zip(batch.tasks, batch.lines):
+        for task_id, number in zip(batch.ids, batch.lines):
             if task_id in self._ids:  # the service sees one request at a time, and would find it too late
                 violations = [(f"/{number}/id", "an earlier line has this id")]
                 raise TransferError(f"nothing was sent. {self._problem(piece, violations)}")
@@ -256,5 +256,5 @@ def _is_taken(answer: Answer) -> bool:
 
 
 def _digest(task: Any) -> bytes:
-    """Return what tells a task from others, whatever the order of its members."""
+    """Return what identifies a task, whatever the order of its members."""
     return blake2b(orjson.dumps(task, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()

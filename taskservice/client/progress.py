@@ -53,11 +53,11 @@ class ProgressFile:
             why = reason(error)
         except (ValueError, TypeError):
             why = "it is damaged, or of another version"
-        raise TransferError(f"{self.path} tells how far an import is, and cannot be used: {why}. {self.anew}")
+        raise TransferError(f"{self.path} says how far an import is, and cannot be used: {why}. {self.anew}")
 
     @property
     def anew(self) -> str:
-        """Tell how to begin anew."""
+        """Return how to begin anew."""
         return f"To import all anew, remove {self.path.name}"
 
     def save(self, progress: Progress) -> None:

@@ -3,6 +3,18 @@
 import os
 from pathlib import Path
 
+from taskservice.errors import StoreReadOnlyError, StoreUnavailableError
+
+
+def is_usable(folder: Path) -> bool:
+    """Return whether a folder is there; raises StoreError where it could not be made, or not be written to."""
+    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not place.is_dir():
+        raise StoreUnavailableError(f"{folder}: {place} is not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StoreReadOnlyError(f"{folder}: {place} may not be written to")
+    return place == folder
+
 
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it, as far as they are missing; raises OSError.

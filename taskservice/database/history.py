@@ -8,13 +8,13 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush
 from itertools import islice
 from operator import attrgetter
 
+from taskservice.database.expiry import has_expired
 from taskservice.datamodel import (
-    DELETION_LIFETIME, IDEMPOTENCY_KEY_LIFETIME, Change, ChangePage, Created, IdempotencyKey,
-    StoredTask)
+    DELETION_LIFETIME, IDEMPOTENCY_KEY_LIFETIME, PORTION_BYTES, Change, ChangePage, Created,
+    IdempotencyKey, StoredTask, fitting)
 from taskservice.errors import ChangesExpiredError, IdempotencyKeyReusedError
 
 RUN = 512
@@ -32,6 +32,7 @@ class Deletion:
 
     id: str
     revision: int
+    expires: int
 
 
 class History:
@@ -64,10 +65,13 @@ class History:
             self._begin_run([*tasks[start:start + RUN]])
         self._advance(tasks[-1].revision)
 
-    def record_deletion(self, task_id: str, revision: int, deleted: StoredTask | None) -> None:
+    def record_deletion(
+        self, task_id: str, revision: int, deleted: StoredTask | None, now: int
+    ) -> None:
         """Record the deletion of a task."""
         self._supersede(task_id, deleted)
-        self._deletions[task_id] = deletion = Deletion(task_id, revision)
+        deletion = Deletion(task_id, revision, now + DELETION_LIFETIME)
+        self._deletions[task_id] = deletion
         self._add(deletion)
 
     def _add(self, entry: StoredTask | Deletion) -> None:
@@ -127,8 +131,9 @@ class History:
         changes = tuple(
             Change(entry.id, entry.revision, entry if isinstance(entry, StoredTask) else None)
             for entry in found[:limit])
-        complete = len(found) <= limit
-        return ChangePage(self.revision if complete else changes[-1].revision, changes)
+        changes = changes[:fitting((change.size for change in changes), PORTION_BYTES)]
+        more = len(changes) < len(found)
+        return ChangePage(changes[-1].revision if more else self.revision, changes, more)
 
     def _after(self, revision: int) -> Iterator[StoredTask | Deletion]:
         index, place = self._place(revision + 1)
@@ -138,10 +143,10 @@ class History:
             yield from self._runs[number]
 
     def forget(self, now: int) -> None:
-        """Forget some of the deletions that are past their lifetime, the oldest first."""
+        """Forget some of the deletions that have expired, the oldest first."""
         for _ in range(FORGOTTEN_AT_ONCE):
             oldest = next(iter(self._deletions.values()), None)
-            if oldest is None or oldest.revision >= now - DELETION_LIFETIME:
+            if oldest is None or not has_expired(oldest.expires, now, DELETION_LIFETIME):
                 return
             self._supersede(oldest.id, None)
             self._forgotten = oldest.revision
@@ -158,14 +163,12 @@ class KeptKeys:
     """Idempotency keys with what each created, until they expire."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], _KeptKey] = {}
-        # By expiry and not by age: the clock may go back.
-        self._expiries: list[tuple[int, tuple[str, str]]] = []
+        self._kept: OrderedDict[tuple[str, str], _KeptKey] = OrderedDict()
 
     def find(self, key: IdempotencyKey, now: int) -> Created | None:
         """Return what a key created, replayed; raises IdempotencyKeyReusedError."""
         kept = self._kept.get((key.owner, key.key))
-        if kept is None or kept.expires <= now:
+        if kept is None or has_expired(kept.expires, now, IDEMPOTENCY_KEY_LIFETIME):
             return None
         if kept.digest != key.digest:
             raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
@@ -175,13 +178,12 @@ class KeptKeys:
         """Remember what a key created."""
         kept = _KeptKey(key.digest, created, now + IDEMPOTENCY_KEY_LIFETIME)
         self._kept[key.owner, key.key] = kept
-        heappush(self._expiries, (kept.expires, (key.owner, key.key)))
+        self._kept.move_to_end((key.owner, key.key))
 
     def forget(self, now: int) -> None:
-        """Forget some of the keys that have expired."""
+        """Forget some of the keys that have expired, the oldest first."""
         for _ in range(FORGOTTEN_AT_ONCE):
-            if not self._expiries or self._expiries[0][0] > now:
+            oldest = next(iter(self._kept.values()), None)
+            if oldest is None or not has_expired(oldest.expires, now, IDEMPOTENCY_KEY_LIFETIME):
                 return
-            expires, name = heappop(self._expiries)
-            if self._kept[name].expires == expires:  # else it was used again
-                del self._kept[name]
+            self._kept.popitem(last=False)

@@ -1,14 +1,16 @@
-"""An engine that tells how long the operations of another take, and when it fails."""
+"""An engine that bounds the reads of another, measures its operations and logs its outages."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Any, Self, TypeVar
+from typing import TypeVar
 
 from taskservice.database.outages import Outages
-from taskservice.database.todolist_db import AbstractTodoListDB
+from taskservice.database.read_queue import ReadLimits, ReadObserver, ReadQueue, Unobserved, continuing
+from taskservice.database.contract import AbstractTodoListDB
 from taskservice.datamodel import (
-    ChangePage, Created, IdempotencyKey, StoredTask, TaskEntry, TaskPage, TaskQuery)
+    ChangePage, Created, IdempotencyKey, Portion, StoredTask, TaskEntry, TaskPage, TaskQuery)
 from taskservice.precondition import UNCONDITIONAL, Precondition
 
 Result = TypeVar("Result")
@@ -17,23 +19,30 @@ spent: ContextVar[list[float]] = ContextVar("spent")
 """Where the seconds of one request's operations are added up: a list of one number."""
 
 Observer = Callable[[str, float], None]
-"""Told an operation's name and how many seconds it took, also when it failed."""
+"""Called with an operation's name and the seconds it took, also when it failed."""
 
 
 class MeteredTodoListDB(AbstractTodoListDB):
-    """Does what the engine under it does."""
+    """Does what the engine under it does; pages and changes wait for their turn, as `limits` say."""
 
-    def __init__(self, engine: AbstractTodoListDB, observe: Observer) -> None:
+    def __init__(
+        self, engine: AbstractTodoListDB, observe: Observer, limits: ReadLimits = ReadLimits(),
+        reads: ReadObserver = Unobserved()
+    ) -> None:
         self._engine = engine
+        self._reads = ReadQueue(engine.readers, limits, reads)
         self._observe = observe
         self._outages = Outages()
         self.name = engine.name
         self.shared = engine.shared
 
-    @classmethod
-    def from_config(cls, options: Any) -> Self:
-        """Raise: no config names it."""
-        raise NotImplementedError
+    def limit_reads(self, limits: ReadLimits) -> None:
+        """Have the reads that come from now on keep to these limits."""
+        self._reads.limits = limits
+
+    async def examine(self, connect: bool) -> str:
+        """Return in words where the tasks are."""
+        return await self._engine.examine(connect)
 
     async def start(self) -> None:
         """Open the store."""
@@ -91,10 +100,21 @@ class MeteredTodoListDB(AbstractTodoListDB):
         """Delete a task."""
         return await self._timed("delete", self._engine.delete_task(task_id, precondition))
 
+    def continuing(self, begun: bool = True) -> AbstractContextManager[object]:
+        """Let the reads of the block wait for their turn, however many others do."""
+        return continuing(begun)
+
     async def read_page(self, query: TaskQuery) -> TaskPage:
         """Return a page."""
-        return await self._timed("page", self._engine.read_page(query))
+        return await self._timed("page", self._reads.run(
+            bool(query.words), lambda: self._engine.read_page(query)))
+
+    async def read_tasks(self, ids: Sequence[str]) -> Portion:
+        """Return the first of these tasks."""
+        return await self._timed("page", self._reads.run(
+            False, lambda: self._engine.read_tasks(ids)))
 
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
         """Return changes."""
-        return await self._timed("changes", self._engine.read_changes(since, limit))
+        return await self._timed("changes", self._reads.run(
+            False, lambda: self._engine.read_changes(since, limit)))

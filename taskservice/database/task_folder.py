@@ -19,7 +19,7 @@ from taskservice import LOGGER_NAME
 from taskservice.database.folders import make_folder
 from taskservice.database.os_errors import check_writable, translated_os
 from taskservice.datamodel import TASK_ID, StoredTask
-from taskservice.errors import BadInputError, StoreError, StoreInUseError
+from taskservice.errors import BadInputError, StoreError, StoreInUseError, StoreVersionError
 from taskservice.utils import logutils
 from taskservice.validation import parse_task
 
@@ -27,12 +27,15 @@ from taskservice.validation import parse_task
 _TASK_FILE = re.compile(rf"({TASK_ID.pattern})\.json")
 _LEFT_OVER = re.compile(rf"\.{TASK_ID.pattern}\.tmp")
 
+VERSION = 1
+"""The version of what is in a folder. A folder without a `.version` file has this one."""
+
 
 class TaskFolder:
     """The tasks of one folder; every method blocks, and raises StoreError when the disk fails."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = Path(folder)
+        self._folder = self.place = Path(folder)
         self._folder_fd = -1
         self._lock_fd = -1
         self._doubtful: dict[str, StoredTask | None] = {}
@@ -47,13 +50,15 @@ class TaskFolder:
         """Take the folder, making it when it is not there, and read it.
 
         Returns its tasks in the order of their revisions, what is not a task by its id, and the
-        last revision there is a trace of. Raises StoreInUseError when another process has it.
+        last revision there is a trace of. Raises StoreInUseError when another process has it, and
+        StoreVersionError for a folder of a later version.
         """
         try:
             with translated_os(self._folder):
                 make_folder(self._folder)
                 self._folder_fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
                 self._take_lock()
+                self._check_version()
                 return self._read()
         except BaseException:
             self.close()
@@ -70,6 +75,15 @@ class TaskFolder:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StoreInUseError(f"another process is using the folder {self._folder}") from error
+
+    def _check_version(self) -> None:
+        """Raise StoreVersionError unless `.version`, which later versions will write, is known."""
+        file = self._folder / ".version"
+        with suppress(FileNotFoundError):
+            if (version := file.read_text("latin-1").strip()) != str(VERSION):
+                raise StoreVersionError(
+                    f"the folder {self._folder} is of version {version[:20]!r}, and this taskservice "
+                    f"knows version {VERSION}: upgrade taskservice")
 
     def close(self) -> None:
         """Leave the folder to others."""
@@ -88,16 +102,21 @@ class TaskFolder:
             elif match := _TASK_FILE.fullmatch(name):
                 self._read_task(match[1], tasks, damaged)
         tasks.sort(key=lambda task: task.revision)
-        for index in range(1, len(tasks)):
-            tasks[index] = self._told_apart(tasks[index - 1], tasks[index])
-        last = os.fstat(self._lock_fd).st_mtime_ns // 1000
-        return tasks, damaged, max([last, *(t.revision for t in (*tasks, *damaged.values()))])
+        last = 0
+        for index, task in enumerate(tasks):
+            tasks[index] = self._told_apart(last, task)
+            last = tasks[index].revision
+        kept = os.fstat(self._lock_fd).st_mtime_ns // 1000
+        return tasks, damaged, max([kept, *(t.revision for t in (*tasks, *damaged.values()))])
 
-    def _told_apart(self, before: StoredTask, task: StoredTask) -> StoredTask:
-        """Give a task a revision of its own: `cp -p` makes a file as old as another."""
-        if task.revision > before.revision:
+    def _told_apart(self, before: int, task: StoredTask) -> StoredTask:
+        """Give a task a revision of its own: `cp -p` makes a file as old as another.
+
+        A file may also be of before 1970, which is before all revisions.
+        """
+        if task.revision > before:
             return task
-        revision = before.revision + 1
+        revision = before + 1
         os.utime(self.path(task.id), ns=(revision * 1000, revision * 1000))
         return StoredTask.of(task.id, revision, task.entry)
 

@@ -2,48 +2,63 @@
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import tornado.httputil
 import tornado.web
 
 from taskservice import LOGGER_NAME
-from taskservice.config import Config
+from taskservice.config import Config, HttpConfig
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.database.metered_db import MeteredTodoListDB
+from taskservice.database.read_queue import ReadLimits
 from taskservice.datamodel import TASK_ID
+from taskservice.errors import TodoListError
+from taskservice.http.access import Access
+from taskservice.http.forwarded import TrustedProxies, share_of
+from taskservice.http1.exchange import Exchange
+from taskservice.http1.server import LargeBody
 from taskservice.service import TodoListService
-from taskservice.tornado.access import Access
-from taskservice.tornado.base_handler import BaseRequestHandler
-from taskservice.tornado.dispatch import HandlerDelegate
-from taskservice.tornado.handlers import (
-    ChangesRequestHandler, DefaultRequestHandler, DocsRequestHandler, HealthRequestHandler,
-    MetricsRequestHandler, OpenAPIRequestHandler, ReadinessRequestHandler,
+from taskservice.tornado.documents.openapi import DOCS_FILES
+from taskservice.tornado.documents.page import LOADED_FILES, PAGE_FILES
+from taskservice.tornado.fast import HandlerDelegate
+from taskservice.tornado.handlers.base import BaseRequestHandler
+from taskservice.tornado.handlers.changes import ChangesRequestHandler
+from taskservice.tornado.handlers.documents import DocsRequestHandler, OpenAPIRequestHandler
+from taskservice.tornado.handlers.operations import (
+    DefaultRequestHandler, HealthRequestHandler, MetricsRequestHandler, ReadinessRequestHandler)
+from taskservice.tornado.handlers.page import (
+    BasePathRequestHandler, HashedRequestHandler, PageRequestHandler, StaticRequestHandler)
+from taskservice.tornado.handlers.tasks import (
     TodoListEntryRequestHandler, TodoListRequestHandler)
-from taskservice.tornado.http1_exchange import Exchange
 from taskservice.tornado.metrics import Metrics
-from taskservice.tornado.openapi import DOCS_FILES
-from taskservice.tornado.outcome import log_response
-from taskservice.tornado.page import PAGE_FILES
-from taskservice.tornado.page_handler import PageRequestHandler, StaticRequestHandler
+from taskservice.tornado.outcome import log_cut_request, log_response
 from taskservice.tornado.tornado_requests import JudgedDelegate
 
 
-ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
+Routes = list[tuple[str, type[BaseRequestHandler]]]
+
+_OPERATIONS: Routes = [
+    (r"/healthz/?", HealthRequestHandler),
+    (r"/readyz/?", ReadinessRequestHandler),
+    (r"/metrics/?", MetricsRequestHandler),
+]
+
+ROUTES: Routes = [
     (r"/tasks/?", TodoListRequestHandler),
     (rf"/tasks/({TASK_ID.pattern})/?", TodoListEntryRequestHandler),
     (r"/changes/?", ChangesRequestHandler),
     (r"/openapi\.json", OpenAPIRequestHandler),
     (r"/docs/?", DocsRequestHandler),
     (rf"/docs/({'|'.join(map(re.escape, sorted(DOCS_FILES)))})", DocsRequestHandler),
-    (r"/healthz/?", HealthRequestHandler),
-    (r"/readyz/?", ReadinessRequestHandler),
-    (r"/metrics/?", MetricsRequestHandler),
+    *_OPERATIONS,
     (r"/", PageRequestHandler),
     (rf"/static/({'|'.join(map(re.escape, sorted(PAGE_FILES)))})", StaticRequestHandler),
+    (rf"/static/([0-9a-f]{{16}})/({'|'.join(map(re.escape, sorted(LOADED_FILES)))})", HashedRequestHandler),
 ]
-"""Path and handler; `/openapi.json` describes each of them."""
+"""Path, below `http.base-path`, and handler; `/openapi.json` describes each of them."""
 
 
 class ServerRequestHandler(BaseRequestHandler):
@@ -57,56 +72,111 @@ class ServerRequestHandler(BaseRequestHandler):
         return {method: None for _, handler in ROUTES for method in handler.methods()}
 
 
-_ALL_ROUTES: list[tuple[str, type[BaseRequestHandler]]] = [
-    *ROUTES, (r"\*", ServerRequestHandler)]  # `*` comes with OPTIONS only
-_PATTERNS = [(re.compile(path), handler) for path, handler in _ALL_ROUTES]
+def _routes(base_path: str) -> Routes:
+    """Return all routes of a service under a path; probes and Prometheus find theirs at the root, too."""
+    prefix = re.escape(base_path)
+    routes: Routes = [(prefix + path, handler) for path, handler in ROUTES]
+    if base_path:
+        routes += [(prefix, BasePathRequestHandler), *_OPERATIONS]
+    return [*routes, (r"\*", ServerRequestHandler)]  # `*` comes with OPTIONS only
 
 
 class TaskServiceApplication(tornado.web.Application):
     """Takes requests on our own connection to their handlers itself; others by Tornado's rules."""
 
     def __init__(self, service: TodoListService, **settings: Any) -> None:
+        self._service = service
         self._arguments = {"service": service}
+        routes = _routes(settings["base_path"])
+        self._patterns = [(re.compile(path), handler) for path, handler in routes]
         super().__init__(
-            [(path, handler, self._arguments) for path, handler in _ALL_ROUTES],
+            [(path, handler, self._arguments) for path, handler in routes],
             default_handler_class=DefaultRequestHandler, default_handler_args=self._arguments,
             log_function=log_response, **settings)
+
+    def configure(self, config: Config) -> None:
+        """Take what of a config can change while the service runs, at the start and at each reload of the config."""
+        http = config.http
+        self.settings.update(
+            service_name=config.service_name, http=http, trusted_origins=list(http.cors_origins),
+            access=Access.of(config.tokens, http.hosts), proxies=TrustedProxies(http.trusted_proxies))
+        self.settings["store"].limit_reads(ReadLimits(http.query_timeout, http.max_queued_reads))
+        self._service.limit_followers(http.stream_backlog, http.max_event_streams)
 
     def start_request(
         self, server_conn: object, request_conn: tornado.httputil.HTTPConnection
     ) -> tornado.httputil.HTTPMessageDelegate:
         """Return what takes a request."""
         if not isinstance(request_conn, Exchange):
-            return JudgedDelegate(super().start_request(server_conn, request_conn))
-        path = request_conn.head.start_line.path.partition("?")[0]
-        for pattern, handler in _PATTERNS:
+            return JudgedDelegate(
+                super().start_request(server_conn, request_conn), partial(self._log_cut, request_conn))
+        handler, path_args = self._route(request_conn.head.start_line)
+        return HandlerDelegate(self, request_conn, handler, self._arguments, path_args)
+
+    def allow_large_body(
+        self, start_line: tornado.httputil.RequestStartLine, headers: tornado.httputil.HTTPHeaders,
+        address: str
+    ) -> LargeBody | None:
+        """Allow a body of more than `max-body` bytes where the handler takes one from this client.
+
+        It takes the share of its token, or else of the client's address, also behind trusted proxies.
+        """
+        http: HttpConfig = self.settings["http"]
+        access: Access = self.settings["access"]
+        method, (handler, _) = start_line.method, self._route(start_line)
+        try:
+            _, limit = handler.body_rules(http, method, headers.get("Content-Type"))
+            access.check_host(headers.get("Host", "127.0.0.1"))  # HTTP/1.0 need not say it
+            token = access.check_token(headers.get("Authorization"), method)
+        except TodoListError:
+            return None
+        if limit <= http.max_body:
+            return None
+        proxies: TrustedProxies = self.settings["proxies"]
+        return LargeBody(limit, token.name if token is not None else share_of(proxies.client(
+            address, headers.get("X-Forwarded-For"))))
+
+    def _log_cut(
+        self, connection: tornado.httputil.HTTPConnection,
+        start_line: tornado.httputil.RequestStartLine, headers: tornado.httputil.HTTPHeaders,
+        seconds: float
+    ) -> None:
+        """Log and count a request on Tornado's server that ended before its body did."""
+        request = tornado.httputil.HTTPServerRequest(
+            connection=connection, start_line=start_line, headers=headers)
+        handler, _ = self._route(start_line)
+        log_cut_request(handler(self, request, **self._arguments), seconds)
+
+    def _route(self, start_line: tornado.httputil.RequestStartLine) -> tuple[
+            type[BaseRequestHandler], Sequence[bytes]]:
+        """Return the handler of a request, and what of its path that is called with."""
+        path = start_line.path.partition("?")[0]
+        for pattern, handler in self._patterns:
             if (match := pattern.fullmatch(path)) is not None:
-                arguments = [group.encode() for group in match.groups()]
-                return HandlerDelegate(self, request_conn, handler, self._arguments, arguments)
-        return HandlerDelegate(self, request_conn, DefaultRequestHandler, self._arguments, ())
+                return handler, [group.encode() for group in match.groups()]
+        return DefaultRequestHandler, ()
 
 
 def make_taskservice_app(
     config: Config, debug: bool = False
-) -> tuple[TodoListService, tornado.web.Application]:
+) -> tuple[TodoListService, TaskServiceApplication]:
     """Make the service with the engine that the config names, and the Application that serves it.
 
     The service has yet to be started. `debug` shows tracebacks to clients. Raises ConfigError.
     """
     engine = create_todolist_db(config.task_db)
-    metrics = Metrics(engine.name)
-    service = TodoListService(
-        MeteredTodoListDB(engine, metrics.observe_store), backlog=config.http.stream_backlog)
+    metrics = Metrics(engine.name, engine.log_bytes, engine.measurements)
+    store = MeteredTodoListDB(engine, metrics.observe_store, reads=metrics)
+    service = TodoListService(store)
     application = TaskServiceApplication(
         service,
         cross_origin_protection=True,
-        trusted_origins=list(config.http.cors_origins),
-        service_name=config.service_name,
+        base_path=config.http.base_path,
         logger=logging.getLogger(LOGGER_NAME),
-        access=Access.from_config(config),
-        http=config.http,
+        store=store,
         metrics=metrics,
         debug_errors=debug,
         draining=False,
     )
+    application.configure(config)
     return service, application

@@ -8,8 +8,8 @@ them, so that what one counted that died is not lost, and there are never more f
 import os
 import platform
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
 
@@ -22,6 +22,10 @@ from prometheus_client.utils import floatToGoString
 from tornado.web import RequestHandler
 
 from taskservice import __version__
+from taskservice.database.measurement import Measurement
+from taskservice.tornado.vitals import (
+    COPY_INTERVAL, LAG_INTERVAL, RESTARTS_FILE, LogSize, Supervision, WorkersCopy, make_collectors, repeated)
+from taskservice.utils.queued_stream import count_drops
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,6 +40,7 @@ _FILES = {"histogram": 1 << 19, "counter": 1 << 16, "gauge_livesum": 1 << 16, "g
 
 _REQUEST_BUCKETS = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 _STORE_BUCKETS = (.00001, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5)
+_LAG_BUCKETS = (.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5)
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # which several processes do not have
@@ -84,15 +89,19 @@ class SharedHistogram:
         """Count a value."""
         child = self._children.get(labels)
         if child is None:  # to find one by its labels takes as long as to count
-            child = self._children[labels] = self._histogram.labels(*labels)
+            child = self._children[labels] = self._histogram.labels(*labels) if labels else self._histogram
         child.observe(value)
 
 
 class Metrics:
     """The measurements of one service; times are in seconds."""
 
-    def __init__(self, engine: str) -> None:
+    def __init__(
+        self, engine: str, log_bytes: Callable[[], int | None] = lambda: None,
+        measurements: Callable[[], Iterable[Measurement]] = lambda: ()
+    ) -> None:
         self._engine = engine
+        self._log_size = LogSize(log_bytes)
         self._registry = CollectorRegistry()
         worker = os.environ.get(WORKER_VARIABLE)
         self._shared = worker is not None
@@ -108,9 +117,41 @@ class Metrics:
         self.in_flight = 0
         self._in_flight = self._gauge("taskservice_requests_in_flight", "Requests in flight")
         self.event_streams = self._gauge("taskservice_event_streams", "Open event streams")
-        self._ended_streams = Counter(
-            "taskservice_event_streams_ended", "Event streams that have ended",
+        self._body_memory = self._gauge(
+            "taskservice_body_memory_bytes", "Memory that large request bodies take")
+        self._body_memory_peak = Gauge(
+            "taskservice_body_memory_peak_bytes", "The most that they took at once in a process",
+            registry=self._registry, multiprocess_mode="max")
+        self._most_body_memory = 0
+        self._body_memory_peak.set(0)
+        self._ended_streams = self._counter(
+            "taskservice_event_streams_ended", "Event streams that have ended")
+        self._reads_waiting = self._gauge(
+            "taskservice_reads_waiting", "Lists, searches and changes that wait for a reader")
+        self._reads_refused = self._counter(
+            "taskservice_reads_refused", "Reads refused, as too many waited")
+        self._reads_timed_out = self._counter(
+            "taskservice_reads_timed_out", "Reads that took longer than http.query-timeout")
+        self._reloads = Counter(
+            "taskservice_config_reloads", "Reloads of the config, added up over the workers", ("result",),
             registry=self._registry)
+        for result in ("ok", "failed"):
+            self._reloads.labels(result)
+        self._reloaded = Gauge(
+            "taskservice_config_last_reload_success_timestamp_seconds",
+            "When the config that is in use was read",
+            registry=self._registry, multiprocess_mode="max")
+        self._reloaded.set_to_current_time()
+        count_drops(self._counter(
+            "taskservice_log_records_dropped", "Log records that nobody read in time").inc)
+        self._lag = self._histogram(
+            "taskservice_event_loop_lag_seconds", "How late the event loop was, looked at ten times a second", (),
+            _LAG_BUCKETS)
+        own = make_collectors(measurements)
+        self._copy = WorkersCopy(own if self._shared else ())
+        if not self._shared:
+            for collector in (self._log_size, *own):
+                self._registry.register(collector)
         build = Gauge(
             "taskservice_build_info", "What is running", ("version", "python", "engine"),
             registry=self._registry, multiprocess_mode="max")
@@ -128,6 +169,19 @@ class Metrics:
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry, multiprocess_mode="livesum")
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, registry=self._registry)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Meanwhile look at the running event loop, and let other workers see what only this one can."""
+        with ExitStack() as timers:
+            timers.enter_context(repeated(LAG_INTERVAL, lambda late: self._lag.observe(late, ())))
+            if self._shared:
+                self._copy.update()
+                timers.enter_context(repeated(COPY_INTERVAL, lambda _: self._copy.update()))
+            yield
 
     def began(self) -> None:
         """Count a request that has come."""
@@ -159,17 +213,45 @@ class Metrics:
         known = method if method in RequestHandler.SUPPORTED_METHODS else "other"
         self._requests.observe(seconds, (known, route, str(status)))
 
+    def observe_body_memory(self, size: int) -> None:
+        """Note how many bytes large bodies take now."""
+        self._body_memory.set(size)
+        if size > self._most_body_memory:
+            self._most_body_memory = size
+            self._body_memory_peak.set(size)
+
     def observe_store(self, operation: str, seconds: float) -> None:
         """Count an operation of the store."""
         self._store.observe(seconds, (self._engine, operation))
+
+    def reloaded(self, succeeded: bool) -> None:
+        """Count a reload of the config."""
+        self._reloads.labels("ok" if succeeded else "failed").inc()
+        if succeeded:
+            self._reloaded.set_to_current_time()
+
+    def reads_wait(self, more: int) -> None:
+        """Note that so many more reads wait for a reader; fewer if it is negative."""
+        self._reads_waiting.inc(more)
+
+    def read_refused(self) -> None:
+        """Count a read that was refused."""
+        self._reads_refused.inc()
+
+    def read_timed_out(self) -> None:
+        """Count a read that reached its deadline."""
+        self._reads_timed_out.inc()
 
     def render(self) -> bytes:
         """Return the measurements of all workers, as Prometheus' text."""
         self._in_flight.set(self.in_flight)
         registry = self._registry
         if self._shared:
+            self._copy.update()
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
+            registry.register(self._log_size)
+            registry.register(Supervision(os.environ[FOLDER_VARIABLE]))
         return generate_latest(registry)
 
 
@@ -181,9 +263,16 @@ def make_files(folder: str, workers: int) -> None:
     for number in range(1, workers + 1):
         for kind, size in _FILES.items():
             Path(folder, f"{kind}_{number}.db").write_bytes(bytes(size))
+    Path(folder, RESTARTS_FILE).touch()
 
 
 def forget_worker(number: int, folder: str) -> None:
     """Drop what a worker that has ended was in the middle of: none of its file is used any more."""
     with suppress(OSError), open(Path(folder, f"gauge_livesum_{number}.db"), "r+b") as file:
         file.write(bytes(4))
+
+
+def count_restart(folder: str) -> None:
+    """Note that a worker died; where there is no room for that, it is not noted."""
+    with suppress(OSError), open(Path(folder, RESTARTS_FILE), "ab") as file:
+        file.write(b".")

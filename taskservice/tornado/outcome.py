@@ -7,8 +7,8 @@ from typing import Any
 
 import tornado.web
 
-from taskservice.tornado.base_handler import CLIENT_GONE, BaseRequestHandler
-from taskservice.tornado.problems import is_foreseen
+from taskservice.http.problems import is_foreseen
+from taskservice.tornado.handlers.base import CLIENT_GONE, BaseRequestHandler
 from taskservice.utils import logutils
 
 CLIENT_LEFT = 499
@@ -24,7 +24,10 @@ def log_response(handler: tornado.web.RequestHandler) -> None:
     assert isinstance(handler, BaseRequestHandler)
     seconds = time.perf_counter() - handler.started
     if getattr(handler.request.connection, "refused", 0):
-        _log_end(handler, "LATE RESPONSE", handler.get_status(), seconds)
+        status = handler.get_status()
+        if handler.abandoned:
+            status, handler.facts["reason"] = CLIENT_LEFT, "cancelled: it was answered already"
+        _log_end(handler, "LATE RESPONSE", status, seconds)
         handler.metrics.left()
         return
     status = handler.get_status() if _answered(handler) else _status_of_unanswered(handler)
@@ -33,6 +36,15 @@ def log_response(handler: tornado.web.RequestHandler) -> None:
         handler.metrics.stream_ended()
     else:
         handler.metrics.ended(handler.request.method or "", handler.route, status, seconds)
+
+
+def log_cut_request(handler: BaseRequestHandler, seconds: float) -> None:
+    """Log and count a request that ended before its body did, `seconds` after its head."""
+    handler.metrics.began()
+    handler.context = handler.identify()
+    handler.started -= seconds
+    handler.gone = True
+    log_response(handler)
 
 
 def _status_of_unanswered(handler: BaseRequestHandler) -> int:
@@ -48,13 +60,13 @@ def _status_of_unanswered(handler: BaseRequestHandler) -> int:
 
 
 def _answered(handler: BaseRequestHandler) -> bool:
-    """Tell whether the client got at least the head of the answer, as far as can be known."""
+    """Return whether the client got at least the head of the answer, as far as can be known."""
     # Our connection knows it best: a client may have ended its input, and still be reading.
     return getattr(handler.request.connection, "started", not handler.gone)
 
 
 def _failed(handler: BaseRequestHandler) -> bool:
-    """Tell whether something went wrong that was not the client's doing."""
+    """Return whether something went wrong that was not the client's doing."""
     return handler.error is not None and not 400 <= handler.get_status() < 500
 
 

@@ -7,27 +7,29 @@ from http import HTTPStatus
 from typing import Any
 
 from taskservice import LOGGER_NAME
-from taskservice.tornado.access import cross_origin_fields
-from taskservice.tornado.http1 import Refusal, Refuse
+from taskservice.http.access import cross_origin_fields
+from taskservice.http.forwarded import TrustedProxies
+from taskservice.http.identity import identify
+from taskservice.http.negotiation import PROBLEM, wants_problem
+from taskservice.http.problems import RETRY_AFTER, Problem
+from taskservice.http.representation import JSON
+from taskservice.http1.server import Refusal, Refuse
 from taskservice.tornado.metrics import Metrics
-from taskservice.tornado.negotiation import PROBLEM, wants_problem
-from taskservice.tornado.problems import RETRY_AFTER, Problem
-from taskservice.tornado.representation import JSON
-from taskservice.tornado.request_fields import request_id_of
 from taskservice.utils import logutils
 
 
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
-def refuser(metrics: Metrics, cors_origins: Collection[str] = ()) -> Refuse:
+def refuser(
+    metrics: Metrics, cors_origins: Collection[str] = (), proxies: TrustedProxies = TrustedProxies([])
+) -> Refuse:
     """Make the function that answers for the connection, and logs and counts what it refused."""
     def refuse(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
         refusal = _with_advice(refusal)
         headers: Mapping[str, str] = refusal.headers or {}
-        about = {
-            "req_id": refusal.request_id or request_id_of(headers.get("X-Request-Id")),
-            "method": refusal.method, "uri": refusal.uri, "ip": refusal.remote_ip}
+        about = identify(
+            headers, refusal.method, refusal.uri, refusal.remote_ip, proxies, refusal.request_id)
         _log(refusal, about)
         metrics.refused(refusal.method or "", refusal.status, refusal.seconds or 0.0)
         fields, body = _answer(refusal, about)

@@ -1,9 +1,11 @@
 """What signals do, from the first moment of the process to its last.
 
-=========================  ==================================================================
-SIGTERM, SIGINT            the first ends the process cleanly, the second at once
-SIGHUP, SIGUSR1, SIGUSR2   nothing, but for a line in the log: by default each ends the process
-=========================  ==================================================================
+================  ===========================================================================
+SIGTERM, SIGINT   the first ends the process cleanly, the second at once
+SIGHUP            the config is read anew; where standard input is a terminal it ends the
+                  process cleanly: its window was closed
+SIGUSR1, SIGUSR2  nothing, but for a line in the log: by default each ends the process
+================  ===========================================================================
 
 SIGPIPE is ignored by Python itself; SIGQUIT keeps its default, a core dump.
 
@@ -17,7 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-_IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_TAKEN = (*_STOPS, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Signals:
@@ -31,9 +33,11 @@ class Signals:
         self._kept: list[int] = []
         self._deliver: Callable[[int], object] = self._kept.append
         self._at_once: Callable[[], object] = lambda: None
-        for number in (*_STOPS, *_IGNORED):
+        # Asked now, for a terminal that is gone is none; and not where nohup has seen to it.
+        self._in_window = os.isatty(0) and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        for number in _TAKEN:
             signal.signal(number, self._take)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPS, *_IGNORED))  # see `held_back`
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TAKEN)  # see `held_back`
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
         if number in _STOPS:
@@ -41,14 +45,18 @@ class Signals:
                 self._at_once()
                 os._exit(128 + number)
             self.stopping = True
+        elif number == signal.SIGHUP and self._in_window:  # more than one may come, from the shell and the kernel
+            if self.stopping:
+                return
+            self.stopping, number = True, signal.SIGTERM
         self._deliver(number)
 
     @contextmanager
     def delivered(
         self, call: Callable[..., object], stop: Callable[[], object],
-        at_once: Callable[[], object] = lambda: None
+        at_once: Callable[[], object] = lambda: None, reload: Callable[[], object] = lambda: None
     ) -> Iterator[None]:
-        """In the block have `stop` called at the first stop signal, also if it came before.
+        """In the block have `stop` called at the first stop signal, `reload` at SIGHUP, also if they came before.
 
         `call` is the loop's `call_soon_threadsafe`. At the second stop signal `at_once` is called,
         wherever the process is just then, which ends with 128 and the signal's number.
@@ -56,6 +64,8 @@ class Signals:
         def deliver(number: int) -> None:
             if number in _STOPS:
                 call(stop)
+            elif number == signal.SIGHUP and not self.stopping:
+                call(reload)
             else:
                 call(_log_ignored, number)
 
@@ -81,7 +91,7 @@ def _log_ignored(number: int) -> None:
 @contextmanager
 def held_back() -> Iterator[None]:
     """Have a process that is started in the block get no signal before it has its `Signals`."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPS, *_IGNORED))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
     try:
         yield
     finally:

@@ -1,26 +1,37 @@
 """Requests on Tornado's own server: judged as our own connection judges its, before their way."""
 
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Callable
 
 from tornado.httputil import (
     HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine)
 
-from taskservice.tornado.http1_request import (
+from taskservice.http1.request import (
     MAX_METHOD, BadRequest, body_length, check_host, origin_form, waits)
 
 
 class JudgedDelegate(HTTPMessageDelegate):
-    """Hands a request on to another delegate once its head has been judged."""
+    """Hands a request on to another delegate once its head has been judged.
 
-    def __init__(self, delegate: HTTPMessageDelegate) -> None:
+    `cut` is called with line and fields of a request that ends before its body does, and with the
+    seconds since they came.
+    """
+
+    def __init__(
+        self, delegate: HTTPMessageDelegate, cut: Callable[[RequestStartLine, HTTPHeaders, float], None]
+    ) -> None:
         self._delegate = delegate
+        self._cut = cut
+        self._head: tuple[RequestStartLine, HTTPHeaders] | None = None
+        self._began = time.monotonic()
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         """Take a head; raises BadRequest, for which Tornado's server answers 400 and closes."""
         assert isinstance(start_line, RequestStartLine)
-        return self._delegate.headers_received(judge(start_line, headers), headers)
+        self._head = judge(start_line, headers), headers
+        return self._delegate.headers_received(*self._head)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a piece of the body."""
@@ -28,11 +39,14 @@ class JudgedDelegate(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """Take the end of the request."""
+        self._head = None
         self._delegate.finish()
 
     def on_connection_close(self) -> None:
         """Hear that there will be no more."""
         self._delegate.on_connection_close()
+        if self._head is not None:
+            self._cut(*self._head, time.monotonic() - self._began)
 
 
 def judge(start_line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:

@@ -8,12 +8,14 @@ outlives a parent that was killed.
 import asyncio
 import logging
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from logging.config import BaseConfigurator
 from logging.handlers import BaseRotatingHandler
 from typing import Any
@@ -22,8 +24,10 @@ from taskservice import LOGGER_NAME
 from taskservice.config import Config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.errors import ConfigError, TodoListError
-from taskservice.tornado.metrics import FOLDER_VARIABLE, WORKER_VARIABLE, forget_worker
+from taskservice.tornado import systemd
+from taskservice.tornado.metrics import FOLDER_VARIABLE, WORKER_VARIABLE, count_restart, forget_worker
 from taskservice.tornado.metrics_folder import MetricsFolder
+from taskservice.tornado.reload import Reloader
 from taskservice.tornado.signals import Signals, held_back
 from taskservice.utils import logutils
 
@@ -63,7 +67,7 @@ def _check_handler(name: str, handler: Mapping[str, Any]) -> None:
 
 async def supervise(
     config: Config, sockets: Sequence[socket.socket], workers: int, command: Sequence[str],
-    signals: Signals
+    signals: Signals, reloader: Reloader
 ) -> None:
     """Run workers until a signal; raises StoreError when the store cannot be opened.
 
@@ -72,22 +76,33 @@ async def supervise(
     folder = MetricsFolder(workers)
     try:
         async with create_todolist_db(config.task_db):
-            pass  # made and migrated once; what is wrong with it is told once, and ends the start
-        grace = config.http.drain_timeout + CLOSING_TIME
-        supervisor = Supervisor(command, workers, sockets, folder, grace)
+            pass  # made and migrated once; an error ends the start, and is printed once
+        supervisor = Supervisor(command, workers, sockets, folder, _grace(config), config=lambda: reloader.config)
+
+        def stop() -> None:
+            systemd.notify("STOPPING=1")
+            supervisor.stop()
 
         def at_once() -> None:
             supervisor.kill()
             folder.remove()
 
+        def prepare(changed: Config) -> Callable[[], None]:
+            return lambda: setattr(supervisor, "grace", _grace(changed))
+
         port = sockets[0].getsockname()[1]
         call = asyncio.get_running_loop().call_soon_threadsafe
-        with signals.delivered(call, supervisor.stop, at_once):
+        with signals.delivered(call, stop, at_once, reloader.ask):
             _log(logging.INFO, "STARTING", service_name=config.service_name, port=port, workers=workers)
-            await supervisor.run()
+            async with systemd.serving(port), reloader.running(prepare, lambda succeeded: supervisor.reload()):
+                await supervisor.run()
     finally:
         folder.remove()
     _log(logging.INFO, "STOPPED", service_name=config.service_name, workers=workers)
+
+
+def _grace(config: Config) -> float:
+    return config.http.shutdown_delay + config.http.drain_timeout + CLOSING_TIME
 
 
 class Supervisor:
@@ -95,9 +110,10 @@ class Supervisor:
 
     def __init__(
         self, command: Sequence[str], count: int, sockets: Sequence[socket.socket],
-        folder: MetricsFolder, grace: float, restart_delay: float = RESTART_DELAY
+        folder: MetricsFolder, grace: float, restart_delay: float = RESTART_DELAY,
+        config: Callable[[], Config | None] = lambda: None
     ) -> None:
-        """Take the folder that the workers share for their measurements, too, and the times.
+        """Take the folder that the workers share for their measurements, too, the times, and the config for a worker.
 
         A worker that has not ended `grace` seconds after `stop` is killed. One that could not be
         started, or lived no longer than `restart_delay` seconds, is started again after as long;
@@ -108,8 +124,9 @@ class Supervisor:
         self._fds = [sock.fileno() for sock in sockets]
         self._command = [*command, "--inherit", ",".join(map(str, self._fds))]
         self._count = count
-        self._grace = grace
+        self.grace = grace
         self._restart_delay = restart_delay
+        self._config = config
         self._stopping = asyncio.Event()
         self._running: dict[subprocess.Popen[bytes], asyncio.Event] = {}
         self._killed = False
@@ -121,7 +138,12 @@ class Supervisor:
             sock.close()
         for worker in self._running:
             worker.terminate()
-        asyncio.get_running_loop().call_later(self._grace, self.kill)
+        asyncio.get_running_loop().call_later(self.grace, self.kill)
+
+    def reload(self) -> None:
+        """Have the workers read the config anew, each for itself."""
+        for worker in self._running:
+            worker.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """End the workers at once."""
@@ -144,7 +166,7 @@ class Supervisor:
         finally:
             loop.remove_signal_handler(signal.SIGCHLD)
         if self._killed:
-            raise TodoListError(f"workers did not end within {self._grace:g} s, and were killed")
+            raise TodoListError(f"workers did not end within {self.grace:g} s, and were killed")
 
     async def _keep(self, number: int) -> None:
         failures = 0
@@ -168,17 +190,19 @@ class Supervisor:
         del self._running[worker]
         forget_worker(number, self._folder.path)
         if not self._stopping.is_set():
+            count_restart(self._folder.path)
             _log(logging.ERROR, "WORKER DIED", worker=number, code=worker.returncode)
         return time.monotonic() - started
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
+        inherited = {name: value for name, value in os.environ.items() if name not in systemd.VARIABLES}
         environment = {
-            **os.environ, FOLDER_VARIABLE: self._folder.path, WORKER_VARIABLE: str(number)}
+            **inherited, FOLDER_VARIABLE: self._folder.path, WORKER_VARIABLE: str(number)}
         # In a session of its own, a worker does not get the Ctrl-C that the parent passes on.
-        with held_back():
+        with _passed_on(self._config()) as config, held_back():
             return subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, pass_fds=[*self._fds, self._folder.fd],
-                start_new_session=True, env=environment)
+                [*self._command, "--inherit-config", str(config)], stdin=subprocess.PIPE,
+                pass_fds=[*self._fds, self._folder.fd, config], start_new_session=True, env=environment)
 
     def _reap(self) -> None:
         for worker, ended in self._running.items():
@@ -192,6 +216,22 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             pass
+
+
+@contextmanager
+def _passed_on(config: Config | None) -> Iterator[int]:
+    """Give a descriptor of a file in memory that has the config: the secrets in it are nowhere else to be seen."""
+    with open(os.memfd_create("config"), "w+b") as file:
+        pickle.dump(config, file)
+        file.seek(0)
+        yield file.fileno()
+
+
+def inherited_config(fd: int) -> Config:
+    """Return the config that the parent passed on: its file may have changed since, or be wrong."""
+    with open(fd, "rb") as file:
+        config: Config = pickle.load(file)
+    return config
 
 
 def inherited_sockets(fds: str) -> list[socket.socket]:

@@ -1,5 +1,6 @@
 """A service that wants a token: the page asks for one, and keeps it in the tab only."""
 
+import re
 import unittest
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ class TokenTest(BrowserTestCase):
         page.get_by_label("New task").fill("Bread")
         page.keyboard.press("Enter")
         self.see_titles(page, "Bread", "Milk")
-        self.see(page.locator(".unsaved")).to_have_count(0)
+        self.see_saved(page)
         page.reload()
         self.see_live(page)
         self.assertEqual(page.evaluate("[Object.values(sessionStorage), localStorage.length, document.cookie]"),
@@ -59,8 +60,7 @@ class TokenTest(BrowserTestCase):
         self.give(page, READER)
         self.see_live(page)
         self.tick(page, "Milk").click()
-        self.see(page.locator("#toast")).to_contain_text("may read, not write")
-        self.see(self.tick(page, "Milk")).not_to_be_checked()
+        self.see(self.row(page, "Milk")).to_contain_text("Not saved: this token may read, not write.")
         page.get_by_role("button", name="Use another token").click()
         self.give(page, WRITER)
         self.see_titles(page)
@@ -74,7 +74,7 @@ class TokenTest(BrowserTestCase):
                     self.refuse_two(late, token)
 
     def refuse_two(self, late: bool, token: str) -> None:
-        """Have two creates refused: at once, or the second when a token was given for the first."""
+        """Have a create and a list refused: at once, or the second when a token was given for the first."""
         page = self.open(live=False)
         self.give(page, WRITER)
         self.see_live(page)
@@ -86,19 +86,19 @@ class TokenTest(BrowserTestCase):
             else:  # as if the service knew the new token, whichever it is
                 route.continue_(headers={**route.request.headers, "authorization": f"Bearer {WRITER}"})
 
-        page.route("**/tasks", hold_two)
-        for title in ("Bread", "Salt"):
-            page.get_by_label("New task").fill(title)
-            page.keyboard.press("Enter")
+        page.route(re.compile(r"/tasks[/?]"), hold_two)
+        page.get_by_label("New task").fill("Bread")
+        page.keyboard.press("Enter")
+        page.get_by_label("Search").fill("a")
         wait_until(lambda: page.evaluate("1") and len(held) == 2, "two requests")
         first, second = held
         for route in (first,) if late else (first, second):
             route.fulfill(status=401, json={"message": "a token is needed"})
         self.give(page, token)
         if late:
-            self.see(page.locator("li.unsaved")).to_have_count(1)
+            self.see(page.get_by_role("dialog")).to_have_count(0)
             second.fulfill(status=401, json={"message": "a token is needed"})
-        self.see(page.locator(".unsaved")).to_have_count(0)
+        self.see_saved(page)
         self.see(page.get_by_role("dialog")).to_have_count(0)
         page.context.close()
 

@@ -7,9 +7,10 @@ itself while it runs, so each class starts it and ends it.
 import json
 import os
 import shutil
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +19,8 @@ from unittest import SkipTest, TestCase
 
 from tests.contract import quick_folder
 from tests.e2e.processes import ServiceProcess
+from tests.postgres import free_port
 from tests.running import running
-from tests.support import ROOT
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
     from playwright.sync_api._generated import LocatorAssertions
 
-ARTEFACTS = ROOT / "var" / "browser"
-"""Where screenshots go, which git ignores."""
+SCREENSHOTS = os.environ.get("TASKSERVICE_SCREENSHOTS")
+"""The folder where screenshots of the page are kept, to be looked at; without it each goes with its test."""
 
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -89,7 +90,7 @@ class BrowserTestCase(TestCase):
         self.complaints: list[str] = []
         self.stack = self.enterContext(ExitStack())
         self.service: ServiceProcess
-        self.start_service()
+        self.start_service(free_port())  # one that nobody is given while the service is away
 
     # --- The service -----------------------------------------------------------------------------
 
@@ -136,12 +137,22 @@ class BrowserTestCase(TestCase):
         """Return the tasks that the service has, in the order of their ids."""
         return list(json.loads(self.ask("GET", "/tasks").body).values())
 
+    def see_stored(self, found: Callable[[], object], expected: object) -> None:
+        """Wait until what is found in the store is this: what was done on the page is on its way."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while found() != expected and time.monotonic() < deadline:
+            for page in (page for context in self.browser.contexts for page in context.pages[:1]):
+                page.wait_for_timeout(20)  # and not time.sleep, in which no route of a test is asked
+        self.assertEqual(found(), expected)
+
     # --- The page --------------------------------------------------------------------------------
 
     def open(self, path: str = "/", live: bool = True, **context: Any) -> "Page":
         """Open the page in a window of its own, as another user would; wait until it is live."""
         options = {"locale": "en-GB", "timezone_id": "Europe/Berlin",
-                   "viewport": {"width": 1000, "height": 900}, **context}
+                   "viewport": {"width": 1000, "height": 900},
+                   "service_workers": "block",  # the routes of tests are not asked for what a worker answers
+                   **context}
         window = self.browser.new_context(**options)
         self.addCleanup(window.close)
         page = window.new_page()
@@ -155,7 +166,7 @@ class BrowserTestCase(TestCase):
 
     def complain(self, kind: str, text: str) -> None:
         """Keep what the console says is wrong, but that a request was refused or cut off."""
-        passed_over = ("Failed to load resource", *self.expected_complaints)
+        passed_over = ("Failed to load resource", "Service Worker registration blocked", *self.expected_complaints)
         if kind in ("error", "warning") and not text.startswith(passed_over):
             self.complaints.append(text)
 
@@ -167,10 +178,26 @@ class BrowserTestCase(TestCase):
         from playwright.sync_api import expect
         return expect(locator)
 
+    def wait_for(self, page: "Page", expression: str, arg: Any = None) -> Any:
+        """Wait until an expression of JavaScript is truthy; return its value.
+
+        Playwright's own `wait_for_function` evaluates a text again and again in the page, which the page's security
+        policy refuses from the second time on.
+        """
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not (value := page.evaluate(expression, arg)):
+            self.assertLess(time.monotonic(), deadline, expression)
+            page.wait_for_timeout(20)
+        return value
+
     def see_live(self, page: "Page") -> None:
         """Wait until the page follows the changes, and shows the list."""
         self.see(page.locator("#connection")).to_have_attribute("data-state", "live")
         self.see(page.locator("#list")).to_have_attribute("aria-busy", "false")
+
+    def see_saved(self, page: "Page") -> None:
+        """Wait until the service has taken all that was done on the page."""
+        self.see(page.locator("#connection")).to_have_attribute("data-unsaved", "0")
 
     def see_titles(self, page: "Page", *titles: str) -> None:
         """Wait until the list shows these tasks, in this order."""
@@ -195,9 +222,10 @@ class BrowserTestCase(TestCase):
         return page.get_by_role("form", name="Edit the task")
 
     def screenshot(self, page: "Page", name: str) -> Path:
-        """Keep a picture of the window; return where."""
-        ARTEFACTS.mkdir(parents=True, exist_ok=True)
-        path = ARTEFACTS / f"{name}.png"
+        """Make a picture of the window, which is kept where SCREENSHOTS says; return where it is."""
+        folder = Path(SCREENSHOTS) if SCREENSHOTS else self.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}.png"
         page.screenshot(path=path)
         return path
 

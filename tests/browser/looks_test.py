@@ -1,4 +1,4 @@
-"""Pictures of the page, kept under var/browser/ to be looked at; what can be said of them is tested.
+"""Pictures of the page, kept in the folder TASKSERVICE_SCREENSHOTS to be looked at; what can be said of them is tested.
 
 `TASKSERVICE_PICTURES=1` puts those of the README in docs/images/ besides.
 """
@@ -79,7 +79,7 @@ class LooksTest(BrowserTestCase):
                 wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
                 self.assertLessEqual(wide, 0)
                 page.get_by_role("button", name="Undo").click()
-                self.see(page.locator(".unsaved")).to_have_count(0)
+                self.see_saved(page)
                 self.screenshot(page, f"narrow-{width}")
 
     def test_on_a_phone_a_task_is_edited_and_deleted_by_touch(self) -> None:

@@ -30,7 +30,7 @@ SCROLL = """async () => {
   const start = performance.now();
   const rows = () => document.querySelector("#list li:last-child").ariaPosInSet;
   let [last, frames, worst] = [start, 0, 0];
-  while (document.querySelector("#count").textContent !== "10,000 tasks"
+  while (rows() !== "10000" || document.querySelector("#count").textContent !== "10,000 tasks"
       || scrollY + innerHeight < document.documentElement.scrollHeight - 2) {
     scrollBy({top: 900, behavior: "instant"});
     const now = await frame();

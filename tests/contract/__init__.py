@@ -13,18 +13,20 @@ from tests.contract.ids import DurableIdContract, IdContract
 from tests.contract.keys import KeyContract
 from tests.contract.lifetime import DurableContract, HistoryContract, LifetimeContract
 from tests.contract.pages import PageContract
+from tests.contract.portions import PortionContract
 from tests.contract.revisions import RevisionContract
+from tests.contract.search_index import CutWalkContract, SearchIndexContract
 from tests.contract.values import ValueContract
 from tests.contract.writes import WriteContract
 
 __all__ = [
-    "DurableEngineContract", "EngineContract", "HistoryEngineContract", "ManualClock",
-    "quick_folder"]
+    "CutWalkContract", "DurableEngineContract", "EngineContract", "HistoryEngineContract",
+    "ManualClock", "SearchIndexContract", "quick_folder"]
 
 
 class EngineContract(
     WriteContract, ConditionContract, ValueContract, RevisionContract, IdContract, BatchContract, KeyContract,
-    PageContract, ChangeContract, ConcurrencyContract, LifetimeContract
+    PageContract, PortionContract, ChangeContract, ConcurrencyContract, LifetimeContract
 ):
     """What every engine promises."""
 

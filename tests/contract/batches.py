@@ -3,8 +3,8 @@
 import threading
 from unittest.mock import patch
 
-from taskservice.database import batch as sql_batch
-from taskservice.database import todolist_db
+from taskservice.database import memory_db
+from taskservice.database.sql import batch as sql_batch
 from taskservice.datamodel import Created, StoredTask, TaskEntry
 from taskservice.errors import TaskExistsError
 from tests.contract.harness import Harness, noting
@@ -48,7 +48,7 @@ class BatchContract(Harness):
     async def test_a_batch_with_an_id_twice_creates_nothing(self) -> None:
         with self.assertRaises(TaskExistsError) as caught:
             await self.engine.create_tasks(batch("a", "b", "b", "a"))
-        self.assertEqual(caught.exception.task_id, "b")
+        self.assertEqual((caught.exception.task_id, caught.exception.revision), ("b", None))
         self.assertEqual((await self.tasks(), await self.engine.revision()), ({}, self.empty))
 
     async def test_an_id_taken_within_the_batch_counts_where_it_stands(self) -> None:
@@ -66,13 +66,22 @@ class BatchContract(Harness):
         self.assertTrue(created.tasks == tuple(zip(task_ids, revisions)))
         self.assertTrue(list(await self.tasks()) == task_ids)
 
-    async def test_very_many_tasks_are_made_beside_the_event_loop(self) -> None:
-        """Which others wait for: what is stored, and the ids."""
+    async def test_several_tasks_are_encoded_beside_the_event_loop(self) -> None:
+        """Others wait for the loop, and a few tasks may be as large as very many."""
         threads: set[int] = set()
-        for owner, name in [
-                (TaskEntry, "to_json"), (todolist_db, "new_task_id"), (sql_batch, "new_task_id")]:
-            self.enterContext(patch.object(owner, name, noting(getattr(owner, name), threads)))
-        created = await self.engine.create_tasks([(None, TaskEntry("t"))] * 2_100)
-        self.assertEqual(len(created.tasks), 2_100)
+        self.enterContext(patch.object(TaskEntry, "to_json", noting(TaskEntry.to_json, threads)))
+        for count in (2, 2_100):
+            created = await self.engine.create_tasks([(None, TaskEntry("t"))] * count)
+            self.assertEqual(len(created.tasks), count)
+        self.assertTrue(threads)
+        self.assertNotIn(threading.get_ident(), threads)
+        self.assertEqual(len(await self.tasks()), 2_102)
+
+    async def test_ids_of_very_many_tasks_are_made_beside_the_event_loop(self) -> None:
+        threads: set[int] = set()
+        for owner in (memory_db, sql_batch):
+            self.enterContext(
+                patch.object(owner, "new_task_id", noting(owner.new_task_id, threads)))
+        await self.engine.create_tasks([(None, TaskEntry("t"))] * 2_100)
         self.assertTrue(threads)
         self.assertNotIn(threading.get_ident(), threads)

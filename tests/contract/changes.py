@@ -172,9 +172,28 @@ class ChangeContract(Harness):
     async def test_a_clock_that_goes_back_forgets_nothing(self) -> None:
         [task, _] = await self.create("a", "b")
         await self.engine.delete_task("a")
-        self.clock.now -= 300 * 24 * HOUR
+        self.clock.now -= 24 * HOUR
         await self.create("c")
         self.assertEqual(await self.changes(task.revision), [("b", "b"), ("a", None), ("c", "c")])
+
+    async def test_a_deletion_while_the_clock_was_ahead_is_not_kept_for_as_long(self) -> None:
+        """Nor does its revision make a later deletion look younger than it is."""
+        await self.create("a", "b", "c")
+        self.clock.now += 365 * 24 * HOUR
+        ahead = await self.engine.delete_task("a")
+        self.clock.now -= 365 * 24 * HOUR
+        right = await self.engine.delete_task("b")
+        for _ in range(2):
+            await self.engine.update_task("c", TaskEntry("c"))
+        with self.assertRaises(ChangesExpiredError):
+            await self.engine.read_changes(ahead - 1, 10)
+        self.assertEqual(await self.changes(ahead), [("b", None), ("c", "c")])
+        self.clock.now += 7 * 24 * HOUR + 1_000_000
+        for _ in range(2):
+            await self.engine.update_task("c", TaskEntry("c"))
+        with self.assertRaises(ChangesExpiredError):
+            await self.engine.read_changes(right - 1, 10)
+        self.assertEqual(await self.changes(right), [("c", "c")])
 
     async def test_changes_of_a_thousand_writes_are_all_there(self) -> None:
         names = [f"{number:03}" for number in range(500)]

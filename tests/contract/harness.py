@@ -7,7 +7,8 @@ from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Awaitable, Collection
 
-from taskservice.database.todolist_db import AbstractTodoListDB, Clock
+from taskservice.database.revisions import Clock
+from taskservice.database.todolist_db import AbstractTodoListDB
 from taskservice.datamodel import Change, StoredTask, TaskEntry, TaskPage, TaskQuery
 from taskservice.errors import TodoListError
 from taskservice.precondition import Precondition
@@ -89,12 +90,24 @@ class Harness(Base):
     async def walk(self, **query: Any) -> list[StoredTask]:
         """Return all tasks of a query, page by page, each going on from the one before."""
         page = await self.engine.read_page(TaskQuery(**query))
-        tasks = list(page.tasks)
-        while page.more:
-            self.assertTrue(page.tasks)  # or the walk would not come to an end
-            page = await self.engine.read_page(TaskQuery(**query, after=position(page, **query)))
-            self.assertFalse({*ids(page.tasks)} & {*ids(tasks)})  # the same
-            tasks += page.tasks
+        tasks = await self.all_of(page)
+        while page.end:
+            page = await self.engine.read_page(TaskQuery(**query | {"after": page.end}))
+            more = await self.all_of(page)
+            # Or the walk would not come to an end.
+            self.assertTrue(more)
+            self.assertFalse({*ids(more)} & {*ids(tasks)})
+            tasks += more
+        return tasks
+
+    async def all_of(self, page: TaskPage) -> list[StoredTask]:
+        """Return a page's tasks, with those that are unread."""
+        tasks, unread = list(page.tasks), page.unread
+        while unread:
+            portion = await self.engine.read_tasks(unread)
+            self.assertGreater(portion.read, 0)
+            tasks += portion.tasks
+            unread = unread[portion.read:]
         return tasks
 
     async def tasks(self) -> dict[str, StoredTask]:
@@ -117,11 +130,6 @@ def titled(change: Change) -> tuple[str, str | None]:
     return change.id, None if change.task is None else change.task.entry.title
 
 
-def position(page: TaskPage, **query: Any) -> tuple[int | float | str, str]:
-    """Return where a page ends, for the next page's `after`."""
-    return TaskQuery(**query).sort_key(page.tasks[-1])
-
-
 def ids(tasks: Collection[StoredTask]) -> list[str]:
     """Return the tasks' ids, in order."""
     return [task.id for task in tasks]
@@ -132,7 +140,7 @@ def quick_folder() -> TemporaryDirectory[str]:
 
     An fsync takes milliseconds on a disk, and these tests ask for tens of thousands.
     """
-    return TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    return TemporaryDirectory(prefix="taskservice-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
 
 
 def noting(function: Callable[..., Any], threads: set[int]) -> Callable[..., Any]:

@@ -114,6 +114,21 @@ class KeyContract(Harness):
         self.assertFalse((await self.engine.create_task("again", ENTRY, KEY)).replayed)
         self.assertEqual(await self.engine.create_task("again", ENTRY, late), replay(created))
 
+    async def test_a_clock_that_goes_back_a_day_forgets_no_key(self) -> None:
+        created = await self.engine.create_task("a", ENTRY, KEY)
+        self.clock.now -= 24 * HOUR
+        await self.engine.create_task("b", ENTRY)
+        self.assertEqual(await self.engine.create_task("c", ENTRY, KEY), replay(created))
+
+    async def test_a_key_of_a_clock_that_was_ahead_counts_as_passed(self) -> None:
+        """Or it would be kept for as long as the clock was ahead."""
+        self.clock.now += 365 * 24 * HOUR
+        await self.engine.create_task("ahead", ENTRY, KEY)
+        self.clock.now -= 365 * 24 * HOUR
+        created = await self.engine.create_task("right", ENTRY, KEY)
+        self.assertFalse(created.replayed)
+        self.assertEqual(await self.engine.create_task("again", ENTRY, KEY), replay(created))
+
     async def test_a_key_counts_from_its_last_use(self) -> None:
         await self.engine.create_task("a", ENTRY, KEY)
         self.clock.now += 25 * HOUR

@@ -19,7 +19,7 @@ class RevisionContract(Harness):
     async def test_a_store_never_written_to_has_a_revision_and_no_task(self) -> None:
         self.assertEqual(await self.engine.revision(), self.empty)
         page = await self.engine.read_page(TaskQuery())
-        self.assertEqual((page.revision, page.tasks, page.more), (self.empty, (), False))
+        self.assertEqual((page.revision, page.tasks, page.end), (self.empty, (), None))
 
     async def test_the_first_revision_tells_the_time(self) -> None:
         self.assertEqual((await self.write())[0], self.first)

@@ -27,9 +27,12 @@ class ValueContract(Harness):
             self.assert_exact(await self.engine.update_task(task_id, entry), entry)
         by_id = dict(created + updated)
         tasks = [await self.engine.read_task(task_id) for task_id in by_id]
-        tasks += (await self.engine.read_page(TaskQuery())).tasks
-        changes = (await self.engine.read_changes(None, 1000)).changes
-        tasks += [change.task for change in changes if change.task is not None]
+        tasks += await self.walk()
+        since, more = None, True
+        while more:
+            page = await self.engine.read_changes(since, 1000)
+            tasks += [change.task for change in page.changes if change.task is not None]
+            since, more = page.revision, page.more
         self.assertEqual(len(tasks), 3 * len(by_id))
         for task in tasks:
             self.assert_exact(task, by_id[task.id])

@@ -12,7 +12,7 @@ class WriteContract(Harness):
     """One task at a time."""
 
     async def test_has_its_name_in_the_config(self) -> None:
-        self.assertTrue(ENGINES[self.engine.name].endswith(f":{type(self.engine).__name__}"))
+        self.assertTrue(ENGINES[self.engine.name].location.endswith(f":{type(self.engine).__name__}"))
 
     async def test_create_answers_id_and_revision(self) -> None:
         created = await self.engine.create_task("a", NEW)

@@ -1,4 +1,4 @@
-"""`--check-config` tells what is wrong with a config, and ends; it serves and touches nothing."""
+"""`--check-config` says what is wrong with a config, or what a start would do, and ends; it changes nothing."""
 
 import io
 import logging
@@ -7,13 +7,14 @@ import socket
 import subprocess
 import tempfile
 import unittest
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import yaml
 
 from taskservice.tornado.server import main
 from tests.e2e.processes import SERVER, run
+from tests.postgres import free_port
 from tests.running import make_certificate
 from tests.support import ROOT, logging_put_back
 
@@ -51,9 +52,9 @@ class CheckConfigTest(unittest.TestCase):
         return run(*SERVER, "--config", self.config, "--check-config", *options)
 
     def check_here(self, text: str, *options: str) -> tuple[int, str]:
-        """Check a config in this process; return the exit code, and what was said."""
+        """Check a config in this process; return the exit code, and what was said of errors."""
         self.config.write_text(text, "utf-8")
-        with logging_put_back(), redirect_stderr(io.StringIO()) as said:
+        with logging_put_back(), redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()) as self.plan:
             code = main(["--config", str(self.config), "--check-config", *options])
         return code, said.getvalue()
 
@@ -62,15 +63,71 @@ class CheckConfigTest(unittest.TestCase):
             config = file.read_text("utf-8").replace("/tmp/", f"{self.folder}/")
             self.assertEqual(self.check_here(config), (0, ""), file)
         done = run("./run.py", "serve", "--config", ROOT / "configs/todoList-serve.yaml", "--check-config")
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("todoList-serve.yaml: ok\n", done.stdout)
 
-    def test_it_needs_no_port_and_makes_no_store(self) -> None:
+    def test_it_says_what_a_start_would_do(self) -> None:
+        made = self.folder / "made"
+        made.mkdir()
+        (made / "tasks.db").touch()
+        for task_db, said in (
+                ({"memory": None}, "in memory, gone with the process"),
+                ({"fs": str(made)}, f"files in {made}"),
+                ({"fs": str(made / "new")}, f"files in {made}/new, which would be made"),
+                ({"sqlite": str(made / "tasks.db")}, f"SQLite in {made}/tasks.db"),
+                ({"sqlite": str(made / "new.db")}, f"SQLite in {made}/new.db, which would be made"),
+                ({"sqlite": str(made / "a/new.db")}, f"SQLite in {made}/a/new.db, which would be made with its folder"),
+                ({"postgres": "postgresql://me:secret@localhost:1/none"},
+                 "PostgreSQL at localhost:1, which was not asked (--connect)")):
+            with self.subTest(task_db):
+                options = ("--port", "0", "--host", "127.0.0.1")
+                self.assertEqual(self.check_here(yaml.safe_dump({"task-db": task_db}), *options), (0, ""))
+                self.assertEqual(self.plan.getvalue().splitlines(), [
+                    f"{self.config}: ok", "would serve http://127.0.0.1:0 with 1 process", f"tasks: {said}"])
+
+    def test_a_port_in_use_is_noted_and_no_error(self) -> None:
+        """It is run beside the service."""
         store = self.folder / "tasks.db"
         with socket.create_server(("127.0.0.1", 0)) as taken:
-            done = self.check(
-                f"task-db: {{sqlite: {store}}}", "--port", str(taken.getsockname()[1]), "--host", "127.0.0.1")
+            port = taken.getsockname()[1]
+            done = self.check(f"task-db: {{sqlite: {store}}}", "--port", str(port), "--host", "127.0.0.1")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn(f"note: port {port} on 127.0.0.1 is in use, as it is while the service runs\n", done.stdout)
         self.assertFalse(store.exists())
+
+    def test_a_host_that_is_none_is_noted(self) -> None:
+        self.assertEqual(self.check_here("{}", "--host", "no.such.host.invalid"), (0, ""))
+        self.assertIn("note: port 8080 on no.such.host.invalid cannot be had: ", self.plan.getvalue())
+
+    def test_a_place_where_no_store_can_be_is_an_error(self) -> None:
+        file = self.folder / "file"
+        file.write_text("no database, and long enough", "utf-8")
+        for task_db, said in (
+                ({"fs": str(file)}, "file is not a folder"), ({"fs": str(file / "a" / "b")}, "file is not a folder"),
+                ({"sqlite": str(file / "tasks.db")}, "file is not a folder"),
+                ({"sqlite": str(file)}, "file is no SQLite database"),
+                ({"sqlite": str(self.folder)}, "Is a directory")):
+            with self.subTest(task_db):
+                code, error = self.check_here(yaml.safe_dump({"task-db": task_db}))
+                self.assertEqual(code, 1)
+                self.assertRegex(error, said)
+                self.assertEqual(self.plan.getvalue(), "")
+
+    @unittest.skipIf(os.getuid() == 0, "root may write everywhere")
+    def test_a_folder_without_the_right_to_write_it(self) -> None:
+        place = self.folder / "read-only"
+        place.mkdir(0o500)
+        for task_db in ({"fs": str(place)}, {"sqlite": str(place / "new" / "tasks.db")}):
+            code, error = self.check_here(yaml.safe_dump({"task-db": task_db}))
+            self.assertEqual(code, 1)
+            self.assertIn("read-only may not be written to", error)
+
+    def test_a_database_server_is_asked_on_demand(self) -> None:
+        config = yaml.safe_dump({"task-db": {"postgres": f"postgresql://me@127.0.0.1:{free_port()}/none"}})
+        self.assertEqual(self.check_here(config)[0], 0)
+        code, error = self.check_here(config, "--connect")
+        self.assertEqual(code, 1)
+        self.assertRegex(error, "PostgreSQL at .* does not listen there")
 
     def test_it_makes_and_changes_nothing(self) -> None:
         place = self.folder / "place"
@@ -80,19 +137,16 @@ class CheckConfigTest(unittest.TestCase):
         handlers = {
             name: {**handler, "filename": str(place / f"{name}.log")} for name, handler in HANDLERS.items()}
         logging_section = {"version": 1, "handlers": handlers, "root": {"handlers": list(handlers)}}
-        read_only = place / "read-only"
-        read_only.mkdir(0o500)
         before = everything(place)
         for task_db in (
-                {"sqlite": str(place / "new" / "tasks.db")}, {"sqlite": str(read_only / "tasks.db")},
-                {"fs": str(place / "new")}, {"fs": str(read_only / "tasks")},
+                {"sqlite": str(place / "new" / "tasks.db")}, {"fs": str(place / "new")},
                 {"postgres": "postgresql://nobody@localhost:1/none"}):
             config = yaml.safe_dump({"task-db": task_db, "http": {"tls": tls}, "logging": logging_section})
             with self.subTest(task_db):
                 self.assertEqual(self.check_here(config), (0, ""))
                 self.assertEqual(everything(place), before)
         done = self.check(config)
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(everything(place), before)
 
     def test_a_log_file_that_could_not_be_written_is_told_and_not_made(self) -> None:
@@ -126,7 +180,7 @@ class CheckConfigTest(unittest.TestCase):
                 ("http: {header-timeout: 0}", "http.header-timeout: expected more than 0, got 0"),
                 ("http: {server: apache}", "http.server: 'apache' is not one of"),
                 ("http: {cors-origins: ['*']}",
-                 "http.cors-origins.0: expected the like of https://app.example.com, got '\\*'"),
+                 "http.cors-origins.0: expected, for example, https://app.example.com, got '\\*'"),
                 ("http: {tls: {certificate: /none, key: /none}}", "http.tls.certificate: /none: No such file"),
                 ("http: {tls: {certificate: /none}}", "http.tls: expected the key 'key'"),
                 ("auth: {tokens: [{name: a, sha256: abc, scope: read}]}", "auth.tokens.0.sha256: .*, got 'abc'"),

@@ -7,12 +7,14 @@ import sqlite3
 import threading
 import time
 import unittest
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.api import NDJSON, wait_until
 from tests.contract import quick_folder
 from tests.e2e.processes import PATIENCE, ServiceProcess, alive, children
 from tests.running import Peer, request, running
+from tests.timing import in_time
 
 TASK = b'{"title": "a"}'
 
@@ -21,13 +23,14 @@ class DrainCase(unittest.TestCase):
 
     server = "taskservice"
     options: tuple[str, ...] = ()
+    http: Mapping[str, object] = {}
 
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(quick_folder()))
         self.file = self.folder / "tasks.db"
         self.service: ServiceProcess = self.enterContext(running(
             self.folder, {"sqlite": {"path": str(self.file), "busy-timeout": 10}}, *self.options,
-            http={"server": self.server}))
+            http={"server": self.server, **self.http}))
 
     def connect(self) -> Peer:
         """Return a new client, whose connection has been used."""
@@ -43,7 +46,7 @@ class DrainCase(unittest.TestCase):
         wait_until(lambda: not self.listens(), "nobody else is let in")
 
     def listens(self) -> bool:
-        """Tell whether new connections are taken."""
+        """Return whether new connections are taken."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.service.port)) == 0
 
@@ -67,6 +70,61 @@ class DrainCase(unittest.TestCase):
         self.service.close()
         self.assertIn('"STOPPED"', self.service.stdout[-1])
         self.assertEqual(self.service.stderr, [])
+
+
+class ShutdownDelayTest(DrainCase):
+    """A load balancer sees /readyz fail while requests are still served, and sends no more."""
+
+    http = {"shutdown-delay": 2, "drain-timeout": 5}
+
+    def test_it_serves_on_and_is_not_ready(self) -> None:
+        kept = self.connect()
+        stopped = time.monotonic()
+        self.service.process.send_signal(signal.SIGTERM)
+        self.service.wait_for_line("SHUTTING DOWN")
+        for client in (kept, self.connect()):
+            self.assertEqual(client.ask("GET", "/readyz")[0], 503)
+            code, headers, _ = client.ask("POST", "/tasks", TASK)
+            self.assertEqual((code, headers.get("connection")), (201, None))
+        wait_until(lambda: not self.listens(), "nobody else is let in")
+        self.assertGreaterEqual(time.monotonic() - stopped, 2)
+        self.assert_ended()
+
+    def test_a_second_signal_ends_it_at_once(self) -> None:
+        self.service.process.send_signal(signal.SIGTERM)
+        self.service.wait_for_line("SHUTTING DOWN")
+        self.assertEqual(self.service.stop(), 143)
+
+
+class ShutdownDelayOnTornadoTest(ShutdownDelayTest):
+
+    server = "tornado"
+
+
+class ShutdownDelayOfWorkersTest(ShutdownDelayTest):
+
+    options = ("--workers", "2")
+
+    def stop(self) -> None:
+        """Send a signal, and wait until both workers have seen it."""
+        self.wait_for_lines(3, "STARTING")  # the parent's, too
+        self.service.process.send_signal(signal.SIGTERM)
+        self.wait_for_lines(2, "SHUTTING DOWN")
+
+    def wait_for_lines(self, count: int, event: str) -> None:
+        wait_until(lambda: sum(f'"{event}"' in line for line in self.service.stdout) == count, event)
+
+    def test_it_serves_on_and_is_not_ready(self) -> None:
+        kept = self.connect()
+        self.stop()
+        for client in (kept, self.connect()):
+            self.assertEqual(client.ask("GET", "/readyz")[0], 503)
+            self.assertEqual(client.ask("POST", "/tasks", TASK)[0], 201)
+        self.assert_ended()
+
+    def test_a_second_signal_ends_it_at_once(self) -> None:
+        self.stop()
+        self.assertEqual(self.service.stop(), 143)
 
 
 class DrainTest(DrainCase):
@@ -115,13 +173,12 @@ class DrainTest(DrainCase):
         for stream in streams:
             stream.send(request("GET", "/changes", Accept="text/event-stream"))
             self.assertIn("200 OK", stream.head())
-        started = time.monotonic()
-        self.signal()
-        for stream in streams:
-            self.assertTrue(stream.rest().endswith(b"\r\n0\r\n\r\n"), "the stream's clean end")
-        self.assertEqual(idle.rest(), b"")
-        self.assert_ended()
-        self.assertLess(time.monotonic() - started, 10)
+        with in_time(self, 10):
+            self.signal()
+            for stream in streams:
+                self.assertTrue(stream.rest().endswith(b"\r\n0\r\n\r\n"), "the stream's clean end")
+            self.assertEqual(idle.rest(), b"")
+            self.assert_ended()
 
     def test_an_event_stream_over_http_1_0(self) -> None:
         self.assert_an_event_stream_over_http_1_0_ends_between_events()
@@ -145,10 +202,9 @@ class DrainTest(DrainCase):
                 self.setUp()
                 self.connect().send(request("POST", "/tasks", TASK)[:-4])
                 self.signal(numbers[0])
-                started = time.monotonic()
-                self.service.process.send_signal(numbers[1])
-                self.assertEqual(self.service.process.wait(PATIENCE), 128 + numbers[1])
-                self.assertLess(time.monotonic() - started, 5)
+                with in_time(self, 5):
+                    self.service.process.send_signal(numbers[1])
+                    self.assertEqual(self.service.process.wait(PATIENCE), 128 + numbers[1])
                 self.service.close()
 
 

@@ -1,5 +1,10 @@
 """run.py on a fresh machine: how it sets itself up, and what it does when that is interrupted."""
+import contextlib
+import errno
 import os
+import pty
+import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +14,7 @@ import unittest
 import zipfile
 from pathlib import Path
 
+from scripts.environment import reason_of
 from tests.api import wait_until
 from tests.e2e.processes import alive
 from tests.e2e.run_script_test import ROOT, RUN, run
@@ -28,6 +34,28 @@ import os, sys, time
 def build_wheel(*_):
     with open(os.environ["PIDS"], "a") as file: print(os.getpid(), os.getppid(), file=file)
     time.sleep(60)
+"""
+
+INSTALL_PATIENCE = 240
+"""Seconds that an installation may take, on a machine that does much else."""
+
+NO_ENSUREPIP = """
+import importlib.util, runpy, sys
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == "ensurepip" else find_spec(name, package)
+sys.argv, sys.path[0] = [{run!r}, "serve"], {run!r}.removesuffix("/run.py")
+runpy.run_path({run!r}, run_name="__main__")
+"""
+OTHER_USER = """
+import os, runpy, sys
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+sys.argv, sys.path[0] = [{run!r}, "serve"], {run!r}.removesuffix("/run.py")
+runpy.run_path({run!r}, run_name="__main__")
+"""
+NO_RETRIES = """
+import os, sys
+os.environ["PIP_RETRIES"] = "1"
+os.execv(sys.executable, [sys.executable, {run!r}, "serve"])
 """
 
 
@@ -60,7 +88,7 @@ class FreshMachineTest(unittest.TestCase):
         command = [sys.executable, str(cls.folder / "run.py"), "serve"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one, \
                 subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as other:
-            return [(*process.communicate(timeout=60), process.returncode) for process in (one, other)]
+            return [(*process.communicate(timeout=INSTALL_PATIENCE), process.returncode) for process in (one, other)]
 
     def setUp(self) -> None:
         require(self.folder, "tiny-package==1.0")
@@ -79,9 +107,48 @@ class FreshMachineTest(unittest.TestCase):
         for stdout, stderr, code in self.first_runs:
             self.assert_served_in_venv(stdout, stderr, code)
 
-    def test_one_of_the_first_runs_installed_and_said_so_in_one_line(self) -> None:
+    def test_one_of_the_first_runs_installed_and_the_other_waited_and_both_said_so(self) -> None:
         stderr = "".join(stderr for _, stderr, _ in self.first_runs)
-        self.assertEqual(stderr.count("run.py: installing"), 1, stderr)
+        venv = self.folder / ".venv"
+        self.assertEqual(sorted(stderr.splitlines()), [
+            f"run.py: installing the service's packages in {venv} (once; takes a minute)",
+            f"run.py: making {venv}",
+            f"run.py: waiting for another run.py, which installs in {venv}"])
+
+    def test_serving_installs_no_test_tools(self) -> None:
+        require(self.folder, "tiny-package==1.0", "# Tests and tools", "package-that-is-nowhere==1.0")
+        done = self.serve()
+        self.assert_served_in_venv(done.stdout, done.stderr, done.returncode)
+        self.assertIn("the service's packages", done.stderr)
+
+    def test_versions_are_those_of_the_lock_file(self) -> None:
+        lock = self.folder / "requirements.lock"
+        lock.write_text("tiny-package==0.9\n", "utf-8")
+        self.addCleanup(lock.unlink)
+        done = self.serve()
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"(?m)^run\.py: pip could not install .*: the reason is above$")
+
+    def test_without_a_network_it_says_so(self) -> None:
+        (self.folder / "requirements.txt").write_text(
+            "--index-url http://127.0.0.1:9/\nother-package==1.0\n", "utf-8")
+        done = run("-c", NO_RETRIES.format(run=str(self.folder / "run.py")), cwd=self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"(?m)^run\.py: .* in .*\.venv: there is no network, or no package index$")
+
+    def test_a_terminal_shows_a_bar(self) -> None:
+        require(self.folder, "tiny-package==1.0", "# again")
+        master, terminal = pty.openpty()
+        command = [sys.executable, str(self.folder / "run.py"), "serve"]
+        with subprocess.Popen(command, stdout=terminal, stderr=terminal) as one:
+            os.close(terminal)
+            said = b""
+            with contextlib.suppress(OSError):  # its end
+                while piece := os.read(master, 4096):
+                    said += piece
+            self.assertEqual(one.wait(INSTALL_PATIENCE), 0)
+        os.close(master)
+        self.assertRegex(said.decode(), r"\r\x1b\[K\[#+ *\] 1/\d+ [\w.-]*.*\r\x1b\[K")
 
     def test_half_made_venv_was_made_anew(self) -> None:
         self.assertFalse((self.folder / ".venv" / "bin" / "left-over").exists())
@@ -92,10 +159,10 @@ class FreshMachineTest(unittest.TestCase):
         self.assertNotIn("installing", done.stderr)
 
     def test_serve_passes_its_options_on_from_the_root_of_the_project(self) -> None:
-        """A config is the one that the user sees under that name; the default is the project's."""
+        """A config is the one that the user sees under that name; the default is the server's."""
         root = self.folder
         for options, passed_on in (
-            (["--port", "1"], f"--config {root / 'configs' / 'todoList-serve.yaml'} --port 1"),
+            (["--port", "1"], "--port 1"),
             (["--debug", "--config", "a.yaml"], f"--config {root / 'taskservice' / 'a.yaml'} --debug"),
         ):
             with self.subTest(options):
@@ -121,7 +188,7 @@ class FreshMachineTest(unittest.TestCase):
         require(self.folder, "tiny-package==1.0", "package-that-is-nowhere==1.0")
         done = self.serve()
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"(?m)^run\.py: pip could not install requirements\.txt in .*\.venv")
+        self.assertRegex(done.stderr, r"(?m)^run\.py: pip could not install .* in .*\.venv: the reason is above$")
         self.assertNotIn("Traceback", done.stderr)
         self.assertNotIn("unfinished", self.stamp.read_text("utf-8"))
 
@@ -156,9 +223,9 @@ class InterruptedInstallTest(unittest.TestCase):
             self.addCleanup(process.kill)
             wait_until(file.exists, str(file))
             os.killpg(process.pid, number)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=INSTALL_PATIENCE)
         self.assertEqual((process.returncode, out), (128 + number, ""))
-        self.assertRegex(err, r"\Arun.py: installing .*\n\Z")
+        self.assertRegex(err, r"\A(run\.py: (making|installing) .*\n)+\Z")
         self.assertEqual(list(self.temporary.iterdir()), [])
 
     def test_it_ends_quietly_and_the_next_one_goes_on(self) -> None:
@@ -174,15 +241,67 @@ class InterruptedInstallTest(unittest.TestCase):
         self.assertIn(f"in {self.folder / '.venv'}\n", done.stdout)
 
 
+class RefusedInstallTest(unittest.TestCase):
+    """Where nothing can be installed: one line says why."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory())).resolve()
+        write_project(self.folder)
+
+    def refused(self, *command: str | Path) -> str:
+        """Run a command that fails; return its line."""
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=INSTALL_PATIENCE)
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+        return done.stderr
+
+    def test_a_python_without_the_venv_module(self) -> None:
+        code = NO_ENSUREPIP.format(run=str(self.folder / "run.py"))
+        self.assertEqual(
+            self.refused(sys.executable, "-c", code),
+            "run.py: this Python has no venv module (Debian: apt install python3-venv)\n")
+        self.assertFalse((self.folder / ".venv").exists())
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to run as somebody else")
+    def test_a_folder_of_somebody_else(self) -> None:
+        self.folder.chmod(0o755)
+        for parent in (*self.folder.parents, *Path(sys.base_prefix).resolve().parents):
+            if not parent.stat().st_mode & 0o001:
+                self.skipTest(f"{parent} is closed to others")
+        code = OTHER_USER.format(run=str(self.folder / "run.py"))
+        self.assertEqual(
+            self.refused(sys.executable, "-c", code),
+            f"run.py: cannot install in {self.folder / '.venv'}: {self.folder} is not yours but root's\n")
+
+    def test_reasons_of_an_error(self) -> None:
+        """As the test above, also where the interpreter is closed to others."""
+        owner = pwd.getpwuid(ROOT.stat().st_uid).pw_name
+        refused = reason_of(PermissionError(errno.EACCES, ""))
+        self.assertRegex(refused, f"^{re.escape(str(ROOT))}.* is not yours but {owner}'s$")
+        self.assertEqual(reason_of(OSError(errno.ENOSPC, "")), "the disk is full")
+        self.assertEqual(reason_of(OSError("of its own")), "of its own")
+
+    def test_a_read_only_file_system(self) -> None:
+        mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$1" run.py serve'
+        command = ("unshare", "--mount", "sh", "-c", mount, self.folder, sys.executable)
+        if os.geteuid() or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+            self.skipTest("needs root and unshare, to mount it")
+        self.assertEqual(
+            self.refused(*command), f"run.py: cannot install in {self.folder / '.venv'}: it is on a read-only file "
+            "system; copy the project to another folder\n")
+
+
 def write_project(folder: Path) -> None:
     """Write a project of run.py, packages to install, and a server that tells what it is started with."""
     shutil.copy(RUN, folder)
+    shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     write_wheels(folder)
     require(folder, "tiny-package==1.0")
     server = folder / "taskservice" / "tornado" / "server.py"
     server.parent.mkdir(parents=True)
     server.write_text(SERVER, "utf-8")
-    shutil.copy(ROOT / "taskservice" / "tornado" / "signals.py", server.parent)
+    (folder / "taskservice" / "utils").mkdir()
+    for name in ("__init__.py", "__main__.py", "tornado/signals.py", "utils/arguments.py"):
+        shutil.copy(ROOT / "taskservice" / name, folder / "taskservice" / name)
 
 
 def require(folder: Path, *requirements: str) -> None:

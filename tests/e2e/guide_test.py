@@ -20,7 +20,7 @@ STAGES = (
     "Setup", "Microservice", "Logging", "Data model", "Storage", "Testing", "Profiling",
     "Operating")
 
-CODE = ("taskservice", "tests", "benchmarks", "schema", "configs", "deploy", ".ci")
+CODE = ("taskservice", "scripts", "tests", "benchmarks", "schema", "configs", "deploy", ".ci")
 KINDS = {".py", ".json", ".yaml", ".toml", ".txt", ""}
 FOREIGN = {"grep", "pip"}
 """Names in the guide that are of Python or of a tool, and need not be in the code."""

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from tests.support import ROOT
@@ -23,7 +24,9 @@ SERVER = ("python3", "taskservice/tornado/server.py")
 
 def environment() -> dict[str, str]:
     """Return a user's environment, in which `python3` and the tools are those of this test run."""
-    hidden = ("CI", "PYTHONPATH", "COVERAGE")
+    hidden = (
+        "CI", "PYTHONPATH", "COVERAGE", "TASKSERVICE_CONFIG", "TASKSERVICE_LISTEN_", "TASKSERVICE_WORKERS",
+        "TASKSERVICE_IDLE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
@@ -46,7 +49,7 @@ def children(pid: int) -> set[int]:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process has not ended; one that nobody has asked about yet has."""
+    """Return whether a process has not ended; one that nobody has asked about yet has."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -66,10 +69,13 @@ def copy_project(folder: Path) -> Path:
 class ServiceProcess:
     """A running service; its standard output and error by line, as they come."""
 
-    def __init__(self, command: Sequence[str | Path], cwd: Path = ROOT) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], cwd: Path = ROOT, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.process = subprocess.Popen(
-            command, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True)
+            command, cwd=cwd, env={**environment(), **variables}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._has_workers = "--workers" in command
         self._news = threading.Condition()
         self.stdout: list[str] = []
         self.stderr: list[str] = []
@@ -120,7 +126,14 @@ class ServiceProcess:
         return code
 
     def close(self) -> None:
-        """End it, if it has not ended, and read what it said to the end."""
+        """End it, if it has not ended, and read what it said to the end.
+
+        A parent of workers is asked first: it has a folder to remove.
+        """
+        if self._has_workers:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE)
         self.process.kill()
         self.process.wait(PATIENCE)
         for reader, stream in zip(self._readers, (self.process.stdout, self.process.stderr)):

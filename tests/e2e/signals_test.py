@@ -16,13 +16,13 @@ from tests.reliability.live import FULL
 from tests.running import peer, running, write_config
 from tests.support import ROOT
 
-IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+IGNORED = (signal.SIGUSR1, signal.SIGUSR2)
 MOMENTS = 40 if FULL else 5
 """How many moments of a start are tried."""
 
 
 class IgnoredSignalsTest(unittest.TestCase):
-    """SIGHUP, SIGUSR1 and SIGUSR2 do nothing but a line in the log, in each process."""
+    """SIGUSR1 and SIGUSR2 do nothing but a line in the log, in each process."""
 
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(quick_folder()))
@@ -52,22 +52,32 @@ class IgnoredSignalsTest(unittest.TestCase):
             self.assert_ignored(service, parent, *children(parent))
 
     def test_a_terminal_that_is_closed(self) -> None:
-        config = write_config(self.folder, {"memory": None}, logging=to_file(self.folder / "log"))
+        """It drains and ends, as its parent alone gets SIGHUP where there are workers."""
+        for options in (), ("--workers", "2"):
+            with self.subTest(options):
+                self.assert_ends_with_its_terminal(*options)
+
+    def assert_ends_with_its_terminal(self, *options: str) -> None:
+        (self.folder / "log").unlink(missing_ok=True)
+        config = write_config(
+            self.folder, {"sqlite": str(self.folder / "tasks.db")}, logging=to_file(self.folder / "log"))
         master, terminal = pty.openpty()
         process = subprocess.Popen(
-            [*SERVER, "--config", config, "--port", "0"], cwd=ROOT, env=environment(), stdin=terminal,
+            [*SERVER, "--config", config, "--port", "0", *options], cwd=ROOT, env=environment(), stdin=terminal,
             stdout=terminal, stderr=terminal, start_new_session=True,
-            preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)))  # controls it from now on
+            preexec_fn=take_terminal)
         self.addCleanup(process.kill)
         os.close(terminal)
         log = self.folder / "log"
-        wait_until(lambda: log.exists() and "STARTING" in log.read_text(), "the start")
-        os.close(master)
         wait_until(
-            lambda: 'WARNING message="SIGNAL IGNORED" signal="SIGHUP"' in log.read_text(), "SIGHUP")
-        process.terminate()
+            lambda: log.exists() and log.read_text().count("STARTING") == (3 if options else 1), "the start")
+        workers = children(process.pid)
+        os.close(master)
         self.assertEqual(process.wait(PATIENCE), 0)
         self.assertIn('"STOPPED"', log.read_text().splitlines()[-1])
+        self.assertIn("SHUTTING DOWN", log.read_text())
+        self.assertNotIn("WORKER", log.read_text())
+        self.assertFalse([worker for worker in workers if alive(worker)])
 
 
 class SignalsDuringStartTest(unittest.TestCase):
@@ -106,7 +116,7 @@ class SignalsDuringStartTest(unittest.TestCase):
             with self.subTest(moment):
                 service = self.start()
                 time.sleep(moment)
-                service.process.send_signal(IGNORED[number % 3])
+                service.process.send_signal((signal.SIGHUP, *IGNORED)[number % 3])
                 before = children(service.process.pid)
                 self.assertEqual(service.stop((signal.SIGTERM, signal.SIGINT)[number % 2]), 0)
                 self.assertEqual(service.stderr, [])
@@ -116,8 +126,8 @@ class SignalsDuringStartTest(unittest.TestCase):
 
     def test_a_signal_to_ignore_before_it_serves(self) -> None:
         service = self.start()
-        service.process.send_signal(signal.SIGHUP)
-        service.wait_for_line('message="SIGNAL IGNORED" signal="SIGHUP"')
+        service.process.send_signal(signal.SIGUSR1)
+        service.wait_for_line('message="SIGNAL IGNORED" signal="SIGUSR1"')
         self.assertGreater(service.port, 0)
         self.assertEqual(service.stop(), 0)
 
@@ -133,7 +143,7 @@ class SignalsDuringStartOfWorkersTest(SignalsDuringStartTest):
             for child in children(service.process.pid) - found:
                 os.kill(child, signal.SIGHUP)
                 found.add(child)
-        wait_until(lambda: sum("SIGNAL IGNORED" in line for line in list(service.stdout)) == 2, "both")
+        wait_until(lambda: sum('"RELOADED"' in line for line in list(service.stdout)) == 2, "both")
         wait_until(lambda: len(started(service)) == 3, "all of it")
         self.assertEqual(children(service.process.pid), found)
         self.assertEqual(service.stop(), 0)
@@ -174,6 +184,12 @@ class GoneOutputTest(unittest.TestCase):
             self.assertEqual(process.wait(PATIENCE), 0)
 
 
+def take_terminal() -> None:
+    """Have standard input control the process from now on, which minds SIGHUP also where the tests run under nohup."""
+    os.close(os.open(os.ttyname(0), os.O_RDWR))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def ask(port: int) -> int:
     """Return the status of a request on a connection of its own."""
     with peer(port) as client:
@@ -199,7 +215,7 @@ def stopped(service: ServiceProcess) -> list[str]:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Tell whether a process has a handler for a signal."""
+    """Return whether a process has a handler for a signal."""
     lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
     [mask] = [line.split()[1] for line in lines if line.startswith("SigCgt:")]
     return bool(int(mask, 16) >> (number - 1) & 1)

@@ -18,7 +18,7 @@ def make(name: str, scope: str) -> tuple[str, str]:
     """Make a token; return it, and the lines for the config."""
     done = run("./run.py", "token", name, "--scope", scope)
     assert (done.returncode, done.stderr) == (0, ""), done
-    secret, lines = done.stdout.split("What the config is to have of it:\n\n")
+    secret, lines = done.stdout.split("Add this to your config:\n\n")
     return secret.split()[-1], lines
 
 

@@ -46,7 +46,9 @@ NAMES = re.compile(
 
 VARYING = (
     (NAMES, "(name)"),
-    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}|\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT"),
+    (re.compile(
+        r"\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d,\d{3}|T\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d)"
+        r"|\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT"),
      "(time)"),
     (re.compile(r"\b(time_ms|store_ms|lineno)=[\d.e-]+"), r"\1=(number)"),
     (re.compile(r'\bip="[^"]+"'), 'ip="(address)"'),
@@ -201,9 +203,12 @@ class Session:
         return re.sub(rf"\b{self._service.port}\b", str(PORT), text)
 
     def close(self) -> None:
-        """End the service, where it is left."""
+        """End the service, where it is left, as its operator would: it removes what it has made."""
         if self._service is not None:
-            self._service.close()
+            try:
+                self._service.stop()
+            finally:
+                self._service.close()
 
 
 def check(case: unittest.TestCase, document: Path) -> None:
@@ -241,7 +246,7 @@ def excerpts(text: str) -> Iterator[tuple[str, str]]:
 
 
 def is_excerpt(text: str, source: str) -> bool:
-    """Tell whether the parts of a text are in a source, whole lines and in order."""
+    """Return whether the parts of a text are in a source, whole lines and in order."""
     rest = source.splitlines()
     for part in re.split(r"(?m)^ *(?:# )?…\n", text):
         if part.strip():

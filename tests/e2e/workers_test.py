@@ -1,15 +1,20 @@
 """`--workers 2`: both serve, one that dies is replaced, none is left behind."""
 
+import contextlib
 import functools
 import http.client
 import json
 import os
+import re
 import resource
 import signal
+import sqlite3
 import tempfile
 import unittest
+from collections.abc import Iterator, Mapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 from tests import postgres
 from tests.api import wait_until
@@ -42,7 +47,7 @@ class WorkersCase(unittest.TestCase):
 
     def setUp(self) -> None:
         folder = Path(self.enterContext(quick_folder()))
-        config = write_config(folder, ENGINES[self.engine](folder))
+        config = write_config(folder, self.task_db(folder))
         self.service: ServiceProcess = self.enterContext(started(
             "env", f"TMPDIR={self.temporary}", *SERVER, "--config", config, "--port", "0", "--workers", "2"))
         self.parent = self.service.process.pid
@@ -50,6 +55,10 @@ class WorkersCase(unittest.TestCase):
         self.wait_for_workers(3)
         self.workers = children(self.parent)
         self.assertEqual(len(self.workers), 2)
+
+    def task_db(self, folder: Path) -> Mapping[str, Any]:
+        """Return the config's `task-db`."""
+        return ENGINES[self.engine](folder)
 
     def kill_all(self) -> None:
         """Leave no worker behind, should the service do so."""
@@ -142,6 +151,54 @@ class WorkersOnSqliteTest(ServingTests):
         os.kill(self.parent, signal.SIGKILL)
         wait_until(
             lambda: not any(map(alive, self.workers)), f"the end of the workers {self.workers}", 30)
+
+
+class InFlightTest(WorkersCase):
+    """`taskservice_requests_in_flight` is the sum of all workers', while they work on the requests."""
+
+    def task_db(self, folder: Path) -> Mapping[str, Any]:
+        self.file = folder / "tasks.sqlite"
+        return {"sqlite": {"path": str(self.file), "busy-timeout": 60}}
+
+    def in_flight(self) -> float:
+        """Return the gauge; the request for it is one, too."""
+        _, text = self.ask("GET", "/metrics")
+        [value] = re.findall(rb"(?m)^taskservice_requests_in_flight (\S+)$", text)
+        return float(value)
+
+    @contextlib.contextmanager
+    def halted(self, worker: int) -> Iterator[None]:
+        """Halt a worker in the block: the other one takes all requests."""
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
+    def as_told_by(self, other: int) -> float:
+        """Return the gauge as the worker reports it that is not `other`."""
+        with self.halted(other):
+            return self.in_flight()
+
+    def hang(self, worker: int, other: int) -> None:
+        """Have a worker take a request that hangs, on a connection on which it has answered already."""
+        client = http.client.HTTPConnection("localhost", self.service.port, timeout=PATIENCE)
+        self.addCleanup(client.close)
+        with self.halted(other):
+            client.request("GET", "/healthz")
+            client.getresponse().read()
+        client.request("POST", "/tasks", '{"title": "a"}')
+
+    def test_a_hanging_request_in_each(self) -> None:
+        """It counts from its beginning, also while its worker does nothing else."""
+        one, two = self.workers
+        with contextlib.closing(sqlite3.connect(self.file, isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            self.hang(one, two)
+            wait_until(lambda: self.as_told_by(one) == 2, "one that hangs", 20)
+            self.hang(two, one)
+            wait_until(lambda: self.as_told_by(two) == 3, "two that hang", 20)
+        wait_until(lambda: self.in_flight() == 1, "their end")
 
 
 @unittest.skipIf(postgres.available() is not None, postgres.available() or "")

@@ -5,18 +5,17 @@ from collections.abc import Iterator
 
 from tornado.httpclient import HTTPResponse
 
-from taskservice.tornado.openapi import description
 from tests.api import NDJSON
-from tests.openapi import METHODS
+from tests.openapi import METHODS, all_paths
 from tests.running import READER, TOKENS, WRITER, ServedTestCase, bearer, on_both_servers, peer
 
-PUBLIC = ("/healthz", "/readyz", "/", "/static/")
+PUBLIC = ("/healthz", "/readyz", "/", "/docs", "/openapi.json")
 BODIES = {"POST": '{"title": "a"}', "PUT": '{"title": "a"}', "PATCH": "{}"}
 
 
 def is_public(path: str) -> bool:
-    """Tell whether everybody may use a path, as API.md has it."""
-    return path in PUBLIC or path.startswith("/static/")
+    """Return whether everybody may use a path, as API.md has it."""
+    return path in PUBLIC or path.startswith(("/static/", "/docs/"))
 
 
 @on_both_servers
@@ -32,7 +31,7 @@ class WalkTest(ServedTestCase):
 
     def walk(self) -> Iterator[tuple[str, str]]:
         """Give each method and path."""
-        for template in (*description()["paths"], "/nope"):
+        for template in (*all_paths(), "/nope"):
             path = template.replace("{id}", self.task).replace("{file}", "init.js")
             path = path.replace("{page_file}", "app.js")
             self.assertNotIn("{", path)
@@ -66,7 +65,7 @@ class WalkTest(ServedTestCase):
     def test_the_token_is_asked_for_before_the_query_is_looked_at(self) -> None:
         """Tornado alone refuses one of over 1,000 fields before any handler."""
         if self.server == "taskservice":
-            for path in ("/tasks", "/changes", "/metrics", "/docs", "/nope"):
+            for path in ("/tasks", "/changes", "/metrics", "/nope"):
                 self.assertEqual(self.ask("GET", f"{path}?{'a&' * 1500}").code, 401)
 
     def test_with_a_token_that_may_read(self) -> None:
@@ -191,14 +190,18 @@ class HostTest(ServedTestCase):
             self.assertEqual(self.status(host), 200, host)
 
     def test_others_are_not(self) -> None:
-        for host in ("example.com", "localhost.example.com", "example.com:8080", "127.0.0.2",
-                     "[::2]:80"):
+        for host in ("example.com", "localhost.example.com", "example.com:8080"):
             self.assertEqual(self.status(host), 421, host)
 
-    def test_on_every_route(self) -> None:
-        for path in ("/tasks", "/tasks/x", "/changes", "/healthz", "/readyz", "/metrics", "/nope",
-                     "/openapi.json", "/docs"):
+    def test_addresses_are_accepted(self) -> None:
+        for host in ("127.0.0.2", "10.0.0.7:8080", "[::2]:80"):
+            self.assertEqual(self.status(host), 200, host)
+
+    def test_on_every_route_but_those_of_probes(self) -> None:
+        for path in ("/tasks", "/tasks/x", "/changes", "/metrics", "/nope", "/openapi.json", "/docs", "/", "/healthzz"):
             self.assertEqual(self.status("example.com", path), 421, path)
+        for path in ("/healthz", "/readyz", "/healthz/"):
+            self.assertEqual(self.status("example.com", path), 200, path)
 
     def test_a_write_for_another_host_does_not_happen(self) -> None:
         answer = self.ask("POST", "/tasks", BODIES["POST"], Host="example.com")
@@ -210,14 +213,13 @@ class HostTest(ServedTestCase):
 class NamedHostsTest(HostTest):
     """The config names the hosts."""
 
-    http = {"hosts": ("tasks.example.com", "[2001:DB8::1]")}
+    http = {"hosts": ("tasks.example.com", "*.example.org")}
 
     def test_the_loopback_names_are_the_services_own(self) -> None:
-        for host in ("localhost", "127.0.0.1", "[::1]"):
-            self.assertEqual(self.status(host), 421, host)
+        self.assertEqual(self.status("localhost"), 421)
 
     def test_others_are_not(self) -> None:
-        for host in ("tasks.example.com", "Tasks.Example.COM:1", "[2001:db8::1]", "[2001:db8::1]:80"):
+        for host in ("tasks.example.com", "Tasks.Example.COM:1", "a.b.example.org"):
             self.assertEqual(self.status(host), 200, host)
 
     def test_a_write_for_another_host_does_not_happen(self) -> None:
@@ -247,7 +249,11 @@ class OtherSitesTest(ServedTestCase):
             for fields in ({}, {"Origin": "https://example.com"}, {"Origin": "null"}):
                 answer = self.write(Sec_Fetch_Site=site, **fields)
                 self.assertEqual((answer.code, answer.reason), (403, "Forbidden"))
-                self.assertIn(site, json.loads(answer.body)["message"])
+                message = json.loads(answer.body)["message"]
+                self.assertIn(site, message)
+                for name, value in {**fields, "Host": f"127.0.0.1:{self.get_http_port()}"}.items():
+                    self.assertIn(f"{name} is '{value}'", message)
+                self.assertIn("http.cors-origins", message)
 
     def test_a_write_with_the_origin_of_another_site(self) -> None:
         for origin in ("https://example.com", "null", "http://127.0.0.1:1", "http://localhost", "",

@@ -5,19 +5,21 @@ import json
 import logging
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
 from taskservice.datamodel import TaskPage, TaskQuery
 from taskservice.errors import StoreError
-from taskservice.tornado.base_handler import BaseRequestHandler
-from taskservice.tornado.handlers import (
-    ChangesRequestHandler, HealthRequestHandler, TodoListEntryRequestHandler,
-    TodoListRequestHandler)
+from taskservice.tornado.handlers.base import BaseRequestHandler
+from taskservice.tornado.handlers.changes import ChangesRequestHandler
+from taskservice.tornado.handlers.operations import HealthRequestHandler
+from taskservice.tornado.handlers.tasks import (
+    TodoListEntryRequestHandler, TodoListRequestHandler)
 from tests.api import NDJSON, PROBLEM, EventStream, until
 from tests.running import (
     READER, TOKENS, ServedTestCase, bearer, on_both_servers, request, samples, total)
@@ -205,8 +207,8 @@ class BrokenTest(AccountsCase):
         self.create()
 
         async def broken(query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
-            page = await self.service.read_page(query)
-            yield replace(page, more=True)
+            page = await anext(self.service.read_page(query))
+            yield replace(page, end=("a", "a"))
             raise StoreError("gone")
 
         with mock.patch.object(self.service, "list_tasks", broken):
@@ -219,8 +221,8 @@ class BrokenTest(AccountsCase):
         self.create()
 
         async def hangs(query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
-            page = await self.service.read_page(query)
-            yield replace(page, more=True)
+            page = await anext(self.service.read_page(query))
+            yield replace(page, end=("a", "a"))
             await asyncio.Event().wait()
 
         async def cancel() -> None:
@@ -237,8 +239,8 @@ class ClientGoneTest(AccountsCase):
     """A client that leaves before the end of its answer."""
 
     def leave(self, method: str = "GET", path: str = "/healthz", body: bytes = b"", /,
-              kind: type[BaseRequestHandler] = HealthRequestHandler, **fields: str) -> Line:
-        """Ask, leave before there is an answer, and return the line."""
+              kind: type[BaseRequestHandler] = HealthRequestHandler, stay: bool = False, **fields: str) -> Line:
+        """Ask, leave before there is an answer, and return the line; `stay`: the handler is not let go on."""
         before = len(self.lines())
 
         async def talk() -> None:
@@ -247,7 +249,8 @@ class ClientGoneTest(AccountsCase):
                 await until(lambda: waiting.handlers, "the request")
                 reset(writer)
                 await until(lambda: waiting.handlers[0].gone, "the client's end")
-                waiting.gate.set()
+                if not stay:
+                    waiting.gate.set()
                 await until(lambda: len(self.lines()) > before, "the line")
 
         self.run_in_loop(talk)
@@ -267,14 +270,46 @@ class ClientGoneTest(AccountsCase):
         self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
         self.assertEqual(line.values["rev"], self.io_loop.run_sync(self.service.revision))
 
+    def test_a_read_is_cancelled(self) -> None:
+        for method in ("GET", "HEAD"):
+            with self.subTest(method):
+                line = self.leave(method, "/tasks", kind=TodoListRequestHandler, stay=True)
+                self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
+                self.assertEqual((line.values["reason"], line.values["bytes"]), ("the client went away", 0))
+
+    def test_a_read_in_the_middle_is_cancelled(self) -> None:
+        self.create()
+        cancelled = asyncio.Event()
+
+        async def hangs(query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
+            page = await anext(self.service.read_page(query))
+            yield replace(page, end=("a", "a"))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+
+        async def talk() -> None:
+            reader, writer = await self.connect(request("GET", "/tasks"))
+            await reader.readuntil(b"\r\n\r\n")
+            reset(writer)
+            await cancelled.wait()
+            await until(lambda: len(self.lines()) == 2, "the line")
+
+        with mock.patch.object(self.service, "list_tasks", hangs):
+            self.run_in_loop(talk)
+        line = self.lines()[-1]
+        self.assertEqual((line.level, line.values["status"]), ("INFO", 200))
+        self.assertEqual(line.values["reason"], "the client went away")
+
     def test_an_error_that_it_made_is_not_told_to_it(self) -> None:
-        line = self.leave("GET", "/tasks/none", kind=TodoListEntryRequestHandler)
+        line = self.leave("DELETE", "/tasks/none", kind=TodoListEntryRequestHandler)
         self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
         self.assertEqual(line.values["reason"], "the client went away")
 
     def test_an_error_of_the_service_is_one(self) -> None:
-        with mock.patch.object(HealthRequestHandler, "get", side_effect=RuntimeError("a bug")):
-            line = self.leave()
+        with mock.patch.object(TodoListRequestHandler, "post", side_effect=RuntimeError("a bug")):
+            line = self.leave("POST", "/tasks", TASK, kind=TodoListRequestHandler)
         self.assertEqual((line.level, line.values["status"]), ("ERROR", 500))
         self.assertIn("a bug", line.values["trace"])
 
@@ -293,6 +328,87 @@ class ClientGoneTest(AccountsCase):
         line = self.lines()[-1]
         self.assertEqual((line.level, line.values["status"]), ("INFO", 200))
         self.assertEqual(line.values["reason"], "the client went away")
+
+
+@on_both_servers
+class CutBodyTest(AccountsCase):
+    """A request whose body does not come whole: no handler runs, and it has its line nevertheless."""
+
+    BEGUN = request("POST", "/tasks?a=b", b"", 100, X_Request_Id="cut") + b'{"title": '
+
+    async def send_part(self) -> asyncio.StreamWriter:
+        """Send a head and a part of its body, and wait until the server has them."""
+        self.began = time.monotonic()
+        _, writer = await self.connect(self.BEGUN)
+        await writer.drain()
+        for _ in range(10):  # turns of the loop, which is the server's too: it accepts, and reads what is there
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        return writer
+
+    async def check_line(self, status: int, reason: str) -> None:
+        line = await self.line("RESPONSE", 1)
+        self.assertEqual(
+            {name: line.values[name] for name in ("req_id", "method", "uri", "status", "reason", "bytes")},
+            {"req_id": "cut", "method": "POST", "uri": "/tasks?a=b", "status": status, "reason": reason,
+             "bytes": 0})
+        self.assertEqual(line.level, "WARNING" if status < 500 else "ERROR")
+        self.assertGreaterEqual(line.values["time_ms"], 50)
+        self.assertLess(line.values["time_ms"], (time.monotonic() - self.began) * 1000)
+
+    def counted(self) -> float:
+        """Return how many requests of the route were counted."""
+        found = samples(self._app.settings["metrics"].render().decode())
+        return total(found[REQUESTS], route="/tasks", method="POST")
+
+    def test_by_a_reset_of_the_client(self) -> None:
+        async def talk() -> None:
+            reset(await self.send_part())
+            await self.check_line(499, "the client went away")
+
+        self.run_in_loop(talk)
+        self.assertEqual(self.counted(), 1)
+
+    def test_by_the_end_of_what_the_client_sends(self) -> None:
+        async def talk() -> None:
+            writer = await self.send_part()
+            writer.write_eof()
+            if self.server == "tornado":
+                await self.check_line(499, "the client went away")
+            else:
+                await self.check_refused()
+            writer.close()
+
+        self.run_in_loop(talk)
+
+    async def check_refused(self) -> None:
+        """Our own server answers: the client may still be reading."""
+        line = await self.line("RESPONSE", 1)
+        self.assertEqual(line.values["status"], 400)
+
+    def test_by_a_stop_of_the_service(self) -> None:
+        async def talk() -> None:
+            writer = await self.send_part()
+            self.http_server.stop()
+            await self.http_server.close_all_connections()
+            if self.server == "tornado":
+                await self.check_line(499, "the client went away")
+            else:
+                await self.check_line(503, "cut: not at its end in drain-timeout")
+            writer.close()
+
+        self.run_in_loop(talk)
+
+    def test_a_head_that_does_not_come_whole_is_no_request(self) -> None:
+        async def talk() -> None:
+            _, writer = await self.connect(self.BEGUN[:40])
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            reset(writer)
+            await asyncio.sleep(0.05)
+
+        self.run_in_loop(talk)
+        self.assertEqual(self.lines(), [])
 
 
 class HalfClosedTest(AccountsCase):
@@ -439,26 +555,61 @@ class RefusedTest(AccountsCase):
         return [said for said in super().gone_wrong() if said != "Uncaught exception"]
 
 
+class FailedWriteTest(AccountsCase):
+    """A write that goes nowhere, where nothing else says that nobody reads any more."""
+
+    def test_a_list_is_read_no_further(self) -> None:
+        self.create()
+        pages = []
+        flush = TodoListRequestHandler.flush
+
+        async def many(query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
+            page = await anext(self.service.read_page(query))
+            for number in range(3):
+                pages.append(number)
+                yield replace(page, end=("a", "a"))
+
+        def cut(handler: Any, include_footers: bool = False) -> Any:
+            handler.request.connection.cut()
+            return flush(handler, include_footers)
+
+        async def talk() -> Line:
+            _, writer = await self.connect(request("GET", "/tasks"))
+            line = await self.line("RESPONSE", 2)
+            writer.close()
+            return line
+
+        with (mock.patch.object(self.service, "list_tasks", many),
+              mock.patch.object(TodoListRequestHandler, "flush", cut)):
+            line = self.run_in_loop(talk)
+        self.assertEqual(pages, [0])
+        self.assertEqual(line.values["reason"], "the client went away")
+
+
 class LateTest(AccountsCase):
     """What comes after `answer-timeout` is another event, and no request."""
 
     http = {"answer_timeout": 0.1}
 
-    def late(self, method: str = "GET", path: str = "/healthz", body: bytes = b"", /,
-             kind: type[BaseRequestHandler] = HealthRequestHandler) -> tuple[bytes, Line]:
-        """Ask, let it end after the answer, and return the answer and the line of the late end."""
+    def late(self, method: str = "POST", path: str = "/tasks", body: bytes = TASK, /,
+             kind: type[BaseRequestHandler] = TodoListRequestHandler, half_closed: bool = False,
+             ) -> tuple[bytes, Line]:
+        """Ask, let a write end after the answer, and return the answer and the line of the late end."""
         before, late = len(self.lines()), len(self.lines("LATE RESPONSE"))
 
         async def talk() -> tuple[bytes, Line]:
             with held(method.lower(), kind) as waiting:
                 reader, writer = await self.connect(request(method, path, body))
+                if half_closed:
+                    writer.write_eof()
                 answer = await reader.read()
                 writer.close()
                 [line] = self.lines()[before:]
                 self.assertEqual((line.level, line.values["status"]), ("ERROR", 503))
                 self.assertGreaterEqual(line.values["time_ms"], 90)
-                self.assertEqual(self._app.settings["metrics"].in_flight, 1, "it is worked on")
-                waiting.gate.set()
+                if body or method == "DELETE":
+                    self.assertEqual(self._app.settings["metrics"].in_flight, 1, "it is worked on")
+                    waiting.gate.set()
                 return answer, await self.line("LATE RESPONSE", late + 1)
 
         answer, line = self.run_in_loop(talk)
@@ -468,11 +619,14 @@ class LateTest(AccountsCase):
         self.assertEqual(line.values["req_id"], self.lines()[before].values["req_id"])
         return answer, line
 
-    def test_a_read(self) -> None:
-        answer, line = self.late()
-        self.assertEqual((line.level, line.values["status"]), ("WARNING", 200))
-        self.assertGreaterEqual(line.values["time_ms"], 100)
-        self.assertIn(b'"message": "The answer took too long"', answer)
+    def test_a_read_is_cancelled(self) -> None:
+        for method, half_closed in (("GET", False), ("HEAD", False), ("GET", True)):
+            with self.subTest(method, half_closed=half_closed):
+                answer, line = self.late(
+                    method, "/healthz", b"", kind=HealthRequestHandler, half_closed=half_closed)
+                self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
+                self.assertEqual(line.values["reason"], "cancelled: it was answered already")
+                self.assertEqual(b'"message": "The answer took too long"' in answer, method == "GET")
 
     def test_a_write_may_still_take_place(self) -> None:
         for method, path, status, kind, advice in (
@@ -491,7 +645,7 @@ class LateTest(AccountsCase):
                               b'to find out, ' + advice + b'"', answer)
 
     def test_one_that_fails(self) -> None:
-        with mock.patch.object(HealthRequestHandler, "get", side_effect=RuntimeError("a bug")):
+        with mock.patch.object(TodoListRequestHandler, "post", side_effect=RuntimeError("a bug")):
             _, line = self.late()
         self.assertEqual((line.level, line.values["status"]), ("ERROR", 500))
         self.assertIn("a bug", line.values["trace"])
@@ -536,13 +690,25 @@ class DrainTest(AccountsCase):
         self.assertEqual((line.level, line.values["status"]), ("INFO", 200))
         self.assertEqual(line.values["reason"], "cut: not at its end in drain-timeout")
 
+    def test_an_event_stream(self) -> None:
+        async def talk() -> Line:
+            stream = await EventStream.open(self.get_http_port())
+            await self.break_off()
+            line = await self.line("RESPONSE", 1)
+            await stream.close()
+            return line
+
+        line = self.run_in_loop(talk)
+        self.assertEqual((line.level, line.values["status"]), ("INFO", 200))
+        self.assertEqual(line.values["reason"], "cut: not at its end in drain-timeout")
+
     def test_an_error_after_it_is_not_the_reason(self) -> None:
         self.create()
-        gate = asyncio.Event()
 
         async def broken(query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
-            yield replace(await self.service.read_page(query), more=True)
-            await gate.wait()
+            yield replace(await anext(self.service.read_page(query)), end=("a", "a"))
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
             raise StoreError("gone")
 
         async def talk() -> Line:
@@ -550,7 +716,6 @@ class DrainTest(AccountsCase):
             await reader.readuntil(b"\r\n\r\n")
             await self.break_off()
             writer.close()
-            gate.set()
             return await self.line("RESPONSE", 2)
 
         with mock.patch.object(self.service, "list_tasks", broken):

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from tornado.httpclient import HTTPResponse
 
-from taskservice.tornado import handlers
+from taskservice.tornado.handlers import tasks as handlers
 from tests.api import NDJSON, json_lines, ndjson
 from tests.contract.harness import noting
 from tests.support import HTTP_SERVER, AppTestCase, on_every_engine
@@ -28,10 +28,10 @@ class BulkTest(AppTestCase):
     def test_lines_are_read_and_answered_beside_the_event_loop(self) -> None:
         """Which others wait for, and which there may be 10,000 of."""
         threads: dict[str, set[int]] = {}
-        for name in ("parse_batch", "created_lines"):
+        for name in ("idempotency_key", "parse_batch", "created_lines"):
             noted = noting(getattr(handlers, name), threads.setdefault(name, set()))
             self.enterContext(patch.object(handlers, name, noted))
-        self.assertEqual(self.post(b'{"title": "a"}\n').code, 200)
+        self.assertEqual(self.post(b'{"title": "a"}\n', Idempotency_Key="k").code, 200)
         for name, used in threads.items():
             self.assertEqual(len(used), 1, name)
             self.assertNotIn(threading.get_ident(), used, name)
@@ -137,6 +137,53 @@ class BulkTest(AppTestCase):
         answer = self.fetch_as_is("POST", "/tasks", body + b" ", Content_Type=NDJSON)
         self.assertEqual(answer.code, status)
         self.assertEqual(len(self.titles()), most // len(line))
+
+    def assert_too_large(self, answer: HTTPResponse, message: str) -> None:
+        """A task is too large: 413, which names the limit."""
+        self.assertEqual((answer.code, answer.reason), (413, "Request Entity Too Large"))
+        self.assertRegex(json.loads(answer.body)["message"], message)
+
+    def test_a_task_may_be_as_large_as_patches_within_the_largest_body_make_it(self) -> None:
+        """Such a task goes out and comes in again; a larger one a PATCH does not make."""
+        path = self.create()
+        for name in ("title", "description"):
+            patch = b'{"%b":"%b"}' % (name.encode(), b"x" * (65_536 - 7 - len(name)))
+            self.assertEqual(len(patch), 65_536)
+            self.assertEqual(self.ask("PATCH", path, patch).code, 204)
+        rest = '{"priority":"urgent","completed":false,"due_date":-1234567890123.4567}'
+        self.assertEqual(self.ask("PATCH", path, rest).code, 204)
+        lines = self.ask("GET", "/tasks", Accept=NDJSON).body
+        self.ask("DELETE", path)
+        self.assertEqual(self.post(lines).code, 200)
+        [before], [after] = json_lines(lines), json_lines(self.ask("GET", "/tasks", Accept=NDJSON).body)
+        self.assertEqual((after["id"], after["task"]), (before["id"], before["task"]))
+
+    def test_a_larger_task_is_refused(self) -> None:
+        line = b'{"title": "%b"}\n'
+        largest = 2 * 65_536 + 1024 - len(line) + 3
+        self.assertEqual(self.post(line % (b"x" * largest)).code, 200)
+        before = self.etag("/tasks")
+        self.assert_too_large(
+            self.post(b'{"title": "a"}\n' + line % (b"x" * (largest + 1))),
+            r"\Aline 2: the task has 132097 bytes as JSON, and the limit is 132096: twice http.max-body")
+        [task_id] = json.loads(self.ask("GET", "/tasks").body)
+        self.assert_too_large(
+            self.ask("PATCH", f"/tasks/{task_id}", '{"completed": true}'),
+            r"\Athe task has 132115 bytes as JSON, and the limit is 132096: twice http.max-body")
+        self.assertEqual(self.etag("/tasks"), before)
+        self.assertEqual(self.ask("PATCH", f"/tasks/{task_id}", '{"title": "a"}').code, 204)
+
+    def test_a_body_may_have_10_000_lines(self) -> None:
+        """The default limit, for which a line counts before anybody reads it; a blank one does not."""
+        answer = self.post(b'{"title": "a"}\n' + b"x\n" * 10_000)
+        self.assertEqual((answer.code, answer.reason), (413, "Request Entity Too Large"))
+        self.assertEqual(
+            json.loads(answer.body)["message"],
+            "The body has more than 10000 lines, the limit http.max-ndjson-lines")
+        self.assert_refused(b'{"title": "a"}\n' * 9_999 + b"x\n", ["/10000"])
+        self.assertEqual(self.titles(), [])
+        self.assertEqual(self.post(b"\n" * 10_000 + b'{"title": "a"}\n').code, 200)
+        self.assertEqual(self.titles(), ["a"])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import unittest
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -12,6 +13,7 @@ from tornado.httpclient import HTTPResponse
 
 from taskservice import changes
 from taskservice.changes import ChangeFeed
+from taskservice.config import Config, HttpConfig
 from taskservice.datamodel import TaskEntry
 from tests.api import EVENT_STREAM, EventStream, PROBLEM, until
 from tests.support import AppTestCase, later, on_every_engine
@@ -294,6 +296,35 @@ class StreamTest(StreamCase):
             [task_id for task_id, _ in created.tasks])
 
 
+class ManyStreamsTest(StreamCase):
+    """More streams than there may be."""
+
+    def config(self) -> Config:
+        """Return a config that allows two."""
+        return replace(super().config(), http=HttpConfig(max_event_streams=2))
+
+    @tornado.testing.gen_test(timeout=30)
+    async def test_one_too_many_is_refused_until_another_ends(self) -> None:
+        first, _ = await self.listen(), await self.listen()
+        refused = await self.listen()
+        self.assertEqual((refused.status, refused.headers["Retry-After"]), (503, "1"))
+        self.assertEqual(
+            json.loads(await refused.body())["message"],
+            "2 event streams are open already (http.max-event-streams): try again later")
+        answer = await self.http_client.fetch(self.get_url("/changes"))
+        self.assertEqual(answer.code, 200, "what is no event stream")
+        self.assertIn(b"\ntaskservice_event_streams 2.0\n", await self.metrics())
+        await first.close()
+        await until(lambda: len(self.journal.responses()) > 3, "the end of the first")
+        again = await self.listen()
+        self.assertEqual(again.status, 200)
+
+    async def metrics(self) -> bytes:
+        """Return the metrics."""
+        answer = await self.http_client.fetch(self.get_url("/metrics"))
+        return bytes(answer.body)
+
+
 class StreamLifeTest(StreamCase):
     """How a stream idles and ends; the same over any engine."""
 
@@ -340,6 +371,10 @@ class StreamLifeTest(StreamCase):
         await stream.block()
         await stream.block()
         await self.service.stop_following()
+        last = await stream.block()
+        assert last is not None
+        self.assertEqual(list(last), ["retry"], "not all are to come back at once")
+        self.assertTrue(1_000 <= int(last["retry"]) < 5_000, last)
         self.assertIsNone(await stream.block())
         again = await self.listen(Last_Event_ID=stream.last_id or "")
         self.assertIsNone(await again.change())
@@ -368,7 +403,7 @@ class StreamLifeTest(StreamCase):
         self.assertEqual(seen, made)
 
     def test_so_far_behind_is_a_thousand_changes(self) -> None:
-        self.assertEqual(self.service._feed._backlog, 1_000)
+        self.assertEqual(self.service._feed.backlog, 1_000)
 
     @tornado.testing.gen_test(timeout=30)
     async def test_a_store_that_is_closed_is_503(self) -> None:

@@ -74,7 +74,7 @@ class ListCase(AppTestCase):
             self.assertIn(answer.code, (201, 204))
 
     def known(self, task_id: str) -> bool:
-        """Tell whether a task is there."""
+        """Return whether a task is there."""
         return self.ask("HEAD", f"/tasks/{task_id}").code == 200
 
     def get(self, path: str, **headers: str) -> HTTPResponse:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from taskservice.config import Config, HttpConfig
-from taskservice.tornado.dates import http_date
+from taskservice.http.dates import http_date
 from tests.api import MERGE_PATCH, NDJSON, PROBLEM, Request, all_at_once
 from tests.support import HTTP_SERVER, AppTestCase, later, on_every_engine
 

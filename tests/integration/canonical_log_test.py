@@ -4,8 +4,7 @@ import asyncio
 import json
 import re
 
-import tornado.web
-
+from taskservice.tornado.app import TaskServiceApplication
 from tests.support import AppTestCase, Line, told_target
 
 ABOUT = ["req_id", "method", "uri", "ip"]
@@ -151,7 +150,7 @@ class ServerErrorTest(AppTestCase):
         super().setUp()
         self.create()
 
-    def get_app(self) -> tornado.web.Application:
+    def get_app(self) -> TaskServiceApplication:
         self.file = self.folder / "tasks" / "damaged.json"
         self.file.parent.mkdir()
         self.file.write_text("not a task", "utf-8")

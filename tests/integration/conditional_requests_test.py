@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from tornado.httpclient import HTTPResponse
 
-from taskservice.tornado.dates import http_date
+from taskservice.http.dates import http_date
 from tests.api import Request, all_at_once
 from tests.support import AppTestCase, later, on_every_engine
 

@@ -2,7 +2,7 @@
 
 from tornado.httpclient import HTTPResponse
 
-from taskservice.tornado.openapi import description
+from taskservice.tornado.documents.openapi import description
 from tests.running import READER, TOKENS, ServedTestCase, bearer, on_both_servers
 
 GOOD, OTHER = "https://good.example", "https://other.example"

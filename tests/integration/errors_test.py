@@ -7,10 +7,9 @@ from unittest import mock
 
 import tornado.web
 
-from taskservice.tornado.handlers import HealthRequestHandler
-from taskservice.tornado.openapi import description
+from taskservice.tornado.handlers.operations import HealthRequestHandler
 from tests.api import NDJSON, PROBLEM
-from tests.openapi import METHODS
+from tests.openapi import METHODS, all_paths
 from tests.running import ServedTestCase, on_both_servers
 from tests.support import told_target
 
@@ -47,7 +46,7 @@ class MethodsTest(ErrorsCase):
 
     def routes(self) -> Iterator[tuple[str, set[str]]]:
         """Give a path for each route, and its methods."""
-        for path, item in description()["paths"].items():
+        for path, item in all_paths().items():
             named = path.replace("{id}", "a-1").replace("{file}", "init.js").replace("{page_file}", "app.js")
             yield named, {method.upper() for method in item} & METHODS
 
@@ -140,7 +139,7 @@ class HostileTest(ErrorsCase):
             _, answered = self.raw(b"POST", b"/tasks", b"{}", Origin=origin)
             message = json.loads(answered)["message"]
             self.assertIn(named, message)
-            self.assertLess(len(message), 100)
+            self.assertLess(len(message), 300)  # with what the operator may set
 
     def test_a_field_of_an_answer_cannot_hold_another(self) -> None:
         """Whatever a handler would put into it."""

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 
 from taskservice import read_schema
-from taskservice.tornado.openapi import description
 from tests.api import NDJSON, PROBLEM
+from tests.openapi import all_paths
 from tests.running import TOKENS, WRITER, ServedTestCase, on_both_servers, request
 
 ORIGIN = f"https://{'.'.join(['a' * 62] * 3)[:186]}:65535"
@@ -45,7 +45,7 @@ class HeadsTest(ServedTestCase):
 
     def paths(self) -> Iterator[str]:
         """Give a path for each route, as long as it may be, and some that are none."""
-        for path, item in description()["paths"].items():
+        for path, item in all_paths().items():
             yield path.replace("{id}", LONGEST_ID).replace(
                 "{file}", "swagger-ui-bundle.js").replace("{page_file}", "connection.js")
         yield from ("/tasks/" + "a" * 5_000, "/" + "a" * 5_000, "/tasks/" + "%41" * 1_500)
@@ -99,9 +99,9 @@ class HeadsTest(ServedTestCase):
             body = json.dumps({"title": title, "description": "q" * 2_000 + "x" * 30_000}).encode()
             self.head("PUT", f"/tasks/{LONGEST_ID[:-1]}{last}", body, If_None_Match="*")
         for sort in ("created", "updated", "due_date", "priority", "title"):
-            query = f"limit=1&sort=-{sort}&q=" + "q" * 10 + "+"
-            query += "%71" * ((2_048 - len(query)) // 3)
-            query += "q" * (2_048 - len(query))
+            query = f"limit=1&sort=-{sort}&q=q"
+            query += "+%71" * ((2_048 - len(query)) // 4)
+            query += "+" * (2_048 - len(query))
             for accept in ("application/json", NDJSON):
                 head = self.head("GET", f"/tasks/?{query}", Accept=accept)
                 self.assertIn("\r\nLink: </tasks/?limit=1&", head)

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 
-from tests.integration.http1_harness import ServerTestCase, answers, echoed, on_uvloop_too
+from tests.integration.http1_harness import PATIENCE, ServerTestCase, answers, echoed, on_uvloop_too
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -50,7 +50,7 @@ class DisconnectTest(ServerTestCase):
         await client.send(b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
         await self.until(lambda: bool(self.app.asked))
         await client.close()
-        await asyncio.wait_for(self.app.gone.wait(), 5)
+        await asyncio.wait_for(self.app.gone.wait(), PATIENCE)
         self.app.may_answer.set()
         await asyncio.sleep(0.02)
         self.assertEqual(self.records, [])
@@ -60,7 +60,7 @@ class DisconnectTest(ServerTestCase):
         await client.send(b"GET /stream/1000000/1000 HTTP/1.1\r\nHost: h\r\n\r\n")
         await client.within(client.reader.readexactly(10000))
         client.writer.transport.abort()
-        await asyncio.wait_for(self.app.write_failed.wait(), 5)
+        await asyncio.wait_for(self.app.write_failed.wait(), PATIENCE)
         self.assertTrue(self.app.gone.is_set())
 
     async def test_a_handler_that_does_not_wait_for_its_writes_need_not_hear_that_they_failed(self) -> None:
@@ -77,13 +77,13 @@ class DisconnectTest(ServerTestCase):
         await self.until(lambda: bool(self.app.asked))
         client.writer.transport.abort()
         self.app.may_answer.set()
-        await asyncio.wait_for(self.app.gone.wait(), 5)
+        await asyncio.wait_for(self.app.gone.wait(), PATIENCE)
 
     async def test_one_that_only_sends_no_more_is_answered(self) -> None:
         client = await self.connect()
         await client.send(b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
         client.writer.write_eof()
-        await asyncio.wait_for(self.app.gone.wait(), 5)
+        await asyncio.wait_for(self.app.gone.wait(), PATIENCE)
         self.app.may_answer.set()
         [answer] = answers(await client.rest(), ["GET"])
         self.assertEqual((answer.status, answer.headers["Connection"]), (200, "close"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import tornado.test
 from tornado import httputil
 
-from taskservice.tornado.http1 import HTTP1Server, Limits
+from taskservice.http1.server import HTTP1Server, Limits
 from tests.integration.http1_harness import (
     PATIENCE, Client, ServerTestCase, on_uvloop_too)
 

@@ -7,23 +7,23 @@ import inspect
 import io
 import json
 import logging
-import signal
 import socket
 import sys
 import unittest
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import tornado.netutil
 import uvloop
 
-from taskservice.tornado.http1 import HTTP1Server, Limits
+from taskservice.http1.server import HTTP1Server, Limits
 from tests.integration.http1_app import App
+from tests.time_limit import time_limit
+from tests.timing import at_most
 
 Case = TypeVar("Case", bound="ServerTestCase")
 
-PATIENCE = 10.0
+PATIENCE = at_most(10)
 """Seconds after which a test that waits has failed."""
 
 
@@ -211,21 +211,6 @@ def _in_loop(test: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any]
             runner.run(run(case))
 
     return in_loop
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer, even where it blocks the event loop."""
-    def ring(number: int, frame: object) -> None:
-        raise TimeoutError(f"the test took {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def on_uvloop_too(case: type[Case]) -> type[Case]:

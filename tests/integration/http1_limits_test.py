@@ -6,18 +6,19 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from taskservice.tornado.http1 import HTTP1Server, Limits
+from taskservice.http1.server import HTTP1Server, LargeBody, Limits
 from tests.integration.http1_harness import (
     PATIENCE, Client, ServerTestCase, answers, echoed, on_uvloop_too)
+from tests.timing import at_most
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 WAIT = b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
-LAG = 0.4
+LAG = at_most(0.4)
 """Seconds of the processor: far more than it takes, and far less than what is sent here would take
 in one go."""
-LATE = 5.0
-"""Seconds by which a limit may strike late on a busy machine, and no more."""
+LATE = at_most(5)
+"""Seconds by which a limit may strike late, and no more."""
 CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -67,7 +68,8 @@ class SizeTest(ServerTestCase):
     def make_server(self) -> HTTP1Server:
         return HTTP1Server(
             self.app, self.limits,
-            max_body=lambda line, headers: 5000 if headers.get("X-Large") else None)
+            allow_large_body=lambda line, headers, address: (
+                LargeBody(5000, address) if headers.get("X-Large") else None))
 
     def padded(self, size: int) -> bytes:
         """Return a request whose head has `size` bytes."""
@@ -131,7 +133,7 @@ class SizeTest(ServerTestCase):
                     self.assertEqual((await client.answer()).body, b"%d" % limit)
                     await client.send(POST % (path, limit + 1) + b"x" * limit)
                     self.assertEqual((await client.answer()).status, 413)
-                    await asyncio.wait_for(self.app.gone.wait(), 5)
+                    await asyncio.wait_for(self.app.gone.wait(), PATIENCE)
 
     async def test_a_handler_may_raise_and_lower_it_for_chunks(self) -> None:
         self.app.may_answer.set()
@@ -157,10 +159,13 @@ class SizeTest(ServerTestCase):
 class TimeTest(ServerTestCase):
     """Times, with limits short enough to wait for."""
 
-    limits = Limits(body_timeout=0.25, answer_timeout=0.3, reader_timeout=0.4, body_bytes=1000)
+    limits = Limits(
+        body_timeout=0.25, body_grace=0.3, min_body_rate=100, answer_timeout=0.3, reader_timeout=0.4,
+        body_bytes=1000)
 
     def make_server(self) -> HTTP1Server:
-        return HTTP1Server(self.app, self.limits, max_body=lambda line, headers: 10_000)
+        return HTTP1Server(
+            self.app, self.limits, allow_large_body=lambda line, headers, address: LargeBody(10_000, address))
 
     async def timed(self, client: Client, least: float) -> bytes:
         """Return what comes until the connection closes: not before `least` s, nor far later."""
@@ -172,7 +177,7 @@ class TimeTest(ServerTestCase):
         return data
 
     async def test_an_idle_connection_is_closed(self) -> None:
-        self.server.limits = replace(self.limits, header_timeout=0.2)
+        self.server.limits = replace(self.limits, idle_timeout=0.2)
         for before in (b"", GET, b"\r\n"):
             client = await self.connect()
             if before:
@@ -197,13 +202,21 @@ class TimeTest(ServerTestCase):
             await client.send(bytes([byte]))
             await asyncio.sleep(0.05)
 
+    async def test_a_body_of_which_nothing_comes(self) -> None:
+        for head in (POST % (b"/", 100), CHUNKED + b"20\r\n"):
+            client = await self.connect()
+            await client.send(head + b"x" * 10)
+            [answer] = answers(await self.timed(client, 0.25), ["POST"])
+            self.assertEqual((answer.status, answer.body), (408, b"The body took too long to come\n"))
+
     async def test_a_slow_body(self) -> None:
         for head in (POST % (b"/", 100), CHUNKED + b"20\r\n"):
             client = await self.connect()
             await client.send(head)
             writing = asyncio.create_task(self.drip(client, b"x" * 90))
-            [answer] = answers(await self.timed(client, 0.25), ["POST"])
+            [answer] = answers(await self.timed(client, 0.3), ["POST"])
             self.assertEqual(answer.status, 408)
+            self.assertIn(b" less than 100 bytes a second on average (min-body-rate)", answer.body)
             self.assertEqual(self.app.asked, [])
             self.assertFalse(writing.done(), "it was cut when nothing came any more")
             writing.cancel()
@@ -226,7 +239,7 @@ class TimeTest(ServerTestCase):
             await client.send(POST % (b"/upload?timeout=9" + late, 12))
             await self.drip(client, b"x" * 12)
             self.assertEqual((await client.answer()).body, b"12")
-        self.server.limits = replace(self.limits, body_timeout=8, answer_timeout=8)
+        self.server.limits = replace(self.limits, body_timeout=8, body_grace=8, answer_timeout=8)
         for late in (b"", b"&late=1"):
             client = await self.connect()
             await client.send(POST % (b"/upload?timeout=0.3" + late, 3000))
@@ -235,8 +248,8 @@ class TimeTest(ServerTestCase):
             [answer] = answers(await self.timed(client, 0.25), ["POST"])
             self.assertEqual(answer.status, 408)
 
-    async def test_a_large_body_has_its_time_for_each_part(self) -> None:
-        self.server.limits = replace(self.limits, body_timeout=2.0)
+    async def test_a_body_may_take_its_time_while_it_comes_fast_enough(self) -> None:
+        self.server.limits = replace(self.limits, body_timeout=2.0, body_grace=1.0)
         client = await self.connect()
         await client.send(POST % (b"/", 6000))
         for _ in range(6):
@@ -271,7 +284,7 @@ class TimeTest(ServerTestCase):
         sock = socket.create_connection(("127.0.0.1", self.port))
         with sock:
             sock.sendall(b"GET /stream/1000/100000 HTTP/1.1\r\nHost: h\r\n\r\n")
-            await asyncio.wait_for(self.app.write_failed.wait(), 5)
+            await asyncio.wait_for(self.app.write_failed.wait(), PATIENCE)
             self.assertLess(self.app.flushed, 20_000_000)
             self.assertTrue(self.app.gone.is_set())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import tornado.test
 import tornado.web
 
-from taskservice.tornado.http1 import HTTP1Server, Limits
+from taskservice.http1.server import HTTP1Server, Limits
 from tests.integration.http1_harness import Answer, Client, ServerTestCase, on_uvloop_too
 
 POST = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n"

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from taskservice.tornado.http1 import HTTP1Server, Refusal
+from taskservice.http1.server import HTTP1Server, Refusal
 from tests.integration.http1_harness import ServerTestCase, answers, on_uvloop_too
 
 H = b"GET / HTTP/1.1\r\nHost: h\r\n"

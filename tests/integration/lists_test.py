@@ -11,7 +11,7 @@ from tornado.httputil import HTTPHeaders
 
 from taskservice.datamodel import TaskEntry
 from tests.api import NDJSON
-from tests.running import ServedTestCase
+from tests.running import ServedTestCase, on_both_servers
 from tests.support import AppTestCase, on_every_engine
 
 MANY = 3_000
@@ -180,3 +180,17 @@ class CompressionTest(AppTestCase):
         self.assertEqual(len(tags), 1)
         known = self.ask("GET", "/tasks", Accept_Encoding="gzip", If_None_Match=tags.pop())
         self.assertEqual((known.code, known.body), (304, b""))
+
+
+@on_both_servers
+class OldClientTest(ServedTestCase, ListCase):
+
+    def test_head_over_http_1_0_reads_no_more_either(self) -> None:
+        """Though the list itself has to be made in one piece there, by Tornado's server."""
+        self.create_many()
+        engine = self.service._db
+        with patch.object(engine, "read_page", wraps=engine.read_page) as read_page:
+            answer = self.send(b"HEAD /tasks HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        self.assertRegex(answer, rb"\AHTTP/1\.[01] 200 OK\r\n")
+        self.assertTrue(answer.endswith(b"\r\n\r\n"))
+        self.assertEqual(read_page.call_count, 1)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from tornado.httpclient import HTTPResponse
 
-from taskservice.tornado.openapi import description, document
-from tests.openapi import METHODS, check, route_differences
+from taskservice.tornado.documents.openapi import document
+from tests.openapi import METHODS, all_paths, check, route_differences
 from tests.running import ServedTestCase
 from tests.support import AppTestCase, on_every_engine
 
@@ -102,6 +102,7 @@ def mistakes() -> Iterator[Asked]:
     yield Asked(415, "POST", LIST, TASK, {"Content-Type": "multipart/form-data; boundary=x"})
     yield Asked(415, "POST", LIST, TASK, {"Content-Encoding": "br"})
     yield Asked(413, "POST", LIST, json.dumps({"title": "x" * 70_000}))
+    yield Asked(413, "POST", LIST, "x\n" * 10_001, {"Content-Type": NDJSON})
     for method in "PUT", "PATCH", "DELETE", "TRACE", "BREW":
         yield Asked(405, method, LIST)
     for method in "POST", "TRACE", "BREW":
@@ -158,7 +159,7 @@ class RefusedTest(RefusedCase):
 
     def everywhere(self, expected: int, request: str) -> None:
         """Every operation of the document answers so."""
-        for template, item in description()["paths"].items():
+        for template, item in all_paths().items():
             path = template.format(id="a", file="init.js", page_file="app.js")
             for method in METHODS & {name.upper() for name in item}:
                 with self.subTest(method=method, path=path, request=request[:80]):

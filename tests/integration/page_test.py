@@ -2,7 +2,7 @@
 import gzip
 import unittest
 
-from taskservice.tornado import page
+from taskservice.tornado.documents import page
 from tests.running import TOKENS, ServedTestCase, on_both_servers
 
 
@@ -20,6 +20,20 @@ class PageTest(ServedTestCase):
                 self.assertEqual(answer.headers["Content-Type"], file.media_type)
                 self.assertEqual(answer.headers["Content-Security-Policy"], page.CONTENT_SECURITY_POLICY)
                 self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff")
+
+    def test_point_11_files_are_kept_for_good_under_the_name_of_their_hash(self) -> None:
+        for name in page.LOADED_FILES:
+            answer = self.ask("GET", f"/static/{page.folder_name()}/{name}")
+            self.assertEqual((answer.code, answer.body), (200, page.page_file(name).body))
+            self.assertEqual(answer.headers["Cache-Control"], "public, max-age=31536000, immutable")
+        for path in (f"/static/{'0' * 16}/app.js", f"/static/{page.folder_name()}/index.html",
+                     f"/static/{page.folder_name()}/{page.WORKER}", f"/static/{page.folder_name()}/"):
+            self.assertEqual(self.ask("GET", path, Authorization="Bearer secret-of-the-reader").code, 404, path)
+
+    def test_point_11_worker_may_serve_the_page_and_is_asked_for_again(self) -> None:
+        answer = self.ask("GET", f"/static/{page.WORKER}")
+        self.assertEqual(answer.headers["Service-Worker-Allowed"], "/")
+        self.assertEqual(answer.headers["Cache-Control"], "private, no-cache")
 
     def test_comes_compressed_where_that_is_accepted(self) -> None:
         answer = self.ask("GET", "/", Accept_Encoding="gzip")

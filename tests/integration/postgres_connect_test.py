@@ -23,7 +23,7 @@ SECRET = "s3cret-of-mine"
 def setUpModule() -> None:
     if (reason := postgres.available()) is not None:
         raise SkipTest(reason)
-    import_module("taskservice.database.postgres_db")  # not while a loop runs: it takes its time
+    import_module("taskservice.database.postgres.engine")  # not while a loop runs: it takes its time
     postgres.shared_server()
 
 
@@ -38,7 +38,7 @@ class ConnectTestCase(IsolatedAsyncioTestCase):
 
     async def start(self, dsn: str, **options: Any) -> Any:
         """Start an engine, and stop it in the end."""
-        from taskservice.database.postgres_db import PostgresTodoListDB
+        from taskservice.database.postgres.engine import PostgresTodoListDB
         engine = PostgresTodoListDB(dsn, **options)
         await engine.start()
         self.addAsyncCleanup(engine.stop)
@@ -206,7 +206,7 @@ class LoginTest(ConnectTestCase):
         database = self.server.create_database().rpartition("/")[2]
         await self.assert_refused(
             self.dsn(f"me:{SECRET}", database),
-            "denies a privilege: permission denied for schema public")
+            "this role may not make tables: GRANT CREATE, USAGE ON SCHEMA public TO me")
 
     async def test_a_server_without_a_free_connection_says_so(self) -> None:
         connect = import_module("asyncpg").connect
@@ -276,6 +276,11 @@ class PoolTest(ConnectTestCase):
                 StoreBusyError, r"the pool is exhausted: all 2 connections \(pool-size\) were in use "
                                 r"for 0\.3 s \(acquire-timeout\)"):
             await engine.read_task("a")
+        found = {measured.name: measured.value for measured in engine.measurements()}
+        self.assertEqual(
+            [found[f"postgres_pool_{name}"] for name in ("size", "in_use", "idle", "waiting", "waits")],
+            [2, 2, 0, 0, 1])
+        self.assertGreater(found["postgres_pool_wait_seconds"], 0.1)
         await holder.execute("ROLLBACK")
         await asyncio.gather(*reads)
 

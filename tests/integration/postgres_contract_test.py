@@ -2,8 +2,11 @@
 
 from unittest import IsolatedAsyncioTestCase, SkipTest
 
-from taskservice.database.postgres_db import PostgresTodoListDB
-from taskservice.database.todolist_db import AbstractTodoListDB, Clock
+import asyncpg
+
+from taskservice.database.postgres.engine import PostgresTodoListDB
+from taskservice.database.revisions import Clock
+from taskservice.database.todolist_db import AbstractTodoListDB
 from tests import contract, postgres
 
 
@@ -21,3 +24,33 @@ class PostgresContractTest(contract.HistoryEngineContract, IsolatedAsyncioTestCa
 
     def make(self, clock: Clock) -> AbstractTodoListDB:
         return PostgresTodoListDB(self.dsn, clock=clock)
+
+
+class PostgresLargeStoreTest(contract.CutWalkContract, IsolatedAsyncioTestCase):
+    """postgres: lists as they are read from a large store."""
+
+    def setUp(self) -> None:
+        self.dsn = postgres.fresh_database()
+
+    def make(self, clock: Clock) -> AbstractTodoListDB:
+        return PostgresTodoListDB(self.dsn, clock=clock)
+
+
+class PostgresSearchIndexTest(contract.SearchIndexContract, IsolatedAsyncioTestCase):
+    """postgres, with its search index."""
+
+    def setUp(self) -> None:
+        self.dsn = postgres.fresh_database()
+
+    def make_with(self, clock: Clock, search_index: bool) -> AbstractTodoListDB:
+        return PostgresTodoListDB(self.dsn, clock=clock, search_index=search_index)
+
+    async def has_index(self) -> bool:
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            found: bool = await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_indexes WHERE schemaname = current_schema()"
+                " AND indexdef LIKE '%trgm%')")
+            return found
+        finally:
+            await connection.close()

@@ -9,7 +9,8 @@ from typing import Any, Awaitable, Callable
 from unittest import IsolatedAsyncioTestCase, SkipTest, TestCase, mock
 
 from taskservice.database.db_engines import create_todolist_db
-from taskservice.database.migration import migrations
+from taskservice.database.sql.migration import migrations
+from taskservice.database.sql.pages import POSTGRES, page_statements
 from taskservice.datamodel import (
     Change, IdempotencyKey, SortKey, TaskEntry, TaskPriority, TaskQuery, TaskSort)
 from taskservice.errors import (
@@ -25,7 +26,7 @@ DAY = 24 * 3600 * 1_000_000
 def setUpModule() -> None:
     if (reason := postgres.available()) is not None:
         raise SkipTest(reason)
-    import_module("taskservice.database.postgres_db")  # not while a loop runs: it takes its time
+    import_module("taskservice.database.postgres.engine")  # not while a loop runs: it takes its time
 
 
 class PostgresTestCase(IsolatedAsyncioTestCase):
@@ -36,7 +37,7 @@ class PostgresTestCase(IsolatedAsyncioTestCase):
 
     async def start(self, **options: Any) -> Any:
         """Start an engine, and stop it in the end."""
-        from taskservice.database.postgres_db import PostgresTodoListDB
+        from taskservice.database.postgres.engine import PostgresTodoListDB
         engine = PostgresTodoListDB(self.dsn, **options)
         await engine.start()
         self.addAsyncCleanup(engine.stop)
@@ -113,6 +114,29 @@ class GroupCommitTest(PostgresTestCase):
         self.assertEqual((await self.engine.read_task("7")).entry, ENTRY)
 
 
+class CancelledReadTest(PostgresTestCase):
+    async def active(self, pause: str) -> int:
+        """Count the statements with this sleep that run in the server."""
+        [(count,)] = await self.query(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE $1 "
+            "AND pid <> pg_backend_pid()", f"SELECT pg_sleep({pause})%")
+        return int(count)
+
+    async def test_its_statement_ends_in_the_server_and_the_pool_goes_on(self) -> None:
+        engine = await self.start(pool_size=1, statement_timeout=60)
+        pause = "59.125"
+        read = asyncio.create_task(engine._connections.fetch(f"SELECT pg_sleep({pause})"))
+        async with asyncio.timeout(20):
+            while not await self.active(pause):
+                await asyncio.sleep(0.01)
+            read.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await read
+            await engine.read_page(TaskQuery())
+            while await self.active(pause):
+                await asyncio.sleep(0.01)
+
+
 class RevisionOrderTest(PostgresTestCase):
     async def test_a_reader_of_changes_misses_nothing_of_two_processes(self) -> None:
         engines = [await self.start(), await self.start()]
@@ -164,11 +188,17 @@ class RevisionOrderTest(PostgresTestCase):
         await engine.create_task("ahead", ENTRY)
         now -= 365 * DAY
         await self.query(
-            "INSERT INTO idempotency_keys (owner, key, digest, made, expires) "
+            "INSERT INTO idempotency_keys (owner, key, digest, outcome, expires) "
             "SELECT 'me', n::text, '', '[]', 1 FROM generate_series(1, 2500) AS n")
+        await self.query(
+            "INSERT INTO tombstones (id, revision, expires) "
+            "SELECT 'gone-' || n, n, CASE WHEN n % 2 = 0 THEN 1 ELSE 1e18::bigint END "
+            "FROM generate_series(1, 5000) AS n")
         for left in (1500, 500, 0):
             await engine.create_task(f"{left}", ENTRY)
             self.assertEqual(await self.query("SELECT count(*) FROM idempotency_keys"), [(left,)])
+            self.assertEqual(await self.query("SELECT count(*) FROM tombstones"), [(2 * left,)])
+        self.assertEqual(await self.query("SELECT forgotten FROM store"), [(5000,)])
 
     async def test_what_is_past_its_lifetime_is_forgotten(self) -> None:
         now = 1_700_000_000_000_000
@@ -194,6 +224,80 @@ class LargeBatchTest(PostgresTestCase):
         self.assertEqual((await engine.read_task("2499")).revision, created.tasks[-1][1])
         again = await engine.create_tasks(tasks, key)
         self.assertEqual((again.tasks, again.replayed), (created.tasks, True))
+
+    async def test_while_a_new_store_fills_no_table_is_read_from_end_to_end(self) -> None:
+        """A plan that was made while the tables were empty stays."""
+        engine = await self.start()
+        for batch in range(4):
+            await engine.create_tasks(
+                [(f"{batch}-{number}", TaskEntry("t")) for number in range(500)])
+        await engine.update_task("0-1", TaskEntry("u"))
+        await engine.delete_task("0-2")
+        await engine.stop()  # what a connection has counted is known once it ends
+        counted = ("SELECT sum(seq_tup_read)::int, sum(n_tup_ins)::int FROM pg_stat_user_tables WHERE "
+                   "schemaname = current_schema() AND relname IN ('tasks', 'texts')")
+        async with asyncio.timeout(30):
+            while (await self.query(counted))[0][1] != 4_000:
+                await asyncio.sleep(0.01)
+        self.assertEqual(await self.query(counted), [(0, 4_000)])
+
+
+def recorded_plans(engine: Any) -> list[str]:
+    """Make an engine explain each statement before it reads; return the plans, which are added as it reads."""
+    fetch: Callable[..., Awaitable[Any]] = engine._connections.fetch
+    plans: list[str] = []
+
+    async def explain(statement: str, *arguments: Any) -> Any:
+        rows = await fetch(f"EXPLAIN {statement}", *arguments)
+        plans.append("\n".join(row[0] for row in rows))
+        return await fetch(statement, *arguments)
+
+    engine._connections.fetch = explain
+    return plans
+
+
+class SearchIndexTest(PostgresTestCase):
+    async def test_a_missing_extension_is_named(self) -> None:
+        """A role without the right to create it gets the error of a server that lacks it."""
+        server = postgres.shared_server()
+        dsn = await asyncio.to_thread(server.create_database)
+        self.dsn = dsn
+        await self.query("CREATE ROLE nocreate LOGIN")
+        await self.query("GRANT CREATE ON SCHEMA public TO nocreate")
+        self.dsn = dsn.replace("//postgres@", "//nocreate@")
+        with self.assertRaisesRegex(ConfigError, "search-index: expected the extension pg_trgm"):
+            await self.start(search_index=True)
+        await self.start()
+        self.dsn = dsn
+        await self.query("CREATE EXTENSION pg_trgm")
+        self.dsn = dsn.replace("//postgres@", "//nocreate@")
+        await self.start(search_index=True)
+
+    async def test_a_search_reads_what_the_index_finds(self) -> None:
+        engine = await self.start(search_index=True)
+        await self.query("""
+            INSERT INTO tasks
+            SELECT md5(n::text), n, '{"title": "t"}', md5(n::text), n % 3 = 0, n % 5, n % 1000
+              FROM generate_series(1, 5000) AS n""")
+        await self.query("INSERT INTO texts"
+                         " SELECT id, id || ' 100%_\\' || repeat(md5(id), 20) FROM tasks")
+        await self.query("ANALYZE tasks, texts")
+        found = (await self.query("SELECT md5('4321')"))[0][0]
+        plans = recorded_plans(engine)
+        for words in ((found[:20],), (found[3:], "%_"), (found[3:], "100%_\\")):
+            page = await engine.read_page(TaskQuery(words=words))
+            self.assertEqual([task.id for task in page.tasks], [found])
+            self.assertIn("Bitmap Index Scan on texts_by_trigram", plans[-1])
+            self.assertNotIn("Seq Scan on t", plans[-1])
+
+    async def test_a_word_without_letters_that_the_index_knows_is_found_without_it(self) -> None:
+        engine = await self.start(search_index=True)
+        await engine.create_tasks([("a", TaskEntry("--- 한국어")), ("b", TaskEntry("-- 한국"))])
+        with mock.patch.multiple("taskservice.database.sql.pages", TEXTS_WALKED=1):
+            for word in ("---", "한국어", "-한국어"):
+                page = await engine.read_page(TaskQuery(words=(word,)))
+                expected = [] if word == "-한국어" else ["a"]
+                self.assertEqual([task.id for task in page.tasks], expected)
 
 
 class TablesTest(PostgresTestCase):
@@ -251,15 +355,7 @@ class PageTest(PostgresTestCase):
             SELECT md5(n::text), n, '{"title": "t"}', md5(n::text), n % 3 = 0, n % 5, n % 1000
               FROM generate_series(1, 30000) AS n""")
         await self.query("ANALYZE tasks")
-        fetch: Callable[..., Awaitable[Any]] = engine._connections.fetch
-        plans: list[str] = []
-
-        async def explain(statement: str, *arguments: Any) -> Any:
-            rows = await fetch(f"EXPLAIN {statement}", *arguments)
-            plans.append("\n".join(row[0] for row in rows))
-            return await fetch(statement, *arguments)
-
-        engine._connections.fetch = explain
+        plans = recorded_plans(engine)
         key: dict[TaskSort, SortKey] = {
             TaskSort.CREATED: "8", TaskSort.UPDATED: 15000, TaskSort.DUE_DATE: 500,
             TaskSort.PRIORITY: 2, TaskSort.TITLE: "8"}
@@ -269,11 +365,27 @@ class PageTest(PostgresTestCase):
             with self.subTest(sort=sort, descending=down, completed=done, after=after):
                 page = await engine.read_page(TaskQuery(
                     sort=sort, descending=down, completed=done, after=after, limit=50))
-                self.assertEqual((len(page.tasks), page.more), (50, True))
+                self.assertEqual((len(page.tasks), page.end is not None), (50, True))
                 self.assertNotIn("Seq Scan on tasks", plans[-1])
                 self.assertNotRegex(plans[-1], "-> +(Incremental )?Sort ")
                 self.assertRegex(plans[-1], r"^Nested Loop Left Join")
         self.assertEqual(len(plans), 60)
+
+    async def test_due_dates_that_come_late_in_a_sort_are_found_in_their_index(self) -> None:
+        engine = await self.start()
+        await self.query("""
+            INSERT INTO tasks
+            SELECT lpad(n::text, 9, '0'), n, '{"title": "t"}', lpad(n::text, 9, '0'), n % 3 = 0, n % 5, n
+              FROM generate_series(1, 30000) AS n""")
+        await self.query("VACUUM ANALYZE tasks")
+        for sort in (TaskSort.CREATED, TaskSort.UPDATED, TaskSort.TITLE):
+            query = TaskQuery(sort=sort, due_after=20_000.0, limit=50)
+            page = await engine.read_page(query)
+            self.assertEqual(page.tasks[0].id, "000020001")
+            _, (statement, arguments) = page_statements(query, POSTGRES)
+            plan = "\n".join(row[0] for row in await self.query(f"EXPLAIN {statement}", *arguments))
+            self.assertIn("Index Only Scan using tasks_filtered_due_date", plan)
+            self.assertNotIn("Filter", plan)
 
     async def test_a_page_is_planned_once(self) -> None:
         engine = await self.start()
@@ -312,7 +424,7 @@ class ConfigTest(TestCase):
     def test_a_mapping_gives_all_options(self) -> None:
         engine = create_todolist_db({"postgres": {
             "dsn": "postgresql://localhost/tasks", "pool-size": 3, "acquire-timeout": 1,
-            "statement-timeout": 2.5, "pgbouncer": True}})
+            "statement-timeout": 2.5, "pgbouncer": True, "search-index": True}})
         self.assertEqual(engine.name, "postgres")
 
     def test_an_unknown_option_is_named(self) -> None:

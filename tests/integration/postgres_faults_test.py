@@ -1,7 +1,6 @@
 """PostgreSQL goes away and comes back, or is behind PgBouncer (RELIABILITY.md, 1 and 6)."""
 
 import asyncio
-import json
 import os
 import shutil
 import subprocess
@@ -11,10 +10,13 @@ from pathlib import Path
 from typing import Any
 from unittest import skipIf
 
-from taskservice.datamodel import IdempotencyKey, TaskEntry, TaskQuery
-from taskservice.errors import StoreBusyError, StoreError, StoreFullError, StoreUnavailableError
+from taskservice.database.sql.writes import Delete
+from taskservice.datamodel import TaskEntry, TaskQuery
+from taskservice.errors import ConfigError, StoreBusyError, StoreError, StoreFullError, StoreUnavailableError
+from taskservice.precondition import UNCONDITIONAL
 from tests import postgres
 from tests.postgres_cases import AWAY, BACK, ENTRY, FaultTestCase, load_engine, timing
+from tests.timing import at_most
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -145,12 +147,18 @@ class TroubleTest(FaultTestCase):
         await self.engine.create_task("0", ENTRY)
 
     async def test_what_was_not_foreseen_keeps_its_cause(self) -> None:
-        key = IdempotencyKey("owner", "key", b"digest")
-        await self.engine.create_task("a", ENTRY, key)
-        await self.query("UPDATE idempotency_keys SET made = 'no JSON'")
-        with self.assertRaises(StoreError) as caught:
-            await self.engine.create_task("b", ENTRY, key)
-        self.assertIsInstance(caught.exception.__cause__, json.JSONDecodeError)
+        class Faulty(Delete):
+            @property
+            def ids(self) -> Any:
+                raise RuntimeError("a bug")
+
+            @ids.setter
+            def ids(self, ids: Any) -> None:
+                pass
+
+        with self.assertRaisesRegex(StoreError, "RuntimeError.*a bug") as caught:
+            await self.engine._writer.write(Faulty("a", UNCONDITIONAL))
+        self.assertIsInstance(caught.exception.__cause__, RuntimeError)
         await self.engine.create_task("b", ENTRY)
 
     async def test_a_slow_server_that_lives_is_waited_for(self) -> None:
@@ -188,19 +196,24 @@ class PgBouncerTest(FaultTestCase):
     """With fewer server connections than clients, so that these change them all the time."""
 
     async def asyncSetUp(self) -> None:
+        self.direct = self.dsn
+        self.dsn = await self.behind("transaction")
+
+    async def behind(self, mode: str, ignored: str = "") -> str:
+        """Return the DSN of the database behind a PgBouncer of this mode, which drops the ignored settings."""
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         port = postgres.free_port()
-        self.run_pgbouncer(folder, port)
-        self.dsn = self.dsn.replace(f":{self.server.port}/", f":{port}/")
+        self.run_pgbouncer(folder, port, mode, ignored)
         await self.wait_for(port)
+        return self.direct.replace(f":{self.server.port}/", f":{port}/")
 
-    def run_pgbouncer(self, folder: Path, port: int) -> None:
-        """Run PgBouncer in transaction mode until the test ends."""
+    def run_pgbouncer(self, folder: Path, port: int, mode: str, ignored: str) -> None:
+        """Run PgBouncer until the test ends."""
         config = folder / "pgbouncer.ini"
         config.write_text(
             f"[databases]\n* = host=127.0.0.1 port={self.server.port} user=postgres\n[pgbouncer]\n"
             f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
-            "pool_mode = transaction\ndefault_pool_size = 2\n")
+            f"pool_mode = {mode}\ndefault_pool_size = 2\nignore_startup_parameters = {ignored}\n")
         folder.chmod(0o755)
         user = {"user": "nobody"} if os.geteuid() == 0 else {}
         assert PGBOUNCER is not None
@@ -212,7 +225,7 @@ class PgBouncerTest(FaultTestCase):
 
     async def wait_for(self, port: int) -> None:
         """Wait until something listens on `port`."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(at_most(10)):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -234,6 +247,39 @@ class PgBouncerTest(FaultTestCase):
         await asyncio.gather(*(use(number) for number in range(12)))
         self.assertEqual(len((await engines[0].read_page(TaskQuery())).tasks), 120)
 
+    async def test_a_schema_of_its_own(self) -> None:
+        one, other = await self.start(pgbouncer=True, schema="one"), await self.start(pgbouncer=True, schema="other")
+        await asyncio.gather(*(one.create_task(f"{number}", ENTRY) for number in range(5)))
+        await other.create_task("0", ENTRY)
+        self.assertEqual([len((await engine.read_page(TaskQuery())).tasks) for engine in (one, other)], [5, 1])
+
+    async def test_a_schema_that_it_drops_or_refuses_is_an_error(self) -> None:
+        settings = "plan_cache_mode, jit, statement_timeout"
+        for ignored, said in ((settings, "takes no search_path: set task-db.postgres.pgbouncer to true"),
+                              (f"{settings}, search_path", "ignores the search_path .*pgbouncer to true")):
+            self.dsn = await self.behind("transaction", ignored)
+            with self.assertRaisesRegex(ConfigError, said):
+                await self.start(schema="one")
+        await self.start(schema="one", pgbouncer=True)
+
+    async def test_session_mode_does_and_statement_mode_says_what_to_set(self) -> None:
+        self.dsn = await self.behind("session")
+        engine = await self.start(pgbouncer=True)
+        await engine.create_task("a", ENTRY)
+        await engine.read_task("a")
+        self.dsn = await self.behind("statement")
+        with self.assertRaisesRegex(ConfigError, "pool_mode = statement, .*: set it to transaction or session"):
+            await self.start(pgbouncer=True)
+
+    async def test_an_option_that_it_takes_from_nobody_is_named(self) -> None:
+        self.dsn += "?work_mem=64MB"
+        with self.assertRaisesRegex(ConfigError, "behind PgBouncer, which takes no work_mem: leave it out of the DSN"):
+            await self.start(pgbouncer=True)
+
+    async def test_without_the_option_the_error_names_it(self) -> None:
+        with self.assertRaisesRegex(ConfigError, r"behind PgBouncer: set task-db\.postgres\.pgbouncer to true\Z"):
+            await self.start()
+
     async def test_a_read_that_fails_leaves_no_transaction_behind(self) -> None:
         engine = await self.start(pgbouncer=True)
         await engine.create_task("a", ENTRY)
@@ -249,7 +295,7 @@ class PgBouncerTest(FaultTestCase):
         engine = await self.start(pgbouncer=True, statement_timeout=0.3)
         await engine.create_task("a", ENTRY)
         lock = asyncio.create_task(self.query("BEGIN; LOCK tasks; SELECT pg_sleep(2); COMMIT"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(at_most(10)):
             while not await self.select("SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock'"):
                 await asyncio.sleep(0.01)
         with self.assertRaisesRegex(StoreBusyError, "canceling statement due to statement timeout"):

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import Any
 from unittest import IsolatedAsyncioTestCase, skipIf
 
-from taskservice.database.migration import migrations
-from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock
+from taskservice.database.sql.migration import migrations
+from taskservice.database.revisions import Clock, system_clock
+from taskservice.database.todolist_db import AbstractTodoListDB
 from tests import postgres
+from tests.contract import quick_folder
 from tests.old_stores import OldStoreContract, dump
 
 
@@ -23,7 +26,7 @@ class OldPostgresStoreTest(OldStoreContract, IsolatedAsyncioTestCase):
             await connection.execute(dump("postgres"))
 
     async def open_store(self, clock: Clock = system_clock) -> AbstractTodoListDB:
-        from taskservice.database.postgres_db import PostgresTodoListDB
+        from taskservice.database.postgres.engine import PostgresTodoListDB
         engine = PostgresTodoListDB(self.dsn, clock=clock)
         await engine.start()
         self.addAsyncCleanup(engine.stop)
@@ -49,8 +52,23 @@ class OldPostgresStoreTest(OldStoreContract, IsolatedAsyncioTestCase):
             while not await self.run_sql(statement):
                 await asyncio.sleep(0.01)
 
+    async def test_its_tables_and_columns_have_the_names_that_they_have_in_sqlite(self) -> None:
+        from taskservice.database.sqlite.connection import open_store
+        await self.open_store()
+        async with self.connection() as connection:
+            found = await connection.fetch(
+                "SELECT table_name, column_name FROM information_schema.columns "
+                "WHERE table_schema = current_schema AND table_name <> 'store_version' "
+                "AND column_name <> 'only_row'")
+        file = Path(self.enterContext(quick_folder()), "tasks.db")
+        with closing(open_store(str(file), busy_timeout=1)) as sqlite:
+            names = sqlite.execute(
+                "SELECT tables.name, columns.name FROM sqlite_schema AS tables "
+                "JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'").fetchall()
+        self.assertEqual({tuple(row) for row in found}, set(names))
+
     async def test_who_waited_for_another_to_migrate_does_not_do_it_again(self) -> None:
-        from taskservice.database.postgres_db import _MIGRATION_LOCK
+        from taskservice.database.postgres.engine import _MIGRATION_LOCK
         waiting = (
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = "
             "(SELECT oid FROM pg_database WHERE datname = current_database())")

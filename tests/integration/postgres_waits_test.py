@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import import_module
 from typing import Any
+from unittest import mock
 
 from taskservice.errors import StoreBusyError, StoreError, StoreUnavailableError
 from tests.api import until
 from tests.postgres_cases import ENTRY, DatabaseTestCase, FaultTestCase, load_engine, timing
 from tests.postgres_tls import TLSFront
 from tests.support import ROOT
+from tests.timing import at_most
 
 
 _PROCESSES = """
@@ -68,10 +70,10 @@ class TransactionTest(DatabaseTestCase):
             try:
                 _, status = await asyncio.to_thread(os.waitpid, process.pid, os.WUNTRACED)
                 self.assertTrue(os.WIFSTOPPED(status), status)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(at_most(10)):
                     await self.engine.update_task("a", ENTRY)
                 process.send_signal(signal.SIGCONT)
-                told, _ = await asyncio.to_thread(process.communicate, timeout=30)
+                told, _ = await asyncio.to_thread(process.communicate, timeout=at_most(30))
             finally:
                 process.kill()
         self.assertEqual(told, "StoreUnavailableError\n")
@@ -80,12 +82,15 @@ class TransactionTest(DatabaseTestCase):
 
 _HALTS_IN_A_TRANSACTION = """
 import asyncio, os, signal, sys
-from taskservice.database.postgres_db import PostgresTodoListDB
+from taskservice.database.postgres.engine import PostgresTodoListDB
 from taskservice.datamodel import TaskEntry
 from taskservice.errors import StoreError
 
+halts = iter([True])
+
 def clock():  # the writer asks it between its statements
-    os.kill(os.getpid(), signal.SIGSTOP)
+    if next(halts, False):
+        os.kill(os.getpid(), signal.SIGSTOP)
     return 1
 
 async def main():
@@ -145,9 +150,43 @@ class IdleTest(DatabaseTestCase):
         self.assertEqual((await read).entry, ENTRY)
         await self.until_connections(lambda pids: not pids)
 
+    async def test_a_stop_leaves_no_statement_of_a_cancelled_read_behind(self) -> None:
+        await self.engine.create_task("a", ENTRY)
+        holder = await import_module("asyncpg").connect(self.dsn)
+        await holder.execute("BEGIN; LOCK tasks")
+        read = asyncio.create_task(self.engine.read_task("a"))
+        await self.engine_waits()
+        before = asyncio.all_tasks()
+        read.cancel()
+        await asyncio.wait([read])
+        await self.engine.stop()
+        self.assertLessEqual(asyncio.all_tasks(), before, "the engine has nothing left to do")
+        await self.until_connections(lambda pids: not pids)
+        await holder.close()
+
+    async def test_a_stop_does_not_wait_for_a_server_that_cannot_be_asked(self) -> None:
+        engine = await self.start(timing=timing(probe=0.2))
+        await engine.create_task("a", ENTRY)
+        holder = await import_module("asyncpg").connect(self.dsn)
+        await holder.execute("BEGIN; LOCK tasks")
+        read = asyncio.create_task(engine.read_task("a"))
+        await self.engine_waits()
+
+        async def never(*_args: object, **_options: object) -> None:
+            await asyncio.Event().wait()
+
+        before = asyncio.all_tasks()
+        with mock.patch("asyncpg.connect_utils._cancel", never):
+            read.cancel()
+            await asyncio.wait([read])
+            async with asyncio.timeout(at_most(10)):
+                await engine.stop()
+        self.assertLessEqual(asyncio.all_tasks(), before)
+        await holder.close()
+
     async def engine_waits(self) -> None:
         """Wait until the engine waits for a lock."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(at_most(10)):
             while not await self.select(
                     "SELECT FROM pg_stat_activity WHERE datname = current_database() "
                     "AND application_name = 'taskservice' AND wait_event_type = 'Lock'"):
@@ -155,7 +194,7 @@ class IdleTest(DatabaseTestCase):
 
     async def until_connections(self, condition: Callable[[set[Any]], bool]) -> None:
         """Wait until the processes of the server that serve engines are as they should be."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(at_most(10)):
             while not condition(await self.connections()):
                 await asyncio.sleep(0.01)
 
@@ -188,7 +227,7 @@ class HangTest(FaultTestCase):
 
     async def assert_hung(self, call: Awaitable[object]) -> None:
         """Await a call that has to fail, and not to try again."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(at_most(8)):
             with self.assertRaisesRegex(
                     StoreUnavailableError, r"no answer for 0\.4 s, and none on a new connection"):
                 await call
@@ -244,7 +283,7 @@ class HangTest(FaultTestCase):
         [(pid,), *_] = await self.select(_PROCESSES)
         os.kill(pid, signal.SIGSTOP)
         self.addCleanup(os.kill, pid, signal.SIGCONT)
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(at_most(8)):
             with self.assertRaisesRegex(
                     StoreBusyError, r"took longer than 0\.6 s \(statement-timeout\)$"):
                 await engine.read_task("a")
@@ -301,13 +340,16 @@ class WaitTest(DatabaseTestCase):
         engine = await self.start(statement_timeout=0.5, timing=timing(patience=0.05))
         await engine.create_task("a", ENTRY)
         await engine.read_task("a")
+        many = len(await self.select(_PROCESSES))
         holder = await import_module("asyncpg").connect(self.dsn)
         await holder.execute("BEGIN; LOCK tasks")
         read = asyncio.create_task(engine.read_task("a"))
         await asyncio.sleep(0.2)
         await holder.close()
         await read
-        before = await self.select(_PROCESSES)
+        async with asyncio.timeout(at_most(10)):
+            while len(before := await self.select(_PROCESSES)) > many:  # the probe's connection is about to end
+                await asyncio.sleep(0.01)
         await asyncio.sleep(1)  # beyond the end of the time that it had
         self.assertEqual(await self.select(_PROCESSES), before)
         await engine.read_task("a")

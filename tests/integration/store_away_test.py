@@ -6,10 +6,10 @@ import unittest
 from collections.abc import Iterator
 from typing import Any
 
-import tornado.web
 from tornado.httpclient import HTTPResponse
 
 from taskservice.config import Config
+from taskservice.tornado.app import TaskServiceApplication
 from tests import postgres
 from tests.api import wait_until
 from tests.postgres_tls import Authority, TLSFront
@@ -62,7 +62,7 @@ class TLSTest(AwayTestCase):
     def config(self) -> Config:
         return Config(service_name="Todo List Test", task_db={"postgres": self.dsn})
 
-    def get_app(self) -> tornado.web.Application:
+    def get_app(self) -> TaskServiceApplication:
         server = postgres.shared_server()
         self.authority = Authority(self.folder / "authority")
         self.front = TLSFront(server.port, self.authority.context())
@@ -102,7 +102,7 @@ class ReadOnlyTest(AwayTestCase):
     def config(self) -> Config:
         return Config(service_name="Todo List Test", task_db={"postgres": self.server.dsn()})
 
-    def get_app(self) -> tornado.web.Application:
+    def get_app(self) -> TaskServiceApplication:
         self.server = self.enterContext(postgres.PostgresServer(fsync=False))
         return super().get_app()
 

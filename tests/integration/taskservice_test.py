@@ -1,6 +1,7 @@
 """The service over each engine, without HTTP."""
 
 import unittest
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from taskservice.database.db_engines import create_todolist_db
@@ -77,6 +78,47 @@ class TodoListServiceTest(unittest.IsolatedAsyncioTestCase):
             if len(seen) == 2:
                 await self.service.delete_task(ids[1])
         self.assertEqual(seen, list("abcd"))
+
+    async def large(self) -> list[str]:
+        """Create tasks of which a page of all has several portions."""
+        entry = TaskEntry("a", "x" * 60_000, completed=False)
+        created = await self.service.create_tasks([(f"{number:02}", entry) for number in range(20)])
+        return [task_id for task_id, _ in created.tasks]
+
+    async def test_what_is_written_between_portions_is_given_as_it_is_then(self) -> None:
+        names = await self.large()
+        query = TaskQuery(completed=False)
+        async with aclosing(self.service.read_page(query)) as portions:
+            first = await anext(portions)
+            gone, done, changed = first.unread[-3:]
+            await self.service.delete_task(gone)
+            await self.service.update_task(done, TaskEntry("b", completed=True))
+            await self.service.update_task(changed, TaskEntry("c"))
+            found = [*first.tasks, *[task async for page in portions for task in page.tasks]]
+        self.assertEqual([task.id for task in found],
+                         [name for name in names if name not in (gone, done)])
+        self.assertEqual([task.entry.title for task in found if task.id == changed], ["c"])
+
+    async def test_all_that_is_unread_may_go(self) -> None:
+        names = await self.large()
+        for read in (self.service.read_page, self.service.list_tasks):
+            async with aclosing(read(TaskQuery())) as portions:
+                first = await anext(portions)
+                for name in first.unread:
+                    await self.service.delete_task(name)
+                last = [page async for page in portions][-1]
+            self.assertEqual((last.tasks, last.unread, last.end), ((), (), None))
+            for name in names:
+                with suppress(TaskNotFoundError):
+                    await self.service.delete_task(name)
+            await self.large()
+
+    async def test_changes_come_in_portions_up_to_their_limit(self) -> None:
+        names = await self.large()
+        portions = [page async for page in self.service.read_changes(None, 11)]
+        self.assertGreater(len(portions), 1)
+        self.assertEqual([page.more for page in portions], [True] * (len(portions) - 1) + [False])
+        self.assertEqual([change.id for page in portions for change in page.changes], names[:11])
 
     async def test_it_stops(self) -> None:
         await self.service.stop()

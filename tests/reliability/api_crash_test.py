@@ -122,6 +122,7 @@ class LostAnswerOnSqliteTest(LostAnswerCase):
         connection.request("DELETE", f"/tasks/{task_id}")
         self.assertEqual(connection.getresponse().status, 204)
         connection.close()
+        service.wait_for_line('method="DELETE".*"RESPONSE"')  # a thread of its own writes the log
         command = ["strace", "-f", "-p", str(service.process.pid), "-e", f"trace={SENDING}",
                    "-e", f"inject={SENDING}:error=EPIPE:signal=SIGKILL", "-o", "/dev/null"]
         tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

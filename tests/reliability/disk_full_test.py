@@ -21,6 +21,7 @@ from tests.reliability.live import FULL
 from tests.reliability_support import (
     SEED, Client, Service, chance, is_whole, task_db, tasks, wait_until, whole)
 from tests.running import peer, write_config
+from tests.timing import at_most
 
 ROUNDS = 5 if FULL else 1
 CLIENTS = 4
@@ -127,7 +128,7 @@ class DiskFullTestCase(unittest.TestCase):
             self.note(f"/tasks/{title}", title, answer.status)
             return answer.status == 201
 
-        wait_until(succeeds, BACK)
+        wait_until(succeeds, at_most(BACK))
         for _ in range(20):
             self.assertTrue(succeeds())
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from taskservice.http1.limits import Limits
 from tests.api import NDJSON, until
 from tests.contract import quick_folder
 from tests.e2e.processes import ServiceProcess
@@ -17,6 +18,7 @@ from tests.load import KeptConnection, Mix, NotSent, Unanswered, descriptors, pe
 from tests.reliability.live import FULL
 from tests.running import peer, request, running
 from tests.support import ENGINES
+from tests.timing import at_most
 
 IDLE = 10_000 if FULL else 2_000
 SLOW = 500 if FULL else 50
@@ -61,7 +63,7 @@ class PeersCase(unittest.TestCase):
 class IdleTest(PeersCase):
 
     def test_many_idle_connections(self) -> None:
-        self.serve(header_timeout=15 if FULL else 6)
+        self.serve(idle_timeout=15 if FULL else 6)
         asyncio.run(self.idle())
 
     async def idle(self) -> None:
@@ -85,7 +87,7 @@ class IdleTest(PeersCase):
             writer.close()
         await until(lambda: descriptors(self.pid) <= files + 8, "their descriptors are back", 10)
         self.assertLess(each, 16 * 1024)
-        self.assertLess(percentile(took, 0.99), 1)
+        self.assertLess(percentile(took, 0.99), at_most(1))
 
 
 class SlowTest(PeersCase):
@@ -113,10 +115,11 @@ class SlowTest(PeersCase):
         print(f"\n{len(lasted)} slow peers were cut after {min(lasted):.1f} to {max(lasted):.1f} s of {LIMIT:.0f}, "
               f"RSS +{grown / 2 ** 20:.0f} MiB; beside them {len(took)} answers, "
               f"p99 {percentile(took, 0.99) * 1000:.0f} ms")
-        self.assertLess(max(lasted), 2 * LIMIT + LATE)
+        # A body that comes byte by byte has Limits.body_grace until its rate counts.
+        self.assertLess(max(lasted), at_most(Limits().body_grace + LIMIT + LATE))
         self.assertGreater(min(lasted), LIMIT - 0.1)
         self.assertLess(time.monotonic() - started, 60)
-        self.assertLess(percentile(took, 0.99), 1)
+        self.assertLess(percentile(took, 0.99), at_most(1))
         await until(lambda: descriptors(self.pid) <= files, "their descriptors are back", 10)
         # A slow reader costs no more than the piece of the list that waits for it: here 1 MB.
         self.assertLess(grown, SLOW * 2 * 2 ** 20 + 50 * 2 ** 20)
@@ -130,8 +133,9 @@ class SlowTest(PeersCase):
             if cut.done():
                 break
             writer.write(bytes([byte]))
+            self.assertLess(time.monotonic() - started, 30, "it was not cut")
             await asyncio.wait([cut], timeout=0.2)
-        answer = await cut
+        answer = await asyncio.wait_for(cut, 30)
         self.assertIn(b" 408 ", answer.splitlines()[0])
         writer.close()
         return time.monotonic() - started
@@ -203,7 +207,7 @@ class DescriptorsTest(PeersCase):
         await asyncio.sleep(0)  # so that it is closed
         print(f"\n{engine}: {ROUNDS} times without a descriptor; writes meanwhile: {statuses}; "
               f"all well again after {slowest:.2f} s")
-        self.assertLess(slowest, 1)
+        self.assertLess(slowest, at_most(1))
         self.assertLessEqual(statuses, {201, 503, 507})
 
     async def write(self, client: KeptConnection) -> None:
@@ -225,7 +229,10 @@ class DescriptorsTest(PeersCase):
 
 
 class ConnectionsTest(PeersCase):
-    """As many connections as the limit lets in, all busy, and more that wait for their turn."""
+    """As many connections as the limit lets in, all busy, and more that wait for their turn.
+
+    What waits for long is a 503, and its client comes again: connections beyond the limit are kept for probes.
+    """
 
     def test_more_clients_than_connections(self) -> None:
         self.serve(max_connections=20)
@@ -234,9 +241,12 @@ class ConnectionsTest(PeersCase):
     async def crowd(self) -> None:
         """Have many more clients than connections, each with one request a connection."""
         async def one(number: int) -> int:
-            client = KeptConnection(self.service.port)
-            answer = await client.ask("GET", "/tasks", Connection="close")
-            return answer.status
+            while True:
+                client = KeptConnection(self.service.port)
+                answer = await client.ask("GET", "/tasks", Connection="close")
+                if answer.status != 503:
+                    return answer.status
+                await asyncio.sleep(0.1)
 
         lost: Callable[[Any], bool] = lambda result: isinstance(result, (NotSent, Unanswered))
         results = await asyncio.gather(*(one(n) for n in range(400)), return_exceptions=True)

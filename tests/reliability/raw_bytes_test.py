@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 from tests.e2e.processes import ServiceProcess
 from tests.reliability.live import FULL, live_server
+from tests.timing import at_most
 from tests.unit.logutils_test import parse
 
 CASES = 20_000 if FULL else 1_000
 SEED = os.environ.get("TASKSERVICE_SEED", "1")
-PATIENCE = 5.0  # seconds within which the connection is answered and closed
+PATIENCE = at_most(5)  # seconds within which the connection is answered and closed
 QUIET = 0.1  # seconds without a word from the server, after which this side of the connection is closed
 AT_ONCE = 32
 UNKNOWN_CODING = 501  # of a well-formed Transfer-Encoding: the one answer of 5xx that a client can ask for
@@ -189,18 +190,18 @@ def make_case(number: int, seed: str = SEED) -> Case:
     return Case(f"TASKSERVICE_SEED={seed} case {number}", data)
 
 
-async def exchange(port: int, data: bytes) -> bytes:
+async def exchange(port: int, data: bytes, patience: float = QUIET) -> bytes:
     """Send a stream, close this side of it, and return what came until the other side was closed.
 
-    This side closes once the other says no more: Tornado drops what it has to answer when it sees the end of what it
-    reads. An event stream is left when it has begun.
+    This side closes once the other says no more, for `patience` seconds at first: Tornado drops what it has to answer
+    when it sees the end of what it reads. An event stream is left when it has begun.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = bytearray()
     try:
         writer.write(data)
         with suppress(TimeoutError):
-            while await asyncio.wait_for(read_more(reader, answer), QUIET):
+            while await asyncio.wait_for(read_more(reader, answer), QUIET if answer else patience):
                 pass
         writer.write_eof()
         while await read_more(reader, answer):
@@ -260,7 +261,7 @@ class RawBytesTest(unittest.TestCase):
     def test_1_requests_as_they_should_be_are_answered(self) -> None:
         for data in CORPUS:
             with self.subTest(data):
-                answer = asyncio.run(exchange(self.service.port, data))
+                answer = asyncio.run(exchange(self.service.port, data, PATIENCE))
                 self.assertRegex(answer, rb"HTTP/1\.1 [1-4][0-9]{2} ")
 
     def test_2_mutated_requests_are_answered_or_the_connection_closes(self) -> None:
@@ -268,7 +269,7 @@ class RawBytesTest(unittest.TestCase):
         self.assertFalse(found, "\n\n".join(found))
 
     def test_3_server_lives_and_has_logged_everything_in_logfmt(self) -> None:
-        answer = asyncio.run(exchange(self.service.port, GET))
+        answer = asyncio.run(exchange(self.service.port, GET, PATIENCE))
         self.assertRegex(answer, rb"\AHTTP/1\.1 200 ")
         self.assertEqual(self.service.stop(), 0)
         self.assertEqual(self.service.stderr, [])

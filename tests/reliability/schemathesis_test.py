@@ -18,7 +18,7 @@ from tests.e2e.processes import environment
 from tests.reliability.live import FULL, live_server
 from tests.support import ENGINES, ROOT, on_every_engine
 
-EXAMPLES = 600 if FULL else 10  # for each operation and phase, at most
+EXAMPLES = 1_200 if FULL else 14  # for each operation and phase, at most
 CASES = 10_000 if FULL else 1_000  # in all, at least
 PATIENCE = 3_600 if FULL else 300  # seconds
 

@@ -36,7 +36,7 @@ RECEIVES = ("read", "recvfrom", "recvmsg")
 RENAMES = ("rename", "renameat", "renameat2")
 FLUSHES = ("fsync", "fdatasync")
 
-_LINE = re.compile(r"(\d+) +(?:(\w+)\((.*?)(?: <unfinished \.\.\.>|\) += (.*))|"
+_LINE = re.compile(r"(\d+) +(?:(\w+)\((.*?)(?: <unfinished \.\.\.>|\) += ([-?\d].*))|"
                    r"<\.\.\. (\w+) resumed>(.*)\) += (.*))")
 
 
@@ -51,7 +51,7 @@ class Call:
     result: str
 
     def has(self, text: str) -> bool:
-        """Tell whether its arguments contain this."""
+        """Return whether its arguments contain this."""
         return text in self.arguments
 
 
@@ -268,7 +268,7 @@ def _to_log(call: Call) -> bool:
 
 
 def _commits(call: Call) -> bool:
-    """Tell whether it writes the head of a frame that commits: it has the size of the database.
+    """Return whether it writes the head of a frame that commits: it has the size of the database.
 
     See https://sqlite.org/fileformat2.html#the_write_ahead_log (4.1).
     """

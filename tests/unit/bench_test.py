@@ -2,13 +2,15 @@
 
 import unittest
 
-from benchmarks import report
+from benchmarks import lists, report
 from benchmarks.client import request
 from benchmarks.load import LoadError, parse
 from benchmarks.measure import QUICK, Sample, ratio, typical
 from benchmarks.profiling import hottest, page, read_stacks
 from benchmarks.report import Goal, Results, goals, rate, tables
 from benchmarks.workloads import WORKLOADS
+from taskservice.datamodel import TaskSort
+from taskservice.http.listing import parse_list_query
 
 RESULT = ('RESULT {"requests": 10, "seconds": 2.0, "errors": 1, "p50": 0.001, "p90": 0.002, '
           '"p99": 0.003}')
@@ -86,6 +88,42 @@ class ReportTest(unittest.TestCase):
 
     def test_nothing_measured_is_an_empty_report(self) -> None:
         self.assertEqual("", tables(self.results()))
+
+
+class ListsTest(unittest.TestCase):
+    """The matrix of lists."""
+
+    def cells(self, milliseconds: float) -> lists.Cells:
+        return {(row, sort): milliseconds for row in lists.FILTERS for sort in TaskSort}
+
+    def test_the_tasks_have_what_the_filters_are_named_for(self) -> None:
+        entries = [entry for _, entry in lists.listed_tasks(4_000)]
+        shares = {}
+        for row in lists.FILTERS:
+            query = parse_list_query(row.query).query
+            shares[row.name] = sum(query.matches(entry) for entry in entries) / len(entries)
+        near = {"none": 1, "urgent": 0.17, "due before all": 0, "due: first half": 0.25,
+                "q in 1 of 1,000": 0.001, "q in none": 0, "q in the older half": 0.5}
+        for name, share in near.items():
+            self.assertAlmostEqual(shares.pop(name), share, delta=0.03 * (share not in (0, 0.001)))
+        self.assertLess(shares.pop("due: first 0.1 %"), 0.01)
+        self.assertTrue(all(0 < share < 0.8 for share in shares.values()), shares)
+
+    def test_what_is_beyond_its_limit_is_marked_and_counted(self) -> None:
+        cells = self.cells(1.0)
+        late = [(row, TaskSort.TITLE) for row in lists.FILTERS if row.limit is not None][:3]
+        cells |= dict.fromkeys(late, 300.0)
+        text = "\n".join(lists.table(cells, True))
+        self.assertEqual(text.count("300.00!"), 3)
+        self.assertNotIn("!", "\n".join(lists.table(cells, False)))
+        [goal] = goals(Results(QUICK, {}, lists=text))
+        self.assertEqual((goal.value, goal.reached), (3, False))
+
+    def test_growth_is_drawn_by_the_dearest_sort(self) -> None:
+        stores = {1_000: self.cells(0.5), 10_000: self.cells(5.0)}
+        stores[10_000][lists.FILTERS[0], TaskSort.TITLE] = 50.0
+        drawn = [line.split() for line in lists.growth(stores)]
+        self.assertEqual(drawn[1:3], [["none", "1,000", "0.50"], ["10,000", "50.00", "#" * 16]])
 
 
 class ProfileTest(unittest.TestCase):

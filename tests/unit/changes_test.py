@@ -9,9 +9,10 @@ from unittest.mock import patch
 from taskservice import changes
 from taskservice.changes import ChangeFeed
 from taskservice.database.todolist_db import InMemoryTodoListDB
-from taskservice.datamodel import Change, ChangePage, TaskEntry
+from taskservice.datamodel import PORTION_BYTES, Change, ChangePage, TaskEntry
 from taskservice.errors import ChangesExpiredError, StoreUnavailableError
 from tests.support import Line, journal
+from tests.time_limit import LimitedTestCase
 
 BACKLOG = 5
 
@@ -24,13 +25,16 @@ class Store(InMemoryTodoListDB):
         self.broken: Exception | None = None
         self.expired = False
         self.slow: asyncio.Event | None = None
-        self.reads = self.failures = 0
+        self.slow_revision: asyncio.Event | None = None
+        self.reads = self.failures = self.reading = 0
 
     async def revision(self) -> int:
         """Return the revision."""
         if self.broken is not None:
             self.failures += 1
             raise self.broken
+        if self.slow_revision is not None:
+            await self.slow_revision.wait()
         return await super().revision()
 
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
@@ -39,11 +43,16 @@ class Store(InMemoryTodoListDB):
         if self.expired:
             raise ChangesExpiredError("too late")
         if self.slow is not None:
-            await self.slow.wait()
+            self.reading += 1
+            try:
+                await self.slow.wait()
+            finally:
+                await asyncio.sleep(0)  # a read that is cancelled may take a moment to end
+                self.reading -= 1
         return await super().read_changes(since, limit)
 
 
-class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
+class ChangeFeedTest(LimitedTestCase):
 
     async def asyncSetUp(self) -> None:
         self.journal = self.enterContext(journal())
@@ -92,6 +101,24 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([await follower.batch() for _ in range(4)], [[1, 2], [3, 4], [5], []])
         await self.write()
         self.assertEqual(await follower.batch(), [6])
+
+    async def test_what_happens_comes_in_portions(self) -> None:
+        follower = await self.follow_live()
+        for _ in range(3):
+            await self.store.create_task(None, TaskEntry("a" * (PORTION_BYTES // 2)))
+        self.feed.wake()
+        await spin()
+        self.assertEqual([len(await follower.batch()) for _ in range(3)], [1, 1, 1])
+
+    async def test_who_falls_behind_by_many_bytes_is_dropped(self) -> None:
+        self.patch(BACKLOG_BYTES=PORTION_BYTES)
+        slow, quick = await self.follow_live(), await self.follow_live()
+        await slow.batch()
+        for _ in range(3):
+            await self.store.create_task(None, TaskEntry("a" * (PORTION_BYTES // 2)))
+            self.feed.wake()
+            self.assertEqual(len(await quick.batch()), 1)
+        self.assertIsNone(await slow.batch_or_end())
 
     async def test_what_happens_while_it_catches_up_is_told_once(self) -> None:
         self.patch(PAGE=2)
@@ -146,6 +173,13 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([await follower.batch() for _ in range(4)], [[], [], [], []])
         await self.write()
         self.assertEqual([b for b in [await follower.batch(), await follower.batch()] if b], [[1]])
+
+    async def test_an_idle_follower_costs_no_more_the_longer_it_waits(self) -> None:
+        self.patch(HEARTBEAT=0.001)
+        follower = await self.follow(None)
+        for _ in range(20):
+            await follower.batch()
+        self.assertLessEqual(len(self.feed._waiting), 1)
 
     async def test_writes_of_other_processes_are_polled_for(self) -> None:
         self.patch(POLL_INTERVAL=0.005)
@@ -310,6 +344,33 @@ class ChangeFeedTest(unittest.IsolatedAsyncioTestCase):
         await self.feed.stop()
         self.store.slow.set()
         self.assertIsNone(await waiting)
+
+    async def test_it_reads_no_more_once_it_has_stopped(self) -> None:
+        """So that the store can be closed then."""
+        follower = await self.follow(None)
+        await follower.until_empty()
+        waiting = asyncio.create_task(follower.batch_or_end())
+        self.store.slow = asyncio.Event()
+        await self.write()
+        while not self.store.reading:
+            await asyncio.sleep(0)
+        await self.feed.stop()
+        self.assertEqual(self.store.reading, 0)
+        self.assertIsNone(await waiting)
+
+    async def test_who_was_about_to_follow_when_it_stops_has_nothing_read(self) -> None:
+        self.store.slow_revision, self.store.slow = asyncio.Event(), asyncio.Event()
+        follower = await self.follow(0)
+        waiting = asyncio.create_task(follower.batch_or_end())
+        await spin()
+        await self.feed.stop()
+        self.store.broken = StoreUnavailableError("it is closed")
+        self.store.slow_revision.set()
+        await spin()
+        self.store.slow.set()
+        self.assertIsNone(await waiting)
+        await self.assert_reader_ends()
+        self.assertEqual(self.journal.lines, [])
 
     async def test_who_comes_when_it_has_stopped_gets_nothing(self) -> None:
         await self.write(2)

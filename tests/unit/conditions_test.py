@@ -4,10 +4,10 @@ import unittest
 from itertools import product
 
 from taskservice.errors import BadInputError
-from taskservice.precondition import ANY_REVISION, UNCONDITIONAL, Precondition
-from taskservice.tornado.conditions import (
+from taskservice.http.conditions import (
     READ_FIELDS, WRITE_FIELDS, is_conditional, read_outcome, write_precondition)
-from taskservice.tornado.dates import http_date
+from taskservice.http.dates import http_date
+from taskservice.precondition import ANY_REVISION, UNCONDITIONAL, Precondition
 
 NOW = 1_783_000_000.5
 MODIFIED = 784_111_777

@@ -1,5 +1,6 @@
 """The config: what it gives, and how it names the key that is wrong."""
 
+import json
 import tempfile
 import unittest
 from pathlib import Path
@@ -11,7 +12,13 @@ from taskservice.config import Config, parse_config, read_config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.errors import ConfigError
 
+WRONG_BASE_PATHS = (
+    "/", "todo", "/todo/", "//todo", "/a//b", "/a/../b", "/.", "/a b", "/%74odo", "/tödo", "/todo?", "/todo\n",
+    "/readyz", "/healthz/a")
+
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+SHIPPED = [*CONFIGS.iterdir(), *(
+    CONFIGS.parent / "deploy" / f"{name}.yaml" for name in ("container", "systemd", "compose-service"))]
 
 
 class ReadConfigTest(unittest.TestCase):
@@ -31,6 +38,22 @@ class ReadConfigTest(unittest.TestCase):
                 config = read_config(file)
                 self.assertEqual(config.service_name, "TodoList")
                 create_todolist_db(config.task_db)
+
+    def test_each_config_logs_times_with_a_zone_and_levels(self) -> None:
+        for file in SHIPPED:
+            formatters = (read_config(file).logging or {})["formatters"]
+            self.assertTrue(formatters, file)
+            for formatter in formatters.values():
+                self.assertIn("%(levelname)s", formatter["format"], file)
+                if "local" not in file.name:  # which is word for word the tutorial's
+                    self.assertEqual(formatter["datefmt"], "rfc3339", file)
+                    self.assertNotIn("lineno", formatter["format"], "it would be that of logutils.log()")
+
+    def test_each_config_names_its_schema_for_editors(self) -> None:
+        for file in SHIPPED:
+            prefix, schema = file.read_text("utf-8").splitlines()[0].split("=")
+            self.assertEqual(prefix, "# yaml-language-server: $schema", file)
+            self.assertEqual((file.parent / schema).resolve(), CONFIGS.parent / "schema/config-v1.0.json")
 
     def test_the_two_names_of_the_tutorials_config_are_one_file(self) -> None:
         name = CONFIGS / "taskservice-local.yaml"
@@ -53,6 +76,16 @@ class ReadConfigTest(unittest.TestCase):
 
 class ParseConfigTest(unittest.TestCase):
 
+    def test_a_trusted_proxy_is_an_address_or_a_network(self) -> None:
+        config = parse_config("http: {trusted-proxies: [10.0.0.0/8, '::1']}")
+        self.assertEqual(list(config.http.trusted_proxies), ["10.0.0.0/8", "::1"])
+        with self.assertRaisesRegex(ConfigError, r"^http\.trusted-proxies\.1: expected an address or a network .*"):
+            parse_config("http: {trusted-proxies: ['::1', proxy.example.com]}")
+
+    def test_a_base_path_is_as_it_comes_in_requests(self) -> None:
+        for path in ("", "/todo", "/apps/todo", "/a.b/~c_d-1", "/...", "/a/readyz", "/readyz2"):
+            self.assertEqual(parse_config(f"http: {{base-path: '{path}'}}").http.base_path, path)
+
     def test_what_is_not_there_has_a_default(self) -> None:
         for text in ("", "{}", "service: {}"):
             config = parse_config(text)
@@ -64,6 +97,13 @@ class ParseConfigTest(unittest.TestCase):
             "service: {name: Mine}\ntask-db: {fs: /tmp/x}\nlogging: {version: 1, root: {level: INFO}}")
         self.assertEqual((config.service_name, config.task_db), ("Mine", {"fs": "/tmp/x"}))
         self.assertEqual(config.logging, {"version": 1, "root": {"level": "INFO"}})
+
+    def test_event_streams_leave_connections_to_others(self) -> None:
+        for http, streams in (("", 10_000), ("max-connections: 16000", 10_000), ("max-connections: 80", 50),
+                              ("max-connections: 1", 0), ("max-connections: 100000", 10_000),
+                              ("max-connections: 100, max-event-streams: 99", 99),
+                              ("max-event-streams: 0", 0)):
+            self.assertEqual(parse_config(f"http: {{{http}}}").http.max_event_streams, streams)
 
     def test_an_error_is_one_line_that_names_the_key(self) -> None:
         for text, said in (
@@ -82,7 +122,14 @@ class ParseConfigTest(unittest.TestCase):
                 ("task-db: {mysql: x}", "task-db.mysql: unknown key, "),
                 ("task-db: {memory: 1}", "task-db.memory: expected null, got 1"),
                 ("task-db: {fs: ''}", "task-db.fs: expected a text that is not empty"),
+                ('task-db: {postgres: {dsn: x, schema: "one\\n"}}',
+                 "task-db.postgres.schema: expected, for example, taskservice, got"),
                 ("http: {max-body: 0}", "http.max-body: expected at least 1, got 0"),
+                ("http: {max-event-streams: 16000}",
+                 "http.max-event-streams: expected less than http.max-connections = 16000, got 16000"),
+                ("http: {max-event-streams: 5, max-connections: 5}", "less than http.max-connections = 5, got 5"),
+                ("http: {max-event-streams: -1}", "http.max-event-streams: expected at least 0, got -1"),
+                ("http: {max-ndjson-lines: 0}", "http.max-ndjson-lines: expected at least 1, got 0"),
                 ("http: {max-header: 262145}",
                  "http.max-header: expected at most 262144, got 262145"),
                 ("logging: {}", "logging: expected the key 'version'"),
@@ -92,10 +139,12 @@ class ParseConfigTest(unittest.TestCase):
                 ("http: {drain-timeout: .inf}", "http.drain-timeout: expected number, got inf"),
                 ("http: {drain-timeout: true}", "http.drain-timeout: expected number, got True"),
                 ("http: {stream-backlog: 10.0}", "http.stream-backlog: expected integer, got 10.0"),
-                ("http: {hosts: ['a.example:80']}", "http.hosts.0: expected the like of tasks.example.com"),
+                ("http: {hosts: ['a.example:80']}", "http.hosts.0: expected, for example, tasks.example.com"),
+                *((f"http: {{base-path: {json.dumps(path)}}}", "http.base-path: expected, for example, /todo or")
+                  for path in WRONG_BASE_PATHS),
                 ("http: {hosts: ['::1']}", "or [::1], got '::1'"),
                 ("http: {hosts: ['http://a']}", "http.hosts.0: expected"),
-                ("http: {cors-origins: ['https://A.example']}", "expected the like of https://app.example.com"),
+                ("http: {cors-origins: ['https://A.example']}", "expected, for example, https://app.example.com"),
                 (f"http: {{cors-origins: ['https://{'a' * 193}']}}", "cors-origins.0: expected at most 200 characters"),
                 ("http: {cors-origins: ['https://a b', 'https://x?y', 'https://u@h']}", "origins.2: expected"),
                 ("auth: {tokens: [{name: \"a\\n\", scope: read, sha256: %s}]}" % ("a" * 64), "tokens.0.name: "),
@@ -113,6 +162,13 @@ class ParseConfigTest(unittest.TestCase):
                 parse_config(text)
             self.assertIn(said, str(caught.exception))
             self.assertEqual(len(str(caught.exception).splitlines()), 1)
+
+    def test_a_memory_that_no_body_fits_into_is_an_error(self) -> None:
+        for text in ("{max-body-memory: 33554431}", "{max-body-memory: 199, max-ndjson-body: 100}"):
+            with self.assertRaisesRegex(
+                    ConfigError, r"\Ahttp.max-body-memory: expected at least 2 \* http.max-ndjson-body = \d+"):
+                parse_config(f"http: {text}")
+        parse_config("http: {max-body-memory: 200, max-ndjson-body: 100}")
 
     def test_merge_keys_are_no_second_time(self) -> None:
         handlers = "{a: &a {class: logging.NullHandler, level: INFO}, b: {<<: *a, level: DEBUG}}"

@@ -7,8 +7,11 @@ from typing import Any
 
 from hypothesis import given
 
+from taskservice import read_schema
 from taskservice.datamodel import (
     NO_DUE_DATE, StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort, search_text, sort_key)
+from taskservice.folding import fold
+from taskservice.task import MEMBERS
 from tests.strategies import property_settings, queries, task_entries
 
 WHOLE: dict[str, Any] = {
@@ -42,6 +45,11 @@ class TaskEntryTest(unittest.TestCase):
         entry = TaskEntry("t", "d", TaskPriority.URGENT, True, 1.5)
         self.assertEqual(TaskEntry.from_dict(WHOLE), entry)
         self.assertEqual(entry.to_dict(), WHOLE)
+
+    def test_its_members_are_those_of_the_schema(self) -> None:
+        """In their order, in which they are written."""
+        self.assertEqual(list(MEMBERS), list(read_schema("todoList-v1.0")["properties"]))
+        self.assertEqual(list(MEMBERS), [each.name for each in dataclasses.fields(TaskEntry)])
 
     def test_a_title_is_required(self) -> None:
         with self.assertRaises(KeyError):
@@ -206,6 +214,18 @@ class SortKeyTest(unittest.TestCase):
     def test_a_search_is_in_folded_case(self) -> None:
         self.assertEqual(search_text(TaskEntry("Straße", "ΟΔΟΣ")), "strasse\nοδοσ")
         self.assertEqual(search_text(TaskEntry("T")), "t\n")
+
+    def test_what_is_searched_is_not_much_longer_than_a_text(self) -> None:
+        """Of U+FDFA, which is folded to 18 characters, 64 KiB would take 700 KiB."""
+        greeting = fold("\ufdfa")
+        self.assertEqual(len(greeting), 18)
+        self.assertEqual(search_text(TaskEntry("\ufdfa" * 20)).count(greeting), 20)
+        for text in ("\ufdfa" * 10_000, "\ufdfa" * 2_000 + "x"):
+            found = search_text(TaskEntry("T", text))
+            self.assertTrue(found.startswith("t\n" + greeting * 50))
+            self.assertLessEqual(len(found), 2 * (len(text) + 2))
+        for text in ("x" * 65_000, "Straße " * 9_000, "½" * 30_000 + "x" * 30_000, "x" * 65_000 + "\ufdfa"):
+            self.assertEqual(search_text(TaskEntry("T", text)), "t\n" + fold(text))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from email.utils import formatdate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskservice.tornado.dates import http_date, parse_http_date
+from taskservice.http.dates import http_date, parse_http_date
 from tests.strategies import property_settings
 
 NOW = 1_783_000_000

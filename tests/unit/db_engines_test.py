@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from taskservice.database.db_engines import ENGINES, create_todolist_db
-from taskservice.database.todolist_db import (
-    AbstractTodoListDB, FileTodoListDB, InMemoryTodoListDB)
+from taskservice.database.sqlite.engine import SQLiteTodoListDB
+from taskservice.database.todolist_db import AbstractTodoListDB, FileTodoListDB, InMemoryTodoListDB
 from taskservice.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -87,10 +87,25 @@ class CreateTodoListDBTest(unittest.TestCase):
         with self.assertRaisesRegex(ConfigError, "task-db.*memory, fs"):
             create_todolist_db({"memory": None, "fs": "/nowhere"})
 
+    def test_options_are_a_text_or_a_mapping(self) -> None:
+        """SQLite's constructor has the same options; the others' are shown by what they do."""
+        path = "/nowhere/tasks.db"
+        for options, expected in (
+                (path, SQLiteTodoListDB(path)), ({"path": path}, SQLiteTodoListDB(path)),
+                ({"path": path, "busy-timeout": 1, "search-index": True},
+                 SQLiteTodoListDB(path, busy_timeout=1, search_index=True))):
+            self.assertEqual(vars(create_todolist_db({"sqlite": options})), vars(expected))
+
+    def test_an_unknown_option_is_named_with_those_there_are(self) -> None:
+        with self.assertRaisesRegex(
+                ConfigError, "task-db.sqlite.busy: unknown, expected one of path, busy-timeout"):
+            create_todolist_db({"sqlite": {"path": "/nowhere", "busy": 1}})
+
     def test_options_that_an_engine_cannot_use_are_refused(self) -> None:
         wrong: list[tuple[str, Any]] = [
             ("memory", "x"), ("fs", None), ("fs", 7), ("fs", ""), ("fs", ["x"]), ("sqlite", None),
-            ("sqlite", 7), ("sqlite", {}), ("postgres", None), ("postgres", 7), ("postgres", {})]
+            ("fs", {"folder": "x"}), ("sqlite", 7),
+            ("sqlite", {}), ("sqlite", {"path": 7}), ("postgres", None), ("postgres", 7), ("postgres", {})]
         for name, options in wrong:
             with self.subTest(engine=name, options=options):
                 with self.assertRaisesRegex(ConfigError, f"^task-db.{name}"):

@@ -21,7 +21,8 @@ import yaml
 
 from taskservice.config import Config, read_config
 from taskservice.database.db_engines import create_todolist_db
-from taskservice.tornado.server import check_config, parse_arguments
+from taskservice.tornado.options import parse_arguments
+from taskservice.tornado.check import check_config
 from taskservice.tornado.workers import check_sharable
 from tests.e2e.processes import started
 from tests.support import ROOT
@@ -187,7 +188,8 @@ class SystemdTest(unittest.TestCase):
     def test_systemd_finds_nothing_and_little_exposure(self) -> None:
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         unit = folder / "taskservice.service"
-        unit.write_text(self.text.replace("/opt/taskservice/.venv/bin/python", sys.executable), "utf-8")
+        python = sys.executable.replace("%", "%%")  # a specifier begins with %, and a space ends what is not quoted
+        unit.write_text(self.text.replace("/opt/taskservice/.venv/bin/python", f'"{python}"'), "utf-8")
         done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
         done = subprocess.run(
@@ -249,7 +251,7 @@ class ConfigsTest(unittest.TestCase):
 
     def test_all_of_them_can_be_used(self) -> None:
         for file in DEPLOY.glob("*.yaml"):
-            if file.name != "compose.yaml":
+            if file.name not in ("compose.yaml", "kubernetes.yaml"):
                 with self.subTest(file.name):
                     check_config(read_config(file), 1)
 

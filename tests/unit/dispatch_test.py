@@ -1,13 +1,17 @@
 """The request that handlers get from our own connection is Tornado's in all that can be asked."""
 
+import json
 import unittest
 from types import SimpleNamespace
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
-from taskservice.tornado.dispatch import Request
-from taskservice.tornado.http1_parser import parse_head
+from taskservice.http1.parser import parse_head
+from taskservice.tornado import fast
+from taskservice.tornado.fast import Request
+from tests.api import NDJSON, until
+from tests.running import ServedTestCase
 
 
 class RequestTest(unittest.TestCase):
@@ -33,6 +37,8 @@ class RequestTest(unittest.TestCase):
                 with self.subTest(name, head=head):
                     self.assertEqual(getattr(ours, name), getattr(theirs, name))
                     self.assertEqual(getattr(ours, name), getattr(theirs, name))
+            for name in ("arguments", "query_arguments"):
+                self.assertIs(getattr(ours, name), getattr(ours, name), "what is changed in it stays")
             self.assertEqual(ours.full_url(), theirs.full_url())
             self.assertEqual(repr(ours.cookies), repr(theirs.cookies))
             self.assertGreaterEqual(ours.request_time(), 0)
@@ -41,6 +47,27 @@ class RequestTest(unittest.TestCase):
         ours, _ = self.both(b"GET / HTTP/1.0\r\n\r\n")
         with self.assertRaises(AttributeError):
             ours.nothing
+
+
+class BodyTest(ServedTestCase):
+
+    def test_one_that_comes_in_many_pieces_is_put_together(self) -> None:
+        """It is larger than what is read from a socket at once."""
+        lines = [b'{"title": "%06d %b"}\n' % (number, b"x" * 200) for number in range(5_000)]
+        answer = self.ask("POST", "/tasks", b"".join(lines), Content_Type=NDJSON)
+        self.assertEqual(answer.code, 200)
+        titles = [task["title"][:6] for task in json.loads(self.ask("GET", "/tasks").body).values()]
+        self.assertEqual(titles, [f"{number:06}" for number in range(5_000)])
+
+
+class RunningTest(ServedTestCase):
+    """What runs for a request is referred to until it has ended, and no longer."""
+
+    def test_nothing_is_kept_of_a_request_that_was_answered(self) -> None:
+        for path in ("/tasks", "/tasks/none", "/healthz"):
+            self.ask("GET", path)
+            wait: Any = until(lambda: not fast._running, "the end of its task")
+            self.io_loop.run_sync(lambda: wait)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
+from logging.config import BaseConfigurator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, to 
 
 from taskservice import read_schema  # noqa: E402
 from taskservice.config import parse_config  # noqa: E402
+from taskservice.database.sql.group_commit import WriteQueue  # noqa: E402
 from taskservice.tornado.metrics import Metrics  # noqa: E402
+from taskservice.utils.log_formats import JsonFormatter  # noqa: E402
 from tests import postgres  # noqa: E402
 from tests.api import serving  # noqa: E402
 from tests.contract import quick_folder  # noqa: E402
@@ -82,8 +86,25 @@ class ConfigurationTest(unittest.TestCase):
         for key, schema in keys(read_schema("config-v1.0")):
             self.assertTrue(schema.get("description"), key)
 
-    def test_its_config_is_one_and_has_every_section(self) -> None:
-        [block] = re.findall(r"(?ms)^```yaml\n(.*?)^```$", self.text)
+    def test_its_variables_and_secrets_are_replaced(self) -> None:
+        with tempfile.NamedTemporaryFile("w") as secret:
+            print("a%2Fb", file=secret, flush=True)
+            block = self.blocks()[0].replace("/run/secrets/database-password", secret.name)
+            config = parse_config(block, {"DATABASE_HOST": "database.example"})
+        self.assertEqual(config.service_name, "TodoList")
+        self.assertEqual(config.task_db, {"postgres": "postgresql://taskservice:a%2Fb@database.example/taskservice"})
+
+    def test_its_formatter_writes_json(self) -> None:
+        config = parse_config(self.blocks()[1])
+        assert config.logging is not None
+        kind = BaseConfigurator({}).resolve(config.logging["formatters"]["json"]["class"])
+        self.assertIs(kind, JsonFormatter)
+
+    def blocks(self) -> list[str]:
+        return re.findall(r"(?ms)^```yaml\n(.*?)^```$", self.text)
+
+    def test_its_last_config_is_one_and_has_every_section(self) -> None:
+        block = self.blocks()[-1]
         config = parse_config(block)
         self.assertEqual(config.tokens[0]["name"], "dashboard")
         for section in read_schema("config-v1.0")["properties"]:
@@ -109,12 +130,14 @@ class OperatingTest(unittest.TestCase):
                 self.assertIn(f"`{''.join(event)}`", re.sub('message="([A-Z]+)"', r"\1", self.text))
 
     def test_every_measurement_is_explained_with_its_labels(self) -> None:
-        metrics = Metrics("memory")
+        queue = WriteQueue()
+        metrics = Metrics("memory", lambda: 0, queue.measurements)
         metrics.began()
         metrics.ended("GET", "/", 200, 0.1)
         metrics.observe_store("read", 0.1)
         for name, values in samples(metrics.render().decode()).items():
             family = re.sub("_(bucket|count|sum|created)$", "", name)
+            family = re.sub("^(process|python_gc)_.*", r"\1_*", family)
             [row] = [line for line in self.text.splitlines() if line.startswith(f"| `{family}` |")]
             for label in {label for labels in values for label, _ in labels} - {"le"}:
                 self.assertIn(f"`{label}`", row)
@@ -130,7 +153,7 @@ class OperatingTest(unittest.TestCase):
 
 
 def logged(file: Path) -> Iterator[str]:
-    """Give the keys that a module logs: arguments of log, facts, and what it binds to the context."""
+    """Give the keys that a module logs: arguments of log, facts, those of the context and of each request."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         match node:
             case ast.Call(func=ast.Attribute(attr="log", value=ast.Name(id="logutils")), keywords=named):
@@ -138,6 +161,8 @@ def logged(file: Path) -> Iterator[str]:
             case ast.Call(func=ast.Attribute(attr="set" | "bind", value=ast.Name(id="taskcontext")), args=[first, *_]):
                 nodes = first.keys if isinstance(first, ast.Dict) else [first]
                 yield from (str(key.value) for key in nodes if isinstance(key, ast.Constant))
+            case ast.AnnAssign(target=ast.Name(id="facts"), value=ast.Dict(keys=keys)):
+                yield from (str(key.value) for key in keys if isinstance(key, ast.Constant))
             case ast.Subscript(
                     value=ast.Name(id="facts") | ast.Attribute(attr="facts"), slice=ast.Constant(value=str(key))):
                 yield key
@@ -188,7 +213,7 @@ class CommandsTest(unittest.TestCase):
             serving({"sqlite": str(self.folder / name / "tasks.db")}, self.folder)).port
 
     def test_every_command_is_run_by_one_of_these(self) -> None:
-        known = ("serve", "curl", "token", "apsw", "pg_", "export", "import")
+        known = ("serve", "curl", "token", "apsw", "pg_", "export", "import", "nginx")  # company runs that
         for file in (CONFIGURATION, OPERATING, CHOOSING):
             self.assertTrue(commands(file))
             for command in commands(file):

@@ -1,12 +1,14 @@
 """The engines that need no server against the model, one by one and side by side."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis.stateful import initialize
 
-from taskservice.database.sqlite_db import SQLiteTodoListDB
-from taskservice.database.todolist_db import (
-    AbstractTodoListDB, Clock, FileTodoListDB, InMemoryTodoListDB)
+from taskservice.database.sql import pages
+from taskservice.database.sqlite.engine import SQLiteTodoListDB
+from taskservice.database.revisions import Clock
+from taskservice.database.todolist_db import AbstractTodoListDB, FileTodoListDB, InMemoryTodoListDB
 from taskservice.datamodel import TaskEntry
 from tests.state_machine import EngineMachine
 from tests.strategies import machine_settings
@@ -27,6 +29,11 @@ def make_sqlite(folder: str, clock: Clock) -> AbstractTodoListDB:
     return SQLiteTodoListDB(str(Path(folder, "tasks.db")), clock=clock)
 
 
+def make_indexed_sqlite(folder: str, clock: Clock) -> AbstractTodoListDB:
+    """Make an SQLite engine with a search index."""
+    return SQLiteTodoListDB(str(Path(folder, "tasks.db")), clock=clock, search_index=True)
+
+
 class MemoryMachine(EngineMachine):
     tested = {"memory": make_memory}
     durable = False
@@ -38,7 +45,13 @@ class FileMachine(EngineMachine):
 
 
 class SQLiteMachine(EngineMachine):
-    tested = {"sqlite": make_sqlite}
+    """With and without a search index; walks end soon, as they do in a large store."""
+
+    tested = {"sqlite": make_sqlite, "sqlite, search-index": make_indexed_sqlite}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resources.enter_context(patch.multiple(pages, TEXTS_WALKED=2, DATES_WALKED=2))
 
 
 class AllEnginesMachine(EngineMachine):

@@ -2,8 +2,8 @@
 
 import unittest
 
+from taskservice.http.etag import ETags, list_etag, task_etag
 from taskservice.precondition import ANY_REVISION
-from taskservice.tornado.etag import ETags, list_etag, task_etag
 
 
 class ETagsTest(unittest.TestCase):

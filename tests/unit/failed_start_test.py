@@ -11,9 +11,9 @@ from unittest.mock import patch
 
 import apsw
 
-from taskservice.database import sqlite_db
-from taskservice.database.sqlite_connection import open_connection
-from taskservice.database.sqlite_db import READERS, SQLiteTodoListDB
+from taskservice.database.sqlite import engine as sqlite_db
+from taskservice.database.sqlite.connection import open_connection
+from taskservice.database.sqlite.engine import READERS, SQLiteTodoListDB
 from taskservice.database.todolist_db import AbstractTodoListDB, FileTodoListDB
 from taskservice.datamodel import TaskEntry
 from taskservice.errors import StoreError, StoreInUseError, StoreVersionError

@@ -16,9 +16,11 @@ import apsw
 import asyncpg
 
 from taskservice import errors
-from taskservice.database import os_errors, postgres_errors, sqlite_errors
+from taskservice.database import os_errors
 from taskservice.database.os_errors import ERRNOS, Meaning, translated_os
-from taskservice.tornado.problems import problem_of
+from taskservice.database.postgres import errors as postgres_errors
+from taskservice.database.sqlite import errors as sqlite_errors
+from taskservice.http.problems import problem_of
 
 UNAVAILABLE, BUSY, READ_ONLY, FULL, FAILED = (
     errors.StoreUnavailableError, errors.StoreBusyError, errors.StoreReadOnlyError,
@@ -193,6 +195,12 @@ class FilesTest(unittest.TestCase):
                     raise OSError(number, "Why", "the-file")
                 self.assertIs(type(caught.exception), meant)
                 self.assertRegex(str(caught.exception), "^the store .*: Why: the-file$")
+
+    def test_an_error_without_a_number_says_what_it_says(self) -> None:
+        """So does one of Python's own, e.g. of shutil or of an SSL layer."""
+        with self.assertRaises(FAILED) as caught, translated_os("the store"):
+            raise OSError("no words of the system")
+        self.assertEqual(str(caught.exception), "the store failed: no words of the system")
 
 
 class EveryMeaningTest(unittest.TestCase):

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from taskservice.database import todolist_db
+from taskservice.database import memory_db
 from taskservice.database.todolist_db import FileTodoListDB
 from taskservice.datamodel import StoredTask, TaskEntry, TaskQuery
 from taskservice.errors import StoreError, TaskNotFoundError
 from tests.contract import ManualClock, quick_folder
+from tests.contract.harness import matching
 from tests.support import journal
 
 ENTRY = TaskEntry("t")
@@ -114,7 +115,7 @@ class FaultTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_after_any_failure_the_service_shows_what_is_in_the_folder(self) -> None:
         """Also where the attempt to undo what was done fails, at any step, until the disk is well."""
-        self.enterContext(mock.patch.object(todolist_db, "LONG_READ", 3))
+        self.enterContext(mock.patch.object(memory_db, "LONG_READ", 3))
         for done, (name, deed) in itertools.product((set(), {"rename", "unlink"}), DEEDS.items()):
             self.disk.done |= done
             for later in (1, 2, 3, 4, NEVER):
@@ -186,7 +187,10 @@ class FaultTest(unittest.IsolatedAsyncioTestCase):
         with self.disk.failing(FLUSH, FLUSH):
             self.assertIsNotNone(await self.outcome(engine.update_task("a", NEW)))
             self.assertEqual((await engine.read_task("b")).entry, ENTRY)
-            for call in (engine.read_task("a"), engine.create_task("c", NEW), engine.check_ready()):
+            for call in (
+                    engine.read_task("a"), engine.create_task("c", NEW), engine.check_ready(),
+                    engine.create_task("a", NEW), engine.update_task("a", NEW, matching(1)),
+                    engine.delete_task("a", matching(1))):
                 with self.assertRaisesRegex(StoreError, "where a write that failed has to be undone"):
                     await call
         self.assertEqual((await engine.read_task("a")).entry, ENTRY)
@@ -219,13 +223,28 @@ class FaultTest(unittest.IsolatedAsyncioTestCase):
             engine = await self.open()
             await self.assert_agrees(engine)
 
+    async def test_a_link_that_somebody_put_in_the_place_of_a_file_is_no_task_that_is_unchanged(self) -> None:
+        """A restart takes a link for damage: a write that failed puts the task itself back."""
+        engine = await self.fresh()
+        task = self.folder / "a.json"
+        task.rename(self.folder / "elsewhere")
+        task.symlink_to("elsewhere")
+        time_ns = task.stat().st_mtime_ns
+        os.utime(task, ns=(time_ns, time_ns), follow_symlinks=False)
+        with mock.patch.object(os, "rename", side_effect=[OSError(5, "Input/output error"), mock.DEFAULT],
+                               wraps=os.rename):
+            self.assertIsNotNone(await self.outcome(engine.update_task("a", NEW)))
+        self.assertFalse(task.is_symlink())
+        await self.assert_agrees(engine)
+        self.assertEqual((await engine.read_task("a")).entry, ENTRY)
+
     def flush_of_the_folder_fails(self, fd: int) -> None:
         """Do as fsync of a disk that flushes files only."""
         if os.path.isdir(f"/proc/self/fd/{fd}"):
             raise OSError(5, "Input/output error")
 
     async def test_a_thread_that_cannot_be_started_leaves_all_as_it_was(self) -> None:
-        self.enterContext(mock.patch.object(todolist_db, "LONG_READ", 3))
+        self.enterContext(mock.patch.object(memory_db, "LONG_READ", 3))
         for name, deed in DEEDS.items():
             for number in range(3):
                 with self.subTest(name, number=number):

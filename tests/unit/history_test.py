@@ -4,13 +4,14 @@ import asyncio
 import gc
 import random
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import Any, Iterator
 from unittest.mock import patch
 
 from taskservice.database import history
 from taskservice.database.history import FORGOTTEN_AT_ONCE, Deletion, History
+from taskservice.database.revisions import Clock, next_revisions
 from taskservice.database.todolist_db import FileTodoListDB, InMemoryTodoListDB
 from taskservice.datamodel import Change, IdempotencyKey, StoredTask, TaskEntry
 from tests.contract import ManualClock, quick_folder
@@ -70,12 +71,18 @@ def alive(kind: type) -> int:
     return sum(type(thing) is kind for thing in gc.get_objects())
 
 
+def counted_revisions(last: int, clock: Clock, count: int) -> Sequence[int]:
+    """Return the revisions of a create, as some that count."""
+    return [Counted(revision) for revision in next_revisions(last, clock, count)]
+
+
 class PageTest(unittest.IsolatedAsyncioTestCase):
     """A walk through all changes looks at each of them once or so, however it began."""
 
     async def asyncSetUp(self) -> None:
         asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
         self.now = 0
+        self.enterContext(patch(f"{InMemoryTodoListDB.__module__}.next_revisions", counted_revisions))
         self.engine = await self.enterAsyncContext(InMemoryTodoListDB(clock=self.clock))
 
     def clock(self) -> int:
@@ -142,7 +149,7 @@ class RandomTest(unittest.TestCase):
             before = plain.pop(name, None)
             replaced = before.task if before is not None else None
             if replaced is not None and chance.random() < 0.4:
-                tested.record_deletion(name, revision, replaced)
+                tested.record_deletion(name, revision, replaced, now=revision)
                 plain[name] = Change(name, revision, None)
             elif replaced is None and chance.random() < 0.3:
                 new = [StoredTask.of(name, revision, ENTRY),
@@ -160,6 +167,22 @@ class RandomTest(unittest.TestCase):
             page = tested.page(since, limit)
             self.assertEqual(page.changes, tuple(newer[:limit]))
             self.assertEqual(page.revision, newer[limit - 1].revision if len(newer) > limit else revision)
+
+
+class ClockTest(unittest.IsolatedAsyncioTestCase):
+    """memory: a clock that was set back before the first write."""
+
+    async def test_changes_go_on_from_revisions_before_the_start(self) -> None:
+        clock = ManualClock()
+        async with InMemoryTodoListDB(clock=clock) as engine:
+            clock.now -= HOUR
+            await engine.create_task("a", ENTRY)
+            page = await engine.read_changes(None, 10)
+            self.assertLessEqual(page.revision, clock.now)
+            self.assertEqual((await engine.read_changes(page.revision, 10)).changes, ())
+            await engine.create_task("b", ENTRY)
+            after = await engine.read_changes(page.revision, 10)
+            self.assertEqual([change.id for change in after.changes], ["b"])
 
 
 class ForgettingTest(unittest.IsolatedAsyncioTestCase):
@@ -211,7 +234,7 @@ class ForgettingTest(unittest.IsolatedAsyncioTestCase):
                 await engine.create_task(f"{number}", ENTRY, IdempotencyKey("", f"{number}", b""))
             clock.now += 2 * DAY
             await engine.update_task("0", ENTRY)
-            self.assertEqual(alive(history._KeptKey) - before, 1)
+            self.assertEqual(alive(history._KeptKey) - before, 0)
 
     async def test_a_key_that_was_used_again_is_kept_for_its_time(self) -> None:
         for clock, engine in await self.engines():

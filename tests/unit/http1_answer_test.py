@@ -3,7 +3,7 @@
 import re
 import unittest
 
-from taskservice.tornado.http1_answer import (
+from taskservice.http1.answer import (
     MAX_REASON_LENGTH, Refusal, content_length, has_no_body, head_bytes, http_date, refusal_bytes,
     refuse_plainly)
 

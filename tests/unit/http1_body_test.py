@@ -8,8 +8,8 @@ import httptools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskservice.tornado.http1_body import ChunkedBody, SizedBody
-from taskservice.tornado.http1_request import BadRequest
+from taskservice.http1.body import ChunkedBody, SizedBody
+from taskservice.http1.request import BadRequest
 from tests.strategies import cut_into, property_settings
 
 MOST_BESIDE = 16 * 1024
@@ -188,6 +188,14 @@ class ChunkedBodyTest(unittest.TestCase):
                     self.assertEqual(outcome(pieces_of(most + after, piece)).end, "complete")
                     self.assertRegex(outcome(pieces_of(most + b"x" + after, piece)).end, "too m")
                     self.assertRegex(outcome(pieces_of(most + b"x" * 10, piece)).end, "too m")
+
+    def test_each_size_line_has_that_limit_of_its_own(self) -> None:
+        """Nothing of a chunk before counts, also where the lines arrive in pieces."""
+        lines = b"1\r\na\r\n" + b"1;" + b"x" * (MOST_BESIDE - 4)
+        for piece in (1, 1460, 1 << 20):
+            with self.subTest(piece=piece):
+                self.assertEqual(outcome(pieces_of(lines + b"\r\nb\r\n0\r\n\r\n", piece)).body, b"ab")
+                self.assertRegex(outcome(pieces_of(lines + b"x\r\nb\r\n", piece)).end, "too m")
 
     def test_trailers_that_say_how_long_a_body_is_are_refused(self) -> None:
         """Somebody else may merge them into the head (RFC 9112 §7.1.2)."""

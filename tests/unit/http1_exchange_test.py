@@ -2,11 +2,12 @@
 
 import asyncio
 import unittest
+from collections.abc import Mapping
 
 from tornado import httputil
 
-from taskservice.tornado.http1 import HTTP1Server
-from taskservice.tornado.http1_connection import Connection
+from taskservice.http1.connection import TURN, Connection
+from taskservice.http1.server import HTTP1Server, Limits, Refusal
 from tests.unit.http1_wire_test import FLUSH, RESET, Transport
 
 
@@ -94,6 +95,55 @@ class EndTest(unittest.TestCase):
         self.part.connection.finish()
         self.turn()
         self.assertEqual((self.transport.options, self.transport.done), ([], []))
+
+
+class TurnTest(unittest.IsolatedAsyncioTestCase):
+    """After a large piece of input others have their turn before more of it is read."""
+
+    async def reads(self, size: int) -> tuple[list[str], list[str]]:
+        """Send so much of a body; return what becomes of reading at once, and in the next turn of the loop."""
+        connection, transport = Connection(HTTP1Server(Part(), Limits(body_bytes=2 * TURN))), Transport()
+        connection.connection_made(transport)  # type: ignore[arg-type]  # all that is used
+        connection.data_received(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % (TURN + 1))
+        connection.data_received(bytes(size))
+        at_once = transport.done.copy()
+        await asyncio.sleep(0)
+        connection.abort("")
+        connection.connection_lost(None)
+        return at_once, transport.done[:2]
+
+    async def test_reading_goes_on_in_the_next_turn(self) -> None:
+        self.assertEqual(await self.reads(TURN), (["pause_reading"], ["pause_reading", "resume_reading"]))
+
+    async def test_who_sends_less_goes_on(self) -> None:
+        self.assertEqual((await self.reads(TURN - 1))[0], [])
+
+
+class RefusalTest(unittest.TestCase):
+    """A refused request is named, whichever way its head came."""
+
+    def test_the_line_of_a_malformed_head(self) -> None:
+        head = b"GET /named?a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
+        for pieces in ([head], [b"\r\n\r\n" + head], [head[:30], head[30:]], [head + b"GET /next"]):
+            with self.subTest(pieces):
+                self.assertEqual(self.refused(pieces), [("GET", "/named?a")])
+
+    def refused(self, pieces: list[bytes]) -> list[tuple[str | None, str | None]]:
+        """Send a request, and return method and target of what is refused."""
+        found = []
+
+        def refuse(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
+            found.append((refusal.method, refusal.uri))
+            return {}, b""
+
+        async def talk() -> None:
+            connection, transport = Connection(HTTP1Server(Part(), refuse=refuse)), Transport()
+            connection.connection_made(transport)  # type: ignore[arg-type]  # all that is used
+            for piece in pieces:
+                connection.data_received(piece)
+
+        asyncio.run(talk())
+        return found
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ import unittest
 
 from tornado.httputil import HTTPHeaders, HTTPInputError
 
-from taskservice.tornado.http1_answer import head_bytes, http_date
-from taskservice.tornado.http1_headers import LeanHeaders
-from taskservice.tornado.http1_parser import PartialHead, guess_line, parse_head
-from taskservice.tornado.http1_request import BadRequest
+from taskservice.http1.answer import head_bytes, http_date
+from taskservice.http1 import headers as headers_module
+from taskservice.http1.headers import LeanHeaders
+from taskservice.http1.parser import PartialHead, guess_line, parse_head
+from taskservice.http1.request import BadRequest
 
 
 class LeanHeadersTest(unittest.TestCase):
@@ -35,6 +36,13 @@ class LeanHeadersTest(unittest.TestCase):
             self.assertEqual(self.ours.get(name, "d"), self.theirs.get(name, "d"))
             self.assertEqual(self.ours.get_list(name), self.theirs.get_list(name))
             self.assertEqual(name in self.ours, name in self.theirs)
+
+    def test_names_that_clients_choose_do_not_fill_the_memory(self) -> None:
+        for number in range(1_000):
+            headers = LeanHeaders()
+            headers.append(f"x-chosen-{number}", "")
+            self.assertEqual(list(headers), [f"X-Chosen-{number}"])
+        self.assertEqual(len(headers_module._IN_HEADER_CASE), 256)
 
     def test_read(self) -> None:
         self.same()

@@ -12,8 +12,8 @@ from typing import Any
 
 from tornado.iostream import StreamClosedError
 
-from taskservice.tornado.http1 import Limits
-from taskservice.tornado.http1_wire import Wire
+from taskservice.http1.server import Limits
+from taskservice.http1.wire import Wire
 
 RESET, FLUSH = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
@@ -61,7 +61,7 @@ class Transport:
         return "close" in self.done or "abort" in self.done
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("close", "abort", "write_eof", "resume_reading"):
+        if name not in ("close", "abort", "write_eof", "pause_reading", "resume_reading"):
             raise AttributeError(name)
         return lambda: self.done.append(name)
 
@@ -236,6 +236,13 @@ class WireTest(unittest.TestCase):
         self.later(1)
         self.assertEqual((self.transport.done[2:], self.wire.count), (["close"], 0))
 
+    def test_also_where_nothing_ever_comes(self) -> None:
+        self.wire.close(linger=True)
+        self.later(4)
+        self.assertEqual(self.transport.done[2:], [])
+        self.later(1)
+        self.assertEqual((self.transport.done[2:], self.wire.count), (["close"], 0))
+
     def test_or_it_has_been_too_long(self) -> None:
         self.wire.close(linger=True)
         for _ in range(24):
@@ -297,6 +304,16 @@ class WireTest(unittest.TestCase):
         self.wire.connection_lost(None)
         self.wire.reset_on_close(True)
         self.assertEqual(self.transport.options, [])
+
+    def test_what_is_broken_off_is_reset_only_where_an_answer_would_look_whole(self) -> None:
+        cases: list[tuple[int, bool, list[bytes]]] = [
+            (0, False, []), (0, True, [RESET]), (9, False, [RESET]), (9, True, [RESET])]
+        for buffered, answering, options in cases:
+            self.wire, self.transport = self.connect()
+            self.transport.buffered = buffered
+            self.wire.break_off("cut: planted", answering)
+            self.assertEqual((self.transport.done, self.transport.options), (["abort"], options))
+            self.assertEqual(self.wire.cut_reason, "cut: planted")
 
     def test_cut_is_a_reset_for_the_reason_given(self) -> None:
         self.wire.cut("cut: planted")

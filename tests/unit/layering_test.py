@@ -3,7 +3,7 @@
 import ast
 import sys
 import unittest
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -12,7 +12,19 @@ SOURCES = {
     for file in (ROOT / "taskservice").rglob("*.py")}
 
 ENGINES = ("sqlite", "postgres")
-"""Engines with modules of their own, which begin with these names."""
+"""Engines with folders of their own."""
+
+MAY_IMPORT = {
+    "http1": (),
+    "http": ("datamodel", "errors", "precondition", "validation"),
+    "client": ("errors", "http"),
+    "database": ("datamodel", "errors", "folding", "precondition", "utils", "validation"),
+    "utils": (),
+}
+"""What the modules of a folder may import of the project, beside their own folder and the package itself."""
+
+COMMANDS = "taskservice.__main__"
+"""The user's commands stand above everything."""
 
 LOG_CALLS = {"debug", "info", "warning", "error", "exception", "critical", "log", "basicConfig"}
 
@@ -28,7 +40,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def is_of(name: str, *packages: str) -> bool:
-    """Tell whether an imported name is one of these modules or packages, or in one."""
+    """Return whether an imported name is one of these modules or packages, or in one."""
     return any(f"{name}.".startswith(f"{package}.") for package in packages)
 
 
@@ -44,8 +56,7 @@ def own(module: str) -> set[str]:
 
 def engine_of(module: str) -> str | None:
     """Return the engine whose module this is."""
-    name = module.removeprefix("taskservice.database.")
-    return next((engine for engine in ENGINES if name.startswith(engine)), None)
+    return next((engine for engine in ENGINES if is_of(module, f"taskservice.database.{engine}")), None)
 
 
 class LayeringTest(unittest.TestCase):
@@ -60,15 +71,29 @@ class LayeringTest(unittest.TestCase):
 
     def test_nothing_below_tornado_imports_tornado(self) -> None:
         for module in SOURCES:
-            if not is_of(module, "taskservice.tornado"):
-                self.assert_imports_none(module, "tornado", "taskservice.tornado")
+            if not is_of(module, "taskservice.tornado", COMMANDS):
+                self.assert_imports_none(module, "taskservice.tornado")
+            if not is_of(module, "taskservice.tornado", "taskservice.http1"):
+                self.assert_imports_none(module, "tornado")
 
-    def test_what_is_about_bytes_and_errors_imports_no_tornado(self) -> None:
-        for name in ("representation", "etag", "problems"):
-            self.assert_imports_none(f"taskservice.tornado.{name}", "tornado")
+    def test_a_folder_imports_what_is_below_it(self) -> None:
+        for folder, others in MAY_IMPORT.items():
+            for module in SOURCES:
+                if is_of(module, f"taskservice.{folder}"):
+                    bad = {name for name in own(module) if not is_of(
+                        name, "taskservice.LOGGER_NAME", f"taskservice.{folder}",
+                        *(f"taskservice.{other}" for other in others))}
+                    self.assertEqual(bad, set(), module)
+
+    def test_the_server_knows_tornado_by_its_values_and_logs(self) -> None:
+        allowed = ("tornado.httputil", "tornado.log", "tornado.netutil", "tornado.iostream", "tornado.gen")
+        for module in SOURCES:
+            if is_of(module, "taskservice.http1"):
+                bad = {name for name in imported(module) if is_of(name, "tornado") and not is_of(name, *allowed)}
+                self.assertEqual(bad, set(), module)
 
     def test_the_service_imports_no_engine_but_the_contract(self) -> None:
-        contract = "taskservice.database.todolist_db.AbstractTodoListDB"
+        contract = "taskservice.database.contract.AbstractTodoListDB"
         stores = {name for name in own("taskservice.service") if is_of(name, "taskservice.database")}
         self.assertEqual(stores, {contract})
         self.assert_imports_none("taskservice.service", "taskservice.config")
@@ -77,7 +102,9 @@ class LayeringTest(unittest.TestCase):
         self.assertEqual(own("taskservice.errors"), set())
 
     def test_the_data_model_imports_the_standard_library_only(self) -> None:
-        self.assert_of_project_only("taskservice.datamodel", "taskservice.errors", "taskservice.folding")
+        self.assert_of_project_only(
+            "taskservice.datamodel", "taskservice.errors", "taskservice.folding", "taskservice.task")
+        self.assert_of_project_only("taskservice.task")
         self.assertEqual(own("taskservice.folding"), set())
         foreign = {name.split(".")[0] for name in imported("taskservice.datamodel")}
         self.assertLessEqual(foreign - {"taskservice"}, sys.stdlib_module_names)
@@ -95,22 +122,63 @@ class LayeringTest(unittest.TestCase):
                 bad = {name for name in own(module) if engine_of(name)}
                 self.assertEqual(bad, set(), module)
 
-    def test_utils_know_nothing_of_tasks(self) -> None:
-        for module in SOURCES:
-            if is_of(module, "taskservice.utils"):
-                self.assert_of_project_only(module, "taskservice.utils")
-
     def test_export_and_import_know_the_service_by_http_alone(self) -> None:
         for module in SOURCES:
-            if is_of(module, "taskservice.client"):
-                self.assert_of_project_only(
-                    module, "taskservice.client", "taskservice.ndjson", "taskservice.errors")
-            else:
+            if not is_of(module, "taskservice.client", COMMANDS):
                 self.assert_imports_none(module, "taskservice.client")
 
     def test_the_config_knows_no_layer_above(self) -> None:
         self.assert_of_project_only(
-            "taskservice.config", "taskservice.read_schema", "taskservice.errors")
+            "taskservice.config", "taskservice.read_schema", "taskservice.config_variables", "taskservice.errors")
+
+
+class CirclesTest(unittest.TestCase):
+    """No module needs another that needs it, not even for a type."""
+
+    def test_there_is_none(self) -> None:
+        graph = {module: needed(module) for module in SOURCES}
+        self.assertEqual(circles(graph), [])
+
+    def test_one_would_be_found(self) -> None:
+        graph = {"a": {"b", "d"}, "b": {"c"}, "c": {"a"}, "d": set(), "e": {"e", "b"}}
+        self.assertEqual(circles(graph), [["a", "b", "c"], ["e"]])
+
+
+def needed(module: str) -> set[str]:
+    """Return the modules of the project that a module imports, wherever and whyever it does."""
+    found = set()
+    for name in own(module):
+        for part in (name, name.rpartition(".")[0]):
+            if part in SOURCES:
+                found.add(part)
+                break
+            if f"{part}.__init__" in SOURCES:
+                found.add(f"{part}.__init__")
+                break
+    return found
+
+
+def circles(graph: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """Return the modules that reach each other, those of each circle together."""
+    reached = {module: reachable(graph, module) for module in graph}
+    found = []
+    for module in graph:
+        circle = sorted(other for other in reached[module] if module in reached[other])
+        if module in reached[module] and circle not in found:
+            found.append(circle)
+    return sorted(found)
+
+
+def reachable(graph: Mapping[str, Collection[str]], start: str) -> set[str]:
+    """Return all that a module imports, and what that imports."""
+    found: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += graph[module]
+    return found
 
 
 class LoggersTest(unittest.TestCase):
@@ -151,7 +219,7 @@ class WalkTest(unittest.TestCase):
     def test_a_name_is_of_its_package_only(self) -> None:
         self.assertTrue(is_of("tornado.web", "tornado"))
         self.assertFalse(is_of("tornado_x", "tornado"))
-        self.assertEqual(engine_of("taskservice.database.sqlite_writer.X"), "sqlite")
+        self.assertEqual(engine_of("taskservice.database.sqlite.writer.X"), "sqlite")
         self.assertIsNone(engine_of("taskservice.database.todolist_db"))
 
     def test_calls_at_import_are_seen_in_classes_and_not_in_functions(self) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from itertools import permutations
 from math import inf
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.linearizability import (
     Absent, Done, Kind, Operation, Outcome, Stale, State, TooManyConfigurations, Unknown, after,
     describe, first_contradiction)
+from tests.strategies import property_settings
 
 UNKNOWN = Unknown()
 
@@ -232,7 +233,7 @@ def is_linearizable(history: Sequence[Operation]) -> bool:
 
 
 def explains(order: Sequence[Operation]) -> bool:
-    """Tell whether an order keeps to the operations' times, and gives their outcomes."""
+    """Return whether an order keeps to the operations' times, and gives their outcomes."""
     state: State | None = State()
     latest = 0.0
     for operation in order:
@@ -245,12 +246,12 @@ def explains(order: Sequence[Operation]) -> bool:
 
 class DefinitionTest(unittest.TestCase):
 
-    @settings(max_examples=300, deadline=None, derandomize=True)
+    @property_settings(300)
     @given(st.lists(operations(), max_size=5, unique=True))
     def test_it_agrees_with_the_definition(self, history: list[Operation]) -> None:
         self.assertEqual(first_contradiction(history) is None, is_linearizable(history))
 
-    @settings(max_examples=100, deadline=None, derandomize=True)
+    @property_settings(100)
     @given(st.data())
     def test_it_accepts_what_an_atomic_task_does(self, data: st.DataObject) -> None:
         """Each operation takes effect at a moment of its own, between its call and return."""

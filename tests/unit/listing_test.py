@@ -18,8 +18,8 @@ from taskservice.datamodel import (
     NO_DUE_DATE, SortKey, StoredTask, TaskEntry, TaskPriority, TaskQuery,
     TaskSort)
 from taskservice.errors import BadInputError
-from taskservice.tornado.listing import (
-    LONGEST_CURSOR, MOST_WORDS, STREAMED_AT_ONCE, ChangesRequest, decode_cursor, encode_cursor,
+from taskservice.http.listing import (
+    MAX_CURSOR_LENGTH, MAX_WORD_LENGTH, MAX_WORDS, STREAMED_AT_ONCE, ChangesRequest, decode_cursor, encode_cursor,
     parse_changes_query, parse_list_query)
 from tests.strategies import property_settings, task_entries
 
@@ -35,7 +35,8 @@ TASK = StoredTask.of("id-1", 7, TaskEntry("A <title>"))
 
 def following(query: str, last: StoredTask = TASK) -> str:
     """Return the query that the Link to the next page has."""
-    link = parse_list_query(query).next_link("/tasks", last)
+    request = parse_list_query(query)
+    link = request.next_link("/tasks", request.query.sort_key(last))
     match = re.fullmatch(r'</tasks\?([!-;=?-~]*)>; rel="next"', link)
     assert match is not None, link
     return match[1]
@@ -94,7 +95,9 @@ class ListQueryTest(unittest.TestCase):
             ("sort=Title", "sort: "),
             ("sort=id", "sort: expected one of created, updated, due_date, priority, title, with"),
             ("q=%00", "q: "),
-            ("q=" + "+".join(map(str, range(MOST_WORDS + 1))), "q: expected at most 32"),
+            ("q=" + "+".join(map(str, range(MAX_WORDS + 1))), "q: expected at most 10 words"),
+            ("q=a+" + "x" * 101, "q: expected at most 10 words of at most 100 characters each, and no"),
+            ("q=" + "%EF%AC%83" * 34, "q: expected at most 10 words of at most 100 char"),
             ("cursor=", "cursor: "), ("cursor=x", "cursor: expected the one in the Link"),
             ("colour=red", "colour: unknown parameter, expected one of completed, priority,"),
         ]:
@@ -103,15 +106,15 @@ class ListQueryTest(unittest.TestCase):
             self.assertEqual(str(caught.exception)[:len(message)], message)
 
     def test_as_many_words_as_are_allowed_are_searched(self) -> None:
-        query = parse_list_query("q=" + "+".join(map(str, range(MOST_WORDS)))).query
-        self.assertEqual(len(query.words), MOST_WORDS)
+        words = tuple(str(number) * MAX_WORD_LENGTH for number in range(MAX_WORDS))
+        self.assertEqual(parse_list_query("q=" + "+".join(words)).query.words, words)
 
     def test_a_query_without_its_cursor_has_at_most_2048_bytes(self) -> None:
         """As a Link repeats it: what came as raw bytes counts percent-encoded."""
         cursor = following("limit=1").removeprefix("limit=1")
         for character, encoded in (("x", "x"), ("%78", "%78"), ("\xc3\xa9", "%C3%A9"), ("<", "%3C")):
-            count, rest = divmod(2048 - len("limit=1&q="), len(encoded))
-            longest = f"limit=1&q={character * count}{'x' * rest}"
+            count, rest = divmod(2048 - len("limit=1&q="), len(encoded) + 1)
+            longest = f"limit=1&q={f'{character}+' * count}{'+' * rest}"
             with self.subTest(character):
                 self.assertEqual(len(following(longest).rpartition("&cursor=")[0]), 2048)
                 parse_list_query(following(longest))
@@ -191,7 +194,7 @@ class CursorTest(unittest.TestCase):
         priorities = "&".join(f"priority={priority.value}" for priority in TaskPriority)
         raw = f"{priorities}&q=a&sort=title&limit=1"
         program = (
-            "import sys; from taskservice.tornado.listing import parse_list_query; "
+            "import sys; from taskservice.http.listing import parse_list_query; "
             "print(parse_list_query(sys.argv[1]).query.after[1])")
         found = subprocess.run(
             [sys.executable, "-c", program, following(raw)], env={"PYTHONHASHSEED": "1"},
@@ -204,7 +207,7 @@ class CursorTest(unittest.TestCase):
         self.assertEqual(decode_cursor(fingerprint, TaskSort.CREATED, good), ("a", "a"))
         for cursor in [
             good[:-1], good[1:], good + "A", good + "=", good + "\n", good.swapcase(), "W10", "e30",
-            "A" * LONGEST_CURSOR, good.replace(".", ""), good.replace(".", ".."), f"{good}.a",
+            "A" * MAX_CURSOR_LENGTH, good.replace(".", ""), good.replace(".", ".."), f"{good}.a",
             forge(b"", fingerprint=fingerprint), forge(b"a", fingerprint=fingerprint[1:]),
             forge(b"a", fingerprint=b""), "AA.a", "A.a", ".a", ".", "", "é", "A" * 100_000,
         ]:
@@ -250,7 +253,7 @@ class CursorTest(unittest.TestCase):
     def test_a_cursor_has_at_most_1228_characters(self) -> None:
         key = b"x" * 817
         longest, longer = (forge(key, "a" * (length - len(forge(key, "")))) for length in (1_228, 1_229))
-        self.assertEqual((len(longest), len(longer)), (LONGEST_CURSOR, LONGEST_CURSOR + 1))
+        self.assertEqual((len(longest), len(longer)), (MAX_CURSOR_LENGTH, MAX_CURSOR_LENGTH + 1))
         self.assertEqual(decode_cursor(FINGERPRINT, TaskSort.TITLE, longest)[0], key.decode())
         with self.assertRaisesRegex(BadInputError, "^cursor: expected"):
             decode_cursor(FINGERPRINT, TaskSort.TITLE, longer)

@@ -11,7 +11,6 @@ import re
 import sys
 import tempfile
 import threading
-import time
 import unittest
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -24,7 +23,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from taskservice.utils import logutils, taskcontext
+from taskservice.utils import log_config, logutils, taskcontext
+from tests.strategies import property_settings
 
 # The tutorial's section, word for word but for the file's folder.
 TUTORIAL = """
@@ -117,6 +117,7 @@ KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]*", fullmatch=True)
 
 class LogfmtTest(unittest.TestCase):
 
+    @property_settings(100)
     @given(st.dictionaries(KEYS, SCALARS))
     @example({"pair": "\ud83d\ude00", "astral": "\U0001f600\U000e0001", "nel": "\x85"})
     def test_any_input_parses_back_to_itself_in_one_utf8_line(
@@ -133,6 +134,11 @@ class LogfmtTest(unittest.TestCase):
         line = logutils.logfmt({"text": text})
         self.assertTrue(parse(line)["text"] == text)
         line.encode()
+
+    def test_keys_that_others_choose_do_not_fill_the_memory(self) -> None:
+        for number in range(1_000):
+            self.assertEqual(logutils.logfmt({f"chosen-{number}": 1}), f"chosen-{number}=1")
+        self.assertEqual(len(logutils._KEYS), 256)
 
     def test_no_line_end_forges_a_line(self) -> None:
         for end in LINE_ENDS:
@@ -314,7 +320,7 @@ class ConfigureTestCase(unittest.TestCase):
     def configure(self, section: Mapping[str, Any] | None) -> None:
         self.stdout, self.stderr = io.StringIO(), io.StringIO()
         with redirect_stdout(self.stdout), redirect_stderr(self.stderr):
-            logutils.configure(section)
+            log_config.configure(section)
 
 
 class TutorialConfigurationTest(ConfigureTestCase):
@@ -548,36 +554,6 @@ class ConfigureTest(ConfigureTestCase):
                     self.configure(section)
                 self.assertIn(said, str(caught.exception))
                 self.assertEqual(len(str(caught.exception).splitlines()), 1)
-
-
-class OneLineFormatterTest(unittest.TestCase):
-
-    def record(self, **kvs: Any) -> logging.LogRecord:
-        return logging.makeLogRecord({"msg": "text", "name": "x", **kvs})
-
-    def test_a_field_or_a_folded_format_cannot_end_the_line(self) -> None:
-        formatter = logutils.OneLineFormatter("%(threadName)s\t%(message)s\n")
-        self.assertEqual(formatter.format(self.record(threadName="a\n\x85b")),
-                         'a\\u000a\\u0085b\tmessage="text"')
-
-    def test_the_time_is_that_of_logging(self) -> None:
-        times = [1e9, 1e9 + 0.001, 1e9 + 0.9996, 1e9 + 1.5, 1e9 + 60, 1e9, 2e9]
-        for datefmt in (None, "%H:%M:%S"):
-            for converter in (time.localtime, lambda seconds: time.gmtime((seconds or 0) + 4_000)):
-                for milliseconds in ("%s,%03d", "%s.%03d", None):
-                    ours = logutils.OneLineFormatter("%(asctime)s", datefmt)
-                    own = logging.Formatter("%(asctime)s", datefmt)
-                    for formatter in (ours, own):
-                        formatter.converter = converter
-                        formatter.default_msec_format = milliseconds
-                    for created in times:
-                        record = self.record(created=created, msecs=created % 1 * 1000 // 1)
-                        self.assertEqual(ours.format(record), own.format(record))
-
-    def test_a_traceback_another_formatter_made_is_not_made_again(self) -> None:
-        formatter = logutils.OneLineFormatter("%(message)s")
-        self.assertEqual(formatter.format(self.record(exc_text="made\nbefore")),
-                         'message="text" trace="made\\nbefore"')
 
 
 if __name__ == "__main__":

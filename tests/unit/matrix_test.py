@@ -1,6 +1,5 @@
 """`run.py matrix` runs the tests on every Python that there is, and fails when one of them fails."""
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -9,25 +8,14 @@ import tempfile
 import unittest
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from types import ModuleType
 from unittest import mock
 
-from tests.support import ROOT
-
-
-def script() -> ModuleType:
-    """Import run.py."""
-    spec = importlib.util.spec_from_file_location("run_script", ROOT / "run.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from scripts import commands
 
 
 class PythonsTest(unittest.TestCase):
 
     def setUp(self) -> None:
-        self.run_py = script()
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def make(self, path: str, does: str) -> None:
@@ -45,7 +33,7 @@ class PythonsTest(unittest.TestCase):
         self.make("pyenv/versions/3.10.1/bin/python3.10", "exit 0")
         where = {"PATH": str(self.folder / "bin"), "PYENV_ROOT": str(self.folder / "pyenv")}
         with mock.patch.dict(os.environ, where):
-            found = self.run_py.pythons()
+            found = commands.pythons()
         self.assertEqual(found, {
             "3.11": str(self.folder / "bin/python3.11"),
             "3.12": str(self.folder / "pyenv/versions/3.12.9/bin/python3.12")})
@@ -61,10 +49,10 @@ class PythonsTest(unittest.TestCase):
                 [version] = [version for version in codes if f"python-{version}/" in command[0]]
                 return codes[version]
 
-            with (mock.patch.object(self.run_py, "pythons", lambda: dict.fromkeys(codes, sys.executable)),
+            with (mock.patch.object(commands, "pythons", lambda: dict.fromkeys(codes, sys.executable)),
                   mock.patch.object(subprocess, "call", call), mock.patch.object(subprocess, "check_call"),
                   redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO())):
-                self.assertEqual(self.run_py.matrix(["--suite", "unit"]), code)
+                self.assertEqual(commands.matrix(["--suite", "unit"]), code)
             self.assertEqual(out.getvalue(), said)
             self.assertEqual([command[2:] for command in ran], [["test", "--suite", "unit"]] * 2)
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskservice.tornado.merge_patch import merge_patch
+from taskservice.http.merge_patch import merge_patch
 from tests.strategies import property_settings
 
 # RFC 7396, Appendix A: original, patch, result.

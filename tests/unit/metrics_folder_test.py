@@ -54,7 +54,7 @@ class MetricsFolderTest(unittest.TestCase):
         files = list(Path(folder.path).iterdir())
         self.assertEqual({file.name for file in files}, {
             f"{kind}_{number}.db" for kind in ("histogram", "counter", "gauge_livesum", "gauge_max")
-            for number in (1, 2)})
+            for number in (1, 2)} | {"restarts"})
         for file in files:
             self.assertGreaterEqual(file.stat().st_blocks * 512, file.stat().st_size, file)
 

@@ -1,18 +1,24 @@
 """What is measured, as Prometheus reads it."""
 
+import asyncio
 import os
 import platform
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 from typing import Any
+from unittest import mock
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest, values
 from prometheus_client.parser import text_string_to_metric_families
 
 from taskservice import __version__
+from taskservice.database.measurement import Measurement
 from taskservice.tornado.metrics import (
-    CONTENT_TYPE, FOLDER_VARIABLE, LoopHistogram, Metrics, SharedHistogram)
+    CONTENT_TYPE, FOLDER_VARIABLE, WORKER_VARIABLE, LoopHistogram, Metrics, SharedHistogram, count_restart,
+    forget_worker, make_files)
 from tests.running import samples, total
 from tests.support import ROOT
 
@@ -83,7 +89,7 @@ class MetricsTest(unittest.TestCase):
         self.metrics.observe_store("read", 0.001)
         for family in text_string_to_metric_families(self.metrics.render().decode()):
             self.assertTrue(family.documentation, family.name)
-            self.assertRegex(family.name, "^taskservice_")
+            self.assertRegex(family.name, "^(taskservice|process|python_gc)_")
             self.assertIn(family.type, ("histogram", "gauge", "counter"))
 
     def test_two_services_in_one_process_do_not_share_them(self) -> None:
@@ -99,6 +105,88 @@ class MetricsTest(unittest.TestCase):
 
     def test_the_type_is_that_of_the_text_format(self) -> None:
         self.assertEqual(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")
+
+
+class WatchedTest(unittest.TestCase):
+    """What is measured of the process, the event loop and the store."""
+
+    def read(self, metrics: Metrics) -> dict[str, float]:
+        """Return the sum of the samples of each name."""
+        return {name: sum(found.values()) for name, found in samples(metrics.render().decode()).items()}
+
+    def test_the_process_and_its_collector_are_looked_at(self) -> None:
+        found = self.read(Metrics("memory"))
+        for name in ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds"):
+            self.assertGreater(found[f"process_{name}"], 0)
+        self.assertLess(abs(time.time() - found["process_start_time_seconds"]), 24 * 3600)
+        self.assertIn("python_gc_collections_total", found)
+
+    def test_a_loop_that_is_held_up_is_late(self) -> None:
+        metrics = Metrics("memory")
+
+        async def hold_up() -> None:
+            with metrics.watching():
+                time.sleep(0.5)
+                while not self.read(metrics).get("taskservice_event_loop_lag_seconds_count"):
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(hold_up())
+        self.assertGreater(self.read(metrics)["taskservice_event_loop_lag_seconds_sum"], 0.3)
+
+    def test_what_an_engine_measures_is_there(self) -> None:
+        found = self.read(Metrics("sqlite", measurements=lambda: [
+            Measurement("store_writes_waiting", "Waiting", 3), Measurement("store_write_groups", "Groups", 7, True)]))
+        self.assertEqual(
+            (found["taskservice_store_writes_waiting"], found["taskservice_store_write_groups_total"]), (3, 7))
+
+
+class WatchedWorkersTest(WatchedTest):
+    """The same of several workers, each of which copies its own to where another reads it."""
+
+    def setUp(self) -> None:
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+        make_files(self.folder, 2)
+        self.addCleanup(setattr, values, "ValueClass", values.MutexValue)
+        self.be_worker(1)
+
+    def be_worker(self, number: int) -> None:
+        """Make what is measured from now on that of a worker."""
+        self.enterContext(mock.patch.dict(os.environ, {FOLDER_VARIABLE: self.folder, WORKER_VARIABLE: str(number)}))
+
+    def worker(self, number: int, waiting: float, groups: float) -> Metrics:
+        """Return the metrics of a worker whose store measures this, after it has copied them once."""
+        self.be_worker(number)
+        metrics = Metrics("sqlite", measurements=lambda: [
+            Measurement("store_writes_waiting", "Waiting", waiting),
+            Measurement("store_write_groups", "Groups", groups, True)])
+        metrics.render()
+        return metrics
+
+    def test_they_add_up_and_one_that_died_leaves_what_it_counted(self) -> None:
+        names = ("taskservice_store_writes_waiting", "taskservice_store_write_groups_total", "process_max_fds")
+        first = self.worker(1, 3, 10)
+        [limit] = [self.read(first)[name] for name in names[2:]]
+        self.worker(2, 4, 20)
+        self.assertEqual([self.read(first)[name] for name in names], [7, 30, 2 * limit])
+        forget_worker(2, self.folder)
+        self.assertEqual([self.read(first)[name] for name in names], [3, 30, limit])
+        self.worker(2, 1, 5)
+        self.assertEqual([self.read(first)[name] for name in names], [4, 35, 2 * limit])
+
+    def test_a_counter_that_begins_anew_goes_on(self) -> None:
+        """As that of a store which was closed and opened again."""
+        counts = iter((5.0, 8.0, 2.0))
+        metrics = Metrics("sqlite", measurements=lambda: [Measurement("x", "X", next(counts), True)])
+        self.assertEqual([self.read(metrics)["taskservice_x_total"] for _ in range(3)], [5, 8, 10])
+
+    def test_the_time_is_that_of_the_parent_and_restarts_are_counted(self) -> None:
+        metrics = Metrics("sqlite")
+        self.assertEqual(self.read(metrics)["taskservice_worker_restarts_total"], 0)
+        count_restart(self.folder)
+        count_restart(self.folder)
+        found = samples(metrics.render().decode())
+        self.assertEqual(list(found["taskservice_worker_restarts_total"].values()), [2])
+        self.assertEqual(len(found["process_start_time_seconds"]), 1)
 
 
 class HistogramTest(unittest.TestCase):

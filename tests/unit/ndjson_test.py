@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskservice.datamodel import StoredTask, TaskEntry
-from taskservice.errors import InvalidTaskError
-from taskservice.ndjson import (
-    MOST_VIOLATIONS, created_lines, parse_batch, task_lines)
+from taskservice.errors import InvalidTaskError, TaskTooLargeError, TooManyLinesError
+from taskservice.http.ndjson import (
+    MAX_VIOLATIONS, created_lines, parse_batch, task_lines)
 from tests.strategies import property_settings, task_entries
 
 IDS = st.text("abcXYZ019-", min_size=1, max_size=128)
@@ -25,6 +25,11 @@ class Watched(bytes):
         """Find, and count."""
         self.looks += 1
         return super().find(*arguments)
+
+    def count(self, *arguments: Any) -> int:
+        """Count line feeds, and note it."""
+        self.looks += 1
+        return super().count(*arguments)
 
 
 class NdjsonTest(unittest.TestCase):
@@ -99,20 +104,71 @@ class NdjsonTest(unittest.TestCase):
             self.assertEqual(self.pointers(body), [""])
 
     def test_only_so_many_violations_are_told_and_shortly(self) -> None:
-        told = [f"/{number}" for number in range(1, MOST_VIOLATIONS + 1)]
+        told = [f"/{number}" for number in range(1, MAX_VIOLATIONS + 1)]
         self.assertEqual(self.pointers(b"x\n" * 500), told)
         two_a_line = b'{"title": 1, "completed": 1}\n'
-        self.assertEqual(len(self.pointers(b"x\n" + two_a_line * 99)), MOST_VIOLATIONS)
+        self.assertEqual(len(self.pointers(b"x\n" + two_a_line * 99)), MAX_VIOLATIONS)
         many = {"id": "a", "task": {"title": "A"}} | {"x" * 5000 + str(n): n for n in range(500)}
         pointers = self.pointers(json.dumps(many).encode())
-        self.assertEqual(len(pointers), MOST_VIOLATIONS)
+        self.assertEqual(len(pointers), MAX_VIOLATIONS)
         self.assertLess(max(map(len, pointers)), 200)
 
     def test_lines_after_the_last_violation_told_are_not_looked_at(self) -> None:
-        body = Watched(b"x\n" * (MOST_VIOLATIONS + 10))
+        body = Watched(b"x\n" * (MAX_VIOLATIONS + 10))
         with self.assertRaises(InvalidTaskError):
             parse_batch(body)
-        self.assertEqual(body.looks, MOST_VIOLATIONS)
+        self.assertEqual(body.looks, MAX_VIOLATIONS)
+
+    def test_more_lines_than_the_limit_are_refused_before_they_are_read(self) -> None:
+        for body in (b"x\n" * 4, b"x\n" * 3 + b"x", b"\n\nx\n \r\nx\n\nx\n\tx"):
+            with self.subTest(body), self.assertRaises(TooManyLinesError) as caught:
+                parse_batch(body, max_lines=3)
+            self.assertEqual(
+                str(caught.exception), "The body has more than 3 lines, the limit http.max-ndjson-lines")
+
+    def test_tasks_are_a_sequence(self) -> None:
+        """They are decoded when they are asked for, whichever way that is."""
+        body = b'{"title": "A"}\n\n{"id": "b", "task": {"title": "B"}}\r\n  {"title": "C"}'
+        tasks = parse_batch(body).tasks
+        expected = [(None, TaskEntry("A")), ("b", TaskEntry("B")), (None, TaskEntry("C"))]
+        self.assertEqual((len(tasks), list(tasks), list(tasks)), (3, expected, expected))
+        self.assertEqual((tasks[1], tasks[-1]), (expected[1], expected[2]))
+        self.assertEqual(list(tasks[1:]), expected[1:])
+        self.assertRaises(IndexError, lambda: tasks[3])
+
+    def test_a_task_that_is_too_large_is_refused_with_its_line(self) -> None:
+        """What counts is its JSON as it is stored, and not how it was sent."""
+        largest = b'{"title": "' + b"x" * 87 + b'"}'
+        escaped = b'{"title":  "' + rb"\u0078" * 87 + b'"}'
+        for line in (largest, largest + b" " * 500, escaped,
+                     b'{"id": "a", "revision": 1, "task": ' + largest + b"}"):
+            self.assertEqual(len(parse_batch(b"\n" + line, max_task=100).tasks), 1)
+        for line in (largest.replace(b"xx", b"xxx", 1), largest.replace(b"x", "é".encode(), 1)):
+            with self.subTest(line), self.assertRaises(TaskTooLargeError) as caught:
+                parse_batch(b'\n{"title": "A"}\n' + line, max_task=100)
+            self.assertEqual(
+                str(caught.exception), "line 3: the task has 101 bytes as JSON, and the limit is 100: "
+                "twice http.max-body, and 1 KiB")
+
+    def test_the_limit_does_not_count_blank_lines(self) -> None:
+        task = b'{"title": "A"}'
+        for body in ((task + b"\n") * 3, b"\n".join([task] * 3), (task + b"\n \t\r\n\n") * 3, b"\n" * 9 + task):
+            with self.subTest(body):
+                self.assertEqual(len(parse_batch(body, max_lines=3).tasks), body.count(task))
+
+    def test_the_count_ends_at_the_limit(self) -> None:
+        few, many = Watched(b"x\n" * 3), Watched(b"x\n" * 500)
+        with self.assertRaises(InvalidTaskError):
+            parse_batch(few, max_lines=4)
+        self.assertEqual(few.looks, 1 + 3, "its line feeds are enough to know")
+        with self.assertRaises(TooManyLinesError):
+            parse_batch(many, max_lines=3)
+        self.assertEqual(many.looks, 1 + 4)
+
+    def test_blank_lines_are_skipped_without_a_look_at_each(self) -> None:
+        body = Watched(b"\n \r\n" * 5_000 + b'{"title": "A"}')
+        self.assertEqual(list(parse_batch(body, max_lines=3).lines), [10_001])
+        self.assertLess(body.looks, 5)
 
     def test_an_id_that_exists_is_told_with_its_line(self) -> None:
         batch = parse_batch(b'\n{"title": "A"}\n\n{"id": "b", "task": {"title": "B"}}')

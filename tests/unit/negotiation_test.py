@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskservice.errors import UnsupportedMediaTypeError
-from taskservice.tornado.negotiation import (
+from taskservice.http.negotiation import (
     EVENT_STREAM, JSON, MERGE_PATCH, NDJSON, accepts_gzip, check_content_encoding, media_type,
     preferred_type, wants_problem)
 from tests.strategies import property_settings

@@ -1,6 +1,7 @@
 """A store that goes away is logged when it goes and when it comes back, whatever is asked of it."""
 
 import asyncio
+import time
 import unittest
 from collections.abc import Awaitable
 from typing import Any
@@ -88,6 +89,7 @@ class OutagesTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(self.logged(), [("INFO", "STORE AVAILABLE", 4)])
 
     async def test_how_long_it_was_away(self) -> None:
+        began = time.perf_counter()
         self.store.reads = StoreUnavailableError("it is away")
         await self.ask(self.read())
         await asyncio.sleep(0.02)
@@ -95,6 +97,7 @@ class OutagesTest(unittest.IsolatedAsyncioTestCase):
         await self.ask(self.read())
         [_, line] = self.journal.lines
         self.assertGreaterEqual(line.values["seconds"], 0.02)
+        self.assertLessEqual(line.values["seconds"], time.perf_counter() - began + 0.001)  # it is rounded
 
     async def test_what_its_answer_is_makes_no_difference(self) -> None:
         self.store.reads = StoreUnavailableError("it is away")
@@ -131,6 +134,16 @@ class OutagesTest(unittest.IsolatedAsyncioTestCase):
         self.store.writes = StoreFullError("no room")
         await self.ask(self.write(), self.db.check_ready(), self.write())
         self.assertEqual(self.logged(), [("ERROR", "STORE FULL", "no room")])
+
+    async def test_a_probe_ends_what_only_writes_met(self) -> None:
+        for error, begin, end in (
+                (StoreReadOnlyError("a standby"), "STORE READ-ONLY", "STORE WRITABLE"),
+                (StoreUnavailableError("away"), "STORE UNAVAILABLE", "STORE AVAILABLE")):
+            self.store.writes = error
+            await self.ask(self.write())
+            self.store.writes = None
+            await self.ask(self.db.check_ready())
+            self.assertEqual(self.logged(), [("ERROR", begin, str(error)), ("INFO", end, 1)])
 
     async def test_what_only_a_probe_sees_only_a_probe_ends(self) -> None:
         self.store.reads = StoreUnavailableError("the folder is gone")
@@ -169,6 +182,20 @@ class OutagesTest(unittest.IsolatedAsyncioTestCase):
         await self.db.stop()
         await self.ask(self.read())
         self.assertEqual(self.logged(), [])
+
+    async def test_nor_is_one_that_was_not_opened_yet(self) -> None:
+        db = MeteredTodoListDB(Store(), lambda *_: None)
+        await self.ask(db.read_task("a"))
+        self.assertEqual(self.logged(), [])
+
+    async def test_one_that_is_opened_again_begins_anew(self) -> None:
+        self.store.writes = StoreUnavailableError("away")
+        await self.ask(self.write())
+        await self.db.stop()
+        await self.db.start()
+        self.logged()
+        await self.ask(self.write())
+        self.assertEqual(self.logged(), [("ERROR", "STORE UNAVAILABLE", "away")])
 
 
 if __name__ == "__main__":

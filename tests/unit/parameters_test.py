@@ -7,10 +7,10 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskservice.datamodel import LARGEST_REVISION
+from taskservice.datamodel import MAX_REVISION
 from taskservice.errors import BadInputError
-from taskservice.tornado.parameters import (
-    MAX_QUERY_LENGTH, MOST_PARAMETERS, ascii_query, check_length, epoch_seconds, parse_query,
+from taskservice.http.parameters import (
+    MAX_QUERY_LENGTH, MAX_PARAMETERS, ascii_query, check_length, epoch_seconds, parse_query,
     revision_number, whole_number)
 from tests.strategies import property_settings
 
@@ -54,8 +54,8 @@ class QueryTest(unittest.TestCase):
         self.assertEqual(ascii_query('q=\xc3\xa9<>" #'), "q=%C3%A9%3C%3E%22%20%23")
 
     def test_there_are_at_most_100_parameters(self) -> None:
-        for query in ("&".join(["a=1"] * MOST_PARAMETERS), "&".join(["a"] * MOST_PARAMETERS)):
-            self.assertEqual(len(parse_query(query, ["a"], ["a"])["a"]), MOST_PARAMETERS)
+        for query in ("&".join(["a=1"] * MAX_PARAMETERS), "&".join(["a"] * MAX_PARAMETERS)):
+            self.assertEqual(len(parse_query(query, ["a"], ["a"])["a"]), MAX_PARAMETERS)
             for separator in ("&", "&a=2"):
                 with self.assertRaisesRegex(BadInputError, "^expected at most 100 parameters$"):
                     parse_query(query + separator, ["a"], ["a"])
@@ -92,9 +92,9 @@ class ValueTest(unittest.TestCase):
 
     def test_a_revision_fits_into_63_bits(self) -> None:
         self.assertEqual(revision_number("since", "0"), 0)
-        self.assertEqual(revision_number("since", str(LARGEST_REVISION)), LARGEST_REVISION)
+        self.assertEqual(revision_number("since", str(MAX_REVISION)), MAX_REVISION)
         with self.assertRaises(BadInputError):
-            revision_number("since", str(LARGEST_REVISION + 1))
+            revision_number("since", str(MAX_REVISION + 1))
 
     def test_a_time_is_seconds_or_rfc_3339(self) -> None:
         for value, expected in [

@@ -6,7 +6,7 @@ import unittest
 
 from taskservice import errors
 from taskservice.errors import Violation
-from taskservice.tornado.problems import STATUS, Problem, problem_of
+from taskservice.http.problems import STATUS, Problem, problem_of
 
 SECRET = "/var/secret: password"
 
@@ -16,6 +16,8 @@ EXPECTED: dict[type[BaseException], int] = {
     errors.BadInputError: 400,
     errors.MalformedBodyError: 400,
     errors.InvalidTaskError: 400,
+    errors.TooManyLinesError: 413,
+    errors.TaskTooLargeError: 413,
     errors.UnsupportedMediaTypeError: 415,
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
@@ -29,6 +31,9 @@ EXPECTED: dict[type[BaseException], int] = {
     errors.StoreError: 500,
     errors.StoreUnavailableError: 503,
     errors.StoreBusyError: 503,
+    errors.QueryTimeoutError: 503,
+    errors.TooManyReadsError: 503,
+    errors.TooManyFollowersError: 503,
     errors.StoreReadOnlyError: 503,
     errors.StoreFullError: 507,
     errors.StoreInUseError: 500,
@@ -37,6 +42,10 @@ EXPECTED: dict[type[BaseException], int] = {
     ValueError: 500,
     KeyboardInterrupt: 500,
 }
+
+FOR_CLIENTS = (
+    errors.QueryTimeoutError, errors.TooManyReadsError, errors.TooManyFollowersError)
+"""The errors of the server that tell clients what to do; they are made of numbers alone."""
 
 
 def make(kind: type[BaseException]) -> BaseException:
@@ -47,6 +56,8 @@ def make(kind: type[BaseException]) -> BaseException:
         return kind(SECRET, "Content-Type", ["application/json"])
     if issubclass(kind, errors.InvalidTaskError):
         return kind([Violation("/title", "is too short")])
+    if issubclass(kind, FOR_CLIENTS):
+        return kind(5)
     return kind("some-id" if kind is errors.TaskNotFoundError else SECRET)
 
 
@@ -80,11 +91,18 @@ class StatusTest(unittest.TestCase):
 
     def test_a_5xx_tells_nothing_of_the_inside(self) -> None:
         for kind, status in EXPECTED.items():
-            if status >= 500:
+            if status >= 500 and not issubclass(kind, FOR_CLIENTS):
                 with self.subTest(kind.__name__):
                     problem = problem_of(make(kind))
                     self.assertEqual(problem.message, problem.reason)
                     self.assertNotIn("secret", repr(problem))
+
+    def test_who_asks_for_too_much_is_told_what_to_do(self) -> None:
+        keys = ("http.query-timeout", "http.max-queued-reads", "http.max-event-streams")
+        for kind, named in zip(FOR_CLIENTS, keys, strict=True):
+            problem = problem_of(kind(5))
+            self.assertEqual((problem.reason, problem.headers), ("Service Unavailable", {"Retry-After": "1"}))
+            self.assertIn(named, problem.message)
 
     def test_an_error_of_the_client_tells_what_is_wrong(self) -> None:
         self.assertEqual(problem_of(errors.BadInputError("limit: 0")).message, "limit: 0")

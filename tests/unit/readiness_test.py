@@ -1,20 +1,25 @@
 """Engines that keep files are not ready when these are gone, or cannot be written to."""
 
 import asyncio
+import errno
 import os
 import pwd
+import shutil
+import subprocess
+import sys
 import unittest
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from taskservice.database.sqlite_db import SQLiteTodoListDB
+from taskservice.database.sqlite.engine import SQLiteTodoListDB
 from taskservice.database.todolist_db import AbstractTodoListDB, FileTodoListDB
 from taskservice.datamodel import TaskEntry
 from taskservice.errors import StoreReadOnlyError, StoreUnavailableError
 
 ENTRY = TaskEntry("a title")
+ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
@@ -67,7 +72,7 @@ class FilesCase(unittest.IsolatedAsyncioTestCase):
         engine = await self.start()
         self.path.rename(self.folder / "elsewhere")
         other = await self.start()
-        with self.assertRaisesRegex(StoreUnavailableError, "is away: another one is in its place"):
+        with self.assertRaisesRegex(StoreUnavailableError, f"is away: another one is in its place: {self.path}"):
             await engine.check_ready()
         await other.check_ready()
 
@@ -127,6 +132,30 @@ class SQLiteTest(FilesCase):
             await engine.check_ready()
         with self.assertRaises(StoreReadOnlyError):
             await engine.create_task("b", ENTRY)
+
+
+READ_ONLY = """
+import os, subprocess, sys
+from taskservice.database.os_errors import check_writable
+subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "taskservice-test", sys.argv[1]], check=True)
+print("mounted")
+check_writable(sys.argv[1], os.stat(sys.argv[1]))
+"""
+
+
+class ReadOnlyFileSystemTest(unittest.TestCase):
+
+    @unittest.skipIf(shutil.which("unshare") is None, "needs the program unshare")
+    def test_it_is_the_reason_whatever_the_modes_of_the_files(self) -> None:
+        """In a mount namespace of its own, which goes with the process."""
+        folder = self.enterContext(TemporaryDirectory())
+        done = subprocess.run(
+            ["unshare", "--map-root-user", "--mount", sys.executable, "-c", READ_ONLY, folder],
+            cwd=ROOT, capture_output=True, text=True, timeout=60)
+        if not done.stdout:
+            self.skipTest(f"no file system can be mounted here: {done.stderr.splitlines()[-1:]}")
+        self.assertEqual(
+            done.stderr.splitlines()[-1], f"OSError: [Errno {errno.EROFS}] Read-only file system: '{folder}'")
 
 
 del FilesCase

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from taskservice.tornado.http1 import Refusal
+from taskservice.http1.server import Refusal
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.refusals import refuser
 from tests.support import journal
@@ -33,6 +33,19 @@ class AdviceTest(unittest.TestCase):
                 (503, "POST", ""), (503, "GET", "id"), (503, "HEAD", "id"), (503, "FROB", "id"), (503, None, ""),
                 (408, "POST", "id"), (413, "PUT", "id"), (500, "POST", "id")):
             self.assertEqual(self.message(status, method, request_id), "Too slow")
+
+
+class LevelTest(unittest.TestCase):
+
+    def test_what_is_the_services_doing_is_an_error_and_the_clients_a_warning(self) -> None:
+        for status, level in (
+                (400, "WARNING"), (408, "WARNING"), (413, "WARNING"), (431, "WARNING"), (500, "ERROR"),
+                (501, "WARNING"), (503, "ERROR")):
+            refusal = Refusal(status, "Refused", "GET", "/tasks", "127.0.0.1", None, "", None)
+            with journal() as kept:
+                refuser(Metrics("memory"))(refusal)
+            [line] = kept.responses()
+            self.assertEqual((line.level, line.values["status"]), (level, status))
 
 
 if __name__ == "__main__":

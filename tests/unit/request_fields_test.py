@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from taskservice.datamodel import IdempotencyKey
 from taskservice.errors import BadInputError
-from taskservice.tornado.request_fields import (
+from taskservice.http.fields import (
     idempotency_key, parse_idempotency_key, parse_list, preferred_return, remembered, shorten)
 from tests.strategies import property_settings
 

@@ -8,8 +8,21 @@ from unittest.mock import patch
 
 from taskservice import changes
 from taskservice.database.todolist_db import InMemoryTodoListDB
-from taskservice.datamodel import TaskEntry, TaskPage, TaskQuery
+from taskservice.datamodel import ChangePage, TaskEntry, TaskPage, TaskQuery
+from taskservice.errors import ChangesExpiredError
 from taskservice.service import LISTS_AT_ONCE, TodoListService
+
+
+class ForgetfulTodoListDB(InMemoryTodoListDB):
+    """A store whose portions have one change, and which forgets changes when the test says so."""
+
+    forgotten = False
+
+    async def read_changes(self, since: int | None, limit: int) -> ChangePage:
+        """Return one change."""
+        if self.forgotten:
+            raise ChangesExpiredError("too late")
+        return await super().read_changes(since, 1)
 
 
 class ServiceTest(unittest.IsolatedAsyncioTestCase):
@@ -40,13 +53,25 @@ class ServiceTest(unittest.IsolatedAsyncioTestCase):
             lists = asyncio.gather(*(whole() for _ in range(10)))
             await turns()
             self.assertEqual(store.reading, LISTS_AT_ONCE)
-            page = asyncio.create_task(service.read_page(TaskQuery()))
+            page = asyncio.create_task(anext(service.read_page(TaskQuery())))
             await turns()
             self.assertEqual(store.reading, LISTS_AT_ONCE + 1)
             store.go.set()
             await page
             self.assertEqual(await lists, [5] * 10)
         self.assertEqual(store.most, LISTS_AT_ONCE + 1)
+
+    async def test_whole_lists_wait_for_no_search(self) -> None:
+        store = SlowTodoListDB()
+        async with TodoListService(store) as service:
+            searches = [asyncio.create_task(anext(service.list_tasks(TaskQuery(words=("a",))))) for _ in range(10)]
+            await turns()
+            self.assertEqual(store.reading, LISTS_AT_ONCE)
+            whole = asyncio.create_task(anext(service.list_tasks(TaskQuery())))
+            await turns()
+            self.assertEqual(store.reading, LISTS_AT_ONCE + 1)
+            store.go.set()
+            await asyncio.gather(whole, *searches)
 
     async def test_a_whole_list_gives_others_a_turn_between_its_pages(self) -> None:
         """Though a store in memory has each at once."""
@@ -64,6 +89,19 @@ class ServiceTest(unittest.IsolatedAsyncioTestCase):
             other.cancel()
             self.assertEqual(len(pages), 10)
             self.assertGreaterEqual(next(taken), 9)
+
+    async def test_changes_that_are_forgotten_between_portions_end_a_page(self) -> None:
+        """What was given is right, and from its revision the client goes on, or hears of it."""
+        async with TodoListService(store := ForgetfulTodoListDB()) as service:
+            for title in "ab":
+                await service.create_task(TaskEntry(title))
+            async with aclosing(service.read_changes(None, 10)) as portions:
+                first = await anext(portions)
+                self.assertEqual((len(first.changes), first.more), (1, True))
+                store.forgotten = True
+                self.assertEqual([page async for page in portions], [])
+            with self.assertRaises(ChangesExpiredError):
+                await anext(service.read_changes(first.revision, 10))
 
     async def test_every_write_is_told_at_once_to_those_who_follow(self) -> None:
         """Not when the store is next looked at, as for the writes of other processes."""

@@ -18,12 +18,18 @@ from unittest.mock import patch
 
 import apsw
 
-from taskservice.database import sqlite_writer
-from taskservice.database.batch import Delete
-from taskservice.database.migration import migrations
-from taskservice.database.pages import INDEXES, SQLITE, page_statements
-from taskservice.database.sqlite_db import CHANGES_SQL, PAGE_SQL, READERS, SQLiteTodoListDB
-from taskservice.database.todolist_db import system_clock
+from taskservice.database.sql.writes import Delete
+from taskservice.database.sql.migration import migrations
+from taskservice.database.sql import pages
+from taskservice.database.sql.pages import CUT, INDEXES, SQLITE, page_statements
+from taskservice.database.sqlite import search_index
+from taskservice.database.sqlite import engine as sqlite_engine
+from taskservice.database.sqlite import readers as sqlite_readers
+from taskservice.database.sqlite import writer as sqlite_writer
+from taskservice.database.sqlite.connection import open_connection
+from taskservice.database.sqlite.engine import CHANGES_SQL, READERS, SQLiteTodoListDB, page_sql
+from taskservice.database.sqlite.readers import SQLiteReaders
+from taskservice.database.revisions import system_clock
 from taskservice.datamodel import (
     IDEMPOTENCY_KEY_LIFETIME, IdempotencyKey, SortKey, TaskEntry, TaskPriority, TaskQuery,
     TaskSort)
@@ -31,6 +37,8 @@ from taskservice.errors import (
     ChangesExpiredError, ConfigError, StoreError, StoreFullError, StoreUnavailableError,
     StoreVersionError, TaskExistsError, TodoListError)
 from taskservice.precondition import UNCONDITIONAL
+from tests.api import until
+from tests.timing import at_most
 
 ENTRY = TaskEntry("Buy milk")
 DAY = 24 * 3600 * 1_000_000
@@ -201,6 +209,7 @@ class GroupCommitTest(SQLiteTestCase):
                 with self.assertRaisesRegex(StoreError, "RuntimeError.*a bug") as caught:
                     await self.engine._store.writer.write(Faulty("a", UNCONDITIONAL))
                 self.assertIsInstance(caught.exception.__cause__, RuntimeError)
+                self.sql("UPDATE store SET revision = revision")  # another process can write, too
                 await self.engine.create_task("a", ENTRY)
                 await self.engine.delete_task("a")
 
@@ -271,10 +280,12 @@ class PlanTest(SQLiteTestCase):
                 after=(self.KEYS[sort], "a") if cursor else None)
             with self.subTest(query=query):
                 [(page, arguments)] = page_statements(query, SQLITE)
-                plan = self.plan(PAGE_SQL.format(page=page), arguments)
+                plan = self.plan(page_sql(page, query), arguments)
                 self.assertNotIn("TEMP B-TREE", plan)
                 self.assertIn("tasks USING INDEX", plan)
-                for part in re.findall("tasks USING INDEX .*", plan):
+                last = "SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (id=?)"
+                self.assertEqual(plan.count(last), 1)
+                for part in re.findall("tasks USING INDEX .*", plan.replace(last, "")):
                     if query.filtered:
                         self.assertIn("completed=?", part)
                         self.assertIn("priority" if priorities else "completed", part)
@@ -317,7 +328,52 @@ class PlanTest(SQLiteTestCase):
         plan = self.plan(CHANGES_SQL, [1, 2])
         self.assertNotIn("TEMP B-TREE", plan)
         self.assertIn("SEARCH tasks USING INDEX tasks_updated (revision>?)", plan)
-        self.assertIn("SEARCH deletions USING INTEGER PRIMARY KEY (rowid>?)", plan)
+        self.assertIn("SEARCH tombstones USING INTEGER PRIMARY KEY (rowid>?)", plan)
+
+
+class WalkTest(SQLiteTestCase):
+    async def test_a_walk_says_that_it_was_cut_only_where_more_follow(self) -> None:
+        """In a small store no second statement runs in vain."""
+        engine = await self.start()
+        await engine.create_tasks([(f"{number}", ENTRY) for number in range(6)])
+        connection = apsw.Connection(str(self.path))
+        self.addCleanup(connection.close)
+        for query in (TaskQuery(words=("none",)), TaskQuery(due_before=5.0),
+                      TaskQuery(sort=TaskSort.PRIORITY, priorities=frozenset({TaskPriority.NONE}),
+                                words=("none",))):
+            for walked, expected in ((5, [CUT]), (6, [CUT]), (7, [])):
+                with patch.multiple(pages, TEXTS_WALKED=walked, DATES_WALKED=walked):
+                    (statement, arguments), _ = page_statements(query, SQLITE)
+                rows = connection.execute(statement, list(arguments)).fetchall()
+                self.assertEqual([row[0] for row in rows], expected)
+
+    async def test_a_page_that_is_full_is_never_cut(self) -> None:
+        engine = await self.start()
+        await engine.create_tasks([(f"{number}", ENTRY) for number in range(6)])
+        connection = apsw.Connection(str(self.path))
+        self.addCleanup(connection.close)
+        with patch.multiple(pages, TEXTS_WALKED=5):
+            (statement, arguments), _ = page_statements(TaskQuery(words=("milk",), limit=4), SQLITE)
+        rows = connection.execute(statement, list(arguments)).fetchall()
+        self.assertEqual([row[0] for row in rows], ["0", "1", "2", "3", "4"])
+
+
+class SearchIndexTest(SQLiteTestCase):
+    async def test_a_sqlite_without_trigrams_is_a_config_error(self) -> None:
+        missing = "CREATE VIRTUAL TABLE search_index USING fts55(x)"
+        with patch.multiple(search_index, _CREATE=missing):
+            with self.assertRaisesRegex(ConfigError, "search-index: expected a SQLite .* with FTS5"):
+                await self.start(search_index=True)
+        self.assertEqual(self.sql(search_index.EXISTS), 0)
+        await self.start(search_index=True)
+        self.assertEqual(self.sql(search_index.EXISTS), 1)
+
+    async def test_a_start_that_changes_nothing_does_not_wait_for_a_writer(self) -> None:
+        for wanted in (False, True):
+            await self.start(search_index=wanted)
+            with apsw.Connection(str(self.path)) as other:
+                other.execute("UPDATE store SET revision = revision")
+                await asyncio.wait_for(self.start(search_index=wanted), 30)
 
 
 class OpenTest(SQLiteTestCase):
@@ -348,10 +404,12 @@ class OpenTest(SQLiteTestCase):
 
     async def test_the_store_of_a_newer_version_is_refused_and_left_alone(self) -> None:
         self.path.parent.mkdir()
-        for version in (migrations("sqlite", 0)[-1][0] + 1, 9999):
+        known = migrations("sqlite", 0)[-1][0]
+        for version in (known + 1, 9999):
             self.sql(f"PRAGMA user_version = {version}")
             before = self.path.read_bytes()
-            with self.assertRaisesRegex(StoreVersionError, f"of version {version}"):
+            with self.assertRaisesRegex(
+                    StoreVersionError, f"of version {version}, and .* versions up to {known}: upgrade"):
                 await SQLiteTodoListDB(self.path).start()
             self.assertEqual(self.path.read_bytes(), before)
 
@@ -364,6 +422,25 @@ class OpenTest(SQLiteTestCase):
             await SQLiteTodoListDB(self.path.parent).start()
         with self.assertRaisesRegex(StoreError, "tasks.db"):
             await SQLiteTodoListDB(self.path / "below" / "a-file").start()
+
+    async def test_stop_closes_every_connection(self) -> None:
+        """No lock and no descriptor of the file stays, whatever else still refers to a connection."""
+        opened: list[apsw.Connection] = []
+        real = open_connection
+
+        def noted(*args: Any, **kwargs: Any) -> apsw.Connection:
+            opened.append(real(*args, **kwargs))
+            return opened[-1]
+
+        with patch.object(sqlite_engine, "open_connection", noted):
+            engine = await self.start()
+        opened.append(writer(engine))
+        await engine.read_page(TaskQuery())
+        await engine.stop()
+        self.assertEqual(len(opened), READERS + 2)
+        for connection in opened:
+            with self.assertRaises(apsw.ConnectionClosedError):
+                connection.pragma("user_version")
 
     async def test_a_store_that_is_not_open_says_so(self) -> None:
         engine = SQLiteTodoListDB(self.path)
@@ -379,17 +456,6 @@ class OpenTest(SQLiteTestCase):
             await engine.start()
             await engine.stop()
             await engine.stop()
-
-    async def test_the_config_is_a_path_or_a_mapping(self) -> None:
-        self.assertEqual(
-            vars(SQLiteTodoListDB.from_config(str(self.path))), vars(SQLiteTodoListDB(self.path)))
-        self.assertEqual(
-            vars(SQLiteTodoListDB.from_config({"path": str(self.path), "busy-timeout": 1})),
-            vars(SQLiteTodoListDB(self.path, busy_timeout=1)))
-        wrong: list[Any] = [None, {}, 5]
-        for options in wrong:
-            with self.subTest(options), self.assertRaises(ConfigError):
-                SQLiteTodoListDB.from_config(options)
 
 
 class ReadTest(SQLiteTestCase):
@@ -422,8 +488,84 @@ class ReadTest(SQLiteTestCase):
         reads = await self.endless(engine, READERS)
         for read in reads:
             read.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(at_most(10)):
             await engine.read_page(TaskQuery())
+
+    async def test_the_file_is_not_mapped(self) -> None:
+        """Each reader would map all of it: a process seemed to have four times the store's size."""
+        engine = await self.start()
+        await engine.create_tasks([(None, ENTRY)] * 1000)
+        await asyncio.gather(*(engine.read_page(TaskQuery()) for _ in range(READERS)))
+        path = Path(engine._path)
+        mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+        self.assertNotIn(str(path), mapped)
+        self.assertIn(f"{path}-shm", mapped, "it would show nothing")
+
+    @patch.object(sqlite_readers, "STEPS", 2 ** 31 - 1)
+    async def test_it_ends_at_the_next_row_however_long_that_takes_to_look_at(self) -> None:
+        """So many steps, among long texts, are minutes."""
+        engine = await self.start()
+        assert engine._store is not None
+        begun: list[None] = []
+
+        def begin(*_: object) -> None:
+            begun.append(None)
+
+        for connection in engine._store.readers._connections:
+            connection.create_scalar_function("begun", begin)
+        reads = [asyncio.create_task(engine._store.readers.read(
+            "SELECT begun() UNION ALL SELECT * FROM (WITH RECURSIVE n (i) AS ("
+            "SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n)", ())) for _ in range(READERS)]
+        await until(lambda: len(begun) == READERS, "all have begun")
+        for read in reads:
+            read.cancel()
+        async with asyncio.timeout(at_most(10)):
+            await engine.read_page(TaskQuery())
+
+    async def test_a_search_that_is_cancelled_ends_and_one_that_waits_does_not_begin(self) -> None:
+        loop, begun = asyncio.get_running_loop(), asyncio.Event()
+        ends: list[object] = []
+        run = SQLiteReaders._run
+
+        class Watched(threading.Event):
+            """Asked by the reader in the middle of a statement: holds it there until it is set."""
+
+            def is_set(self) -> bool:
+                loop.call_soon_threadsafe(begun.set)
+                self.wait(10)
+                return super().is_set()
+
+        def watched(readers: SQLiteReaders, *args: Any) -> Any:
+            try:
+                result = run(readers, *args)
+                ends.append(None)
+                return result
+            except StoreUnavailableError as error:
+                ends.append(error.__cause__)
+                raise
+
+        with patch.object(sqlite_engine, "READERS", 1):
+            engine = await self.start()
+        await engine.create_tasks([(None, TaskEntry(f"task {n}")) for n in range(20_000)])
+        search = TaskQuery(words=("rare",))
+        with patch.object(SQLiteReaders, "_run", watched), \
+                patch.object(sqlite_readers, "STEPS", 1000), \
+                patch.object(sqlite_readers, "Event", Watched):
+            running = asyncio.create_task(engine.read_page(search))
+            await begun.wait()
+            waiting = asyncio.create_task(engine.read_page(search))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            running.cancel()
+            self.assertEqual(
+                [type(error) for error in await outcomes(running, waiting)],
+                [asyncio.CancelledError] * 2)
+        async with asyncio.timeout(at_most(10)):
+            with patch.object(SQLiteReaders, "_run", watched):
+                self.assertEqual((await engine.read_page(search)).tasks, ())
+                self.assertEqual(len((await engine.read_page(TaskQuery(limit=9))).tasks), 9)
+        self.assertIsInstance(ends.pop(0), apsw.InterruptError)
+        self.assertEqual(set(ends), {None})
 
     async def test_a_long_read_ends_when_the_store_stops(self) -> None:
         engine = await self.start()
@@ -436,6 +578,26 @@ class ReadTest(SQLiteTestCase):
         engine = await self.start()
         with self.assertRaises(ChangesExpiredError):
             await engine.read_changes(2 ** 70, 1)
+
+
+class StatementsTest(SQLiteTestCase):
+    """SQLite keeps few prepared statements: writes of any number of rows share them."""
+
+    async def test_there_are_few_whatever_the_numbers_of_rows_are(self) -> None:
+        engine = await self.start()
+        statements: set[str] = set()
+
+        def trace(_cursor: object, statement: str, _values: object) -> bool:
+            if "INTO tasks" in statement:
+                statements.add(statement)
+            return True
+
+        writer(engine).exec_trace = trace
+        full = sqlite_writer.ROWS_A_STATEMENT
+        for count in (full, full + sqlite_writer.ROWS_OF_A_REST, *range(full - 99, full, 33)):
+            await engine.create_tasks([(None, ENTRY)] * count)
+        self.assertEqual(
+            {statement.count("(?") for statement in statements}, {full, sqlite_writer.ROWS_OF_A_REST, 1, 34, 17})
 
 
 class PruneTest(SQLiteTestCase):
@@ -456,12 +618,28 @@ class PruneTest(SQLiteTestCase):
         now += 7 * DAY
         for left in (10, 0):
             await engine.update_task("a", ENTRY)
-            self.assertEqual(self.sql("SELECT count(*) FROM deletions"), left)
+            self.assertEqual(self.sql("SELECT count(*) FROM tombstones"), left)
         self.assertEqual(self.sql("SELECT count(*) FROM idempotency_keys"), 0)
         with self.assertRaises(ChangesExpiredError):
             await engine.read_changes(since, 10)
         last = (await engine.read_changes(None, 10)).revision
         self.assertEqual((await engine.read_changes(last, 10)).changes, ())
+
+    async def test_a_minute_passes_from_one_time_to_the_next(self) -> None:
+        now = 1_800_000_000_000_000
+        engine = await self.start(clock=lambda: now)
+        statements: list[str] = []
+
+        def trace(_cursor: object, statement: str, _values: object) -> bool:
+            statements.append(statement)
+            return True
+
+        writer(engine).exec_trace = trace
+        await engine.create_task("a", ENTRY)
+        for seconds, times in ((0, 1), (59, 1), (60, 2), (60, 2)):
+            now = 1_800_000_000_000_000 + seconds * 1_000_000
+            await engine.update_task("a", ENTRY)
+            self.assertEqual(sum("DELETE FROM idempotency_keys" in one for one in statements), times, seconds)
 
     async def test_a_write_while_the_clock_was_wrong_does_not_stop_it(self) -> None:
         now = 1_800_000_000_000_000
@@ -490,7 +668,7 @@ class PruneTest(SQLiteTestCase):
         await engine.create_task("a", ENTRY)
         await engine.delete_task("a")
         await engine.create_task("a", ENTRY)
-        self.assertEqual(self.sql("SELECT count(*) FROM deletions"), 0)
+        self.assertEqual(self.sql("SELECT count(*) FROM tombstones"), 0)
 
 
 class FullTest(SQLiteTestCase):

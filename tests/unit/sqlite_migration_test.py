@@ -3,12 +3,16 @@
 import asyncio
 from pathlib import Path
 from unittest import IsolatedAsyncioTestCase
+from unittest.mock import patch
 
 import apsw
 
-from taskservice.database.migration import migrations
-from taskservice.database.sqlite_db import SQLiteTodoListDB
-from taskservice.database.todolist_db import AbstractTodoListDB, Clock, system_clock
+from taskservice.database.sql import migration
+from taskservice.database.sql.migration import migrations
+from taskservice.database.sqlite import connection
+from taskservice.database.sqlite.engine import SQLiteTodoListDB
+from taskservice.database.revisions import Clock, system_clock
+from taskservice.database.todolist_db import AbstractTodoListDB
 from tests.api import until
 from tests.contract import quick_folder
 from tests.old_stores import OldStoreContract, dump
@@ -24,11 +28,11 @@ class OldSQLiteStoreTest(OldStoreContract, IsolatedAsyncioTestCase):
 
     def execute(self, statement: str) -> object:
         """Run a statement as another process would; return its value."""
-        connection = apsw.Connection(str(self.path))
+        other = apsw.Connection(str(self.path))
         try:
-            return connection.execute(statement).get
+            return other.execute(statement).get
         finally:
-            connection.close()
+            other.close()
 
     async def run_sql(self, statement: str) -> object:
         return self.execute(statement)
@@ -38,6 +42,26 @@ class OldSQLiteStoreTest(OldStoreContract, IsolatedAsyncioTestCase):
         await engine.start()
         self.addAsyncCleanup(engine.stop)
         return engine
+
+    async def test_it_says_how_far_it_is(self) -> None:
+        with journal() as kept, patch.multiple(migration, PORTION=5, PROGRESS_INTERVAL=0.0):
+            await self.open_store()
+        self.assertEqual([line.values for line in kept.lines], [
+            {"message": "MIGRATING", "store": str(self.path), "tasks": tasks} for tasks in (5, 10, 12)])
+
+    async def test_what_is_sorted_is_in_files_until_it_is_migrated_and_in_memory_after_that(self) -> None:
+        """Memory has no room for an index of very many rows; a full disk is no reason that reads fail."""
+        seen = []
+        refold = connection._refold
+
+        def refolded(opened: apsw.Connection) -> None:
+            seen.append(opened.pragma("temp_store"))
+            refold(opened)
+
+        with patch.object(connection, "_refold", refolded):
+            opened = connection.open_store(str(self.path), busy_timeout=5)
+        self.addCleanup(opened.close)
+        self.assertEqual([*seen, opened.pragma("temp_store")], [1, 2])
 
     async def test_who_waited_for_another_to_migrate_does_not_do_it_again(self) -> None:
         """However long that takes."""

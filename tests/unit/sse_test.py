@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from taskservice.datamodel import Change, StoredTask, TaskEntry
 from taskservice.errors import BadInputError
-from taskservice.tornado import sse
+from taskservice.http import sse
 from tests.strategies import property_settings
 
 
@@ -46,6 +46,15 @@ class ServerSentEventsTest(unittest.TestCase):
         self.assertEqual(last_id, "7")
         self.assertEqual(
             json.loads(data), {"revision": 7, "id": "a-1", "task": entry.to_dict()})
+
+    def test_events_are_encoded_once_for_all_who_get_them(self) -> None:
+        def batch() -> tuple[Change, ...]:
+            return tuple(Change("a", number, StoredTask.of("a", number, TaskEntry("t")))
+                         for number in range(3))
+
+        self.assertEqual(sse.events(batch()), b"".join(map(sse.event, batch())))
+        self.assertIs(sse.events(batch()), sse.events(batch()))
+        self.assertEqual(sse.events(()), b"")
 
     def test_a_deletion_has_no_task(self) -> None:
         self.assertEqual(

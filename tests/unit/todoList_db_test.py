@@ -11,16 +11,17 @@ import sys
 import threading
 import unittest
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any, Callable, Coroutine
 from unittest import mock
 
 from taskservice import LOGGER_NAME
-from taskservice.database.todolist_db import (
-    FileTodoListDB, InMemoryTodoListDB, new_task_id)
+from taskservice.database.revisions import new_random_part, new_task_id, next_revisions
+from taskservice.database.todolist_db import FileTodoListDB, InMemoryTodoListDB
 from taskservice.datamodel import StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort
 from taskservice.errors import (
-    DamagedTaskError, StoreError, StoreInUseError, TaskExistsError, TaskNotFoundError,
-    TodoListError)
+    DamagedTaskError, StoreError, StoreInUseError, StoreVersionError, TaskExistsError,
+    TaskNotFoundError, TodoListError)
 from taskservice.precondition import Precondition
 from tests.contract import ManualClock, quick_folder
 from tests.contract.harness import noting
@@ -108,21 +109,30 @@ class NewTaskIdTest(unittest.TestCase):
     def test_its_parts_are_where_the_rfc_has_them(self) -> None:
         """The time of RFC 9562's own example (§A.6), and 456 microseconds."""
         self.assertRegex(
-            new_task_id(0x017F22E279B0 * 1000 + 456),
+            new_task_id(0x017F22E279B0 * 1000 + 456, new_random_part()),
             r"\A017f22e279b07%03x[89ab][0-9a-f]{15}\Z" % (456 * 4096 // 1000))
 
     def test_it_grows_with_every_microsecond(self) -> None:
         for first in (0, 999, 1_752_480_000_000_000):
-            made = [new_task_id(revision) for revision in range(first, first + 3000)]
-            self.assertEqual(made, sorted(made))
-            self.assertEqual(len({task_id[:16] for task_id in made}), 3000)
+            made = [new_task_id(revision, "") for revision in range(first, first + 3000)]
+            self.assertEqual(made, sorted(set(made)))
 
     def test_two_stores_do_not_make_the_same(self) -> None:
-        self.assertEqual(len({new_task_id(5)[16:] for _ in range(1000)}), 1000)
+        self.assertEqual(len({new_task_id(5, new_random_part()) for _ in range(1000)}), 1000)
 
     def test_it_has_32_digits_whatever_the_clock_says(self) -> None:
         for revision in (1, 2 ** 48 * 1000 - 1, 2 ** 48 * 1000, 2 ** 63 - 1):
-            self.assertRegex(new_task_id(revision), r"\A[0-9a-f]{12}7[0-9a-f]{19}\Z")
+            self.assertRegex(
+                new_task_id(revision, new_random_part()), r"\A[0-9a-f]{12}7[0-9a-f]{19}\Z")
+
+
+class NextRevisionsTest(unittest.TestCase):
+    """`next_revisions`."""
+
+    def test_they_follow_the_last_and_the_clock_and_each_other(self) -> None:
+        for last, now, count, expected in (
+                (5, 100, 3, [100, 101, 102]), (100, 5, 2, [101, 102]), (5, 100, 0, [])):
+            self.assertEqual(list(next_revisions(last, lambda: now, count)), expected)
 
 
 class InMemoryTodoListDBTest(unittest.IsolatedAsyncioTestCase):
@@ -204,6 +214,13 @@ class FileTest(FolderTestCase):
         async with FileTodoListDB(deeper) as engine:
             await engine.create_task("a", ENTRY)
         self.assertTrue((deeper / "a.json").is_file())
+
+    async def test_the_umask_says_who_may_read_and_only_the_owner_may_write(self) -> None:
+        self.addCleanup(os.umask, os.umask(0))
+        await self.engine.create_task("a", ENTRY)
+        self.assertEqual(S_IMODE(self.file("a").stat().st_mode), 0o644)
+        async with FileTodoListDB(self.folder / "b"):
+            self.assertEqual(S_IMODE((self.folder / "b" / ".lock").stat().st_mode), 0o644)
 
     async def test_there_is_one_file_a_task_and_nothing_else_to_see(self) -> None:
         await self.engine.create_tasks([("a", ENTRY), ("B-2", ENTRY), ("c", ENTRY)])
@@ -338,6 +355,31 @@ class HandEditedTest(FolderTestCase):
         await self.reopen()
         again = await self.engine.read_page(TaskQuery(sort=TaskSort.UPDATED))
         self.assertEqual(again.tasks, page.tasks)
+
+    async def test_a_folder_of_a_later_version_is_refused_and_left_alone(self) -> None:
+        await self.reopen(lambda: self.file("a").with_name(".version").write_text("1\n"))
+        await self.engine.stop()
+        self.file("a").with_name(".version").write_text("2\n")
+        times = {path: path.stat().st_mtime_ns for path in self.folder.iterdir()}
+        with self.assertRaisesRegex(StoreVersionError, "of version '2'.*upgrade taskservice"):
+            await FileTodoListDB(self.folder).start()
+        self.assertEqual({path: path.stat().st_mtime_ns for path in self.folder.iterdir()}, times)
+
+    async def test_files_of_before_1970_get_revisions_as_others_have(self) -> None:
+        """No cursor and no tag has a negative one."""
+        for name in "abc":
+            self.file(name).write_text('{"title": "t"}')
+            os.utime(self.file(name), ns=(-10 ** 18, -10 ** 18 * (name == "a")))
+        await self.reopen()
+        walked: list[int] = []
+        after = None
+        for _ in range(3):
+            page = await self.engine.read_page(TaskQuery(sort=TaskSort.UPDATED, after=after, limit=1))
+            walked.append(page.tasks[0].revision)
+            after = TaskQuery(sort=TaskSort.UPDATED).sort_key(page.tasks[0])
+        self.assertEqual(walked, [1, 2, 3])
+        await self.reopen()
+        self.assertEqual((await self.engine.read_task("a")).revision, 1)
 
     async def test_twins_are_told_apart_on_disk(self) -> None:
         """Each keeps its tag over restarts, whatever becomes of the other."""

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from taskservice.config import Config, parse_config
-from taskservice.utils import logutils
+from taskservice.utils import log_config
 from tests.support import ENGINES, AppTestCase, logging_put_back
 
 IN_MEMORY_CFG_TXT = '''
@@ -24,7 +24,7 @@ class TaskServiceTornadoAppTestSetup(AppTestCase):
 
     def set_up_logging(self) -> None:
         self.enterContext(logging_put_back())
-        logutils.configure(self.config().logging)
+        log_config.configure(self.config().logging)
 
     def config(self) -> Config:
         config = parse_config(IN_MEMORY_CFG_TXT)

@@ -4,7 +4,7 @@ import unittest
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from taskservice.tornado.http1_request import BadRequest
+from taskservice.http1.request import BadRequest
 from taskservice.tornado.tornado_requests import JudgedDelegate
 
 
@@ -31,7 +31,8 @@ class JudgedDelegateTest(unittest.TestCase):
 
     def setUp(self) -> None:
         self.recorder = Recorder()
-        self.delegate = JudgedDelegate(self.recorder)
+        self.delegate = JudgedDelegate(
+            self.recorder, lambda line, headers, seconds: self.recorder.calls.append(("cut", line)))
 
     def test_it_hands_on_all_of_a_request(self) -> None:
         line = RequestStartLine("POST", "/\xc3\xa4", "HTTP/1.2")
@@ -42,11 +43,18 @@ class JudgedDelegateTest(unittest.TestCase):
         self.assertEqual(
             self.recorder.calls, [RequestStartLine("POST", "/%C3%A4", "HTTP/1.1"), b"a", "finish", "close"])
 
+    def test_one_that_ends_before_its_body_is_reported(self) -> None:
+        line = RequestStartLine("POST", "/a", "HTTP/1.1")
+        self.delegate.headers_received(line, HTTPHeaders({"Host": "h"}))
+        self.delegate.on_connection_close()
+        self.assertEqual(self.recorder.calls, [line, "close", ("cut", line)])
+
     def test_it_hands_on_nothing_of_what_is_refused(self) -> None:
         for target, fields in (("x", {"Host": "h"}), ("/", {}), ("/", {"Host": "h", "Content-Length": "+1"})):
             with self.assertRaises(BadRequest):
                 self.delegate.headers_received(RequestStartLine("GET", target, "HTTP/1.1"), HTTPHeaders(fields))
-        self.assertEqual(self.recorder.calls, [])
+        self.delegate.on_connection_close()
+        self.assertEqual(self.recorder.calls, ["close"])
 
 
 if __name__ == "__main__":

@@ -368,17 +368,17 @@ class DamagedProgressTest(ResumeTestCase):
             with self.subTest(text[:200]):
                 self.kept.write_bytes(text)
                 self.fails(
-                    f"{self.kept} tells how far an import is, and cannot be used: it is damaged, or of another "
+                    f"{self.kept} says how far an import is, and cannot be used: it is damaged, or of another "
                     "version. To import all anew, remove tasks.ndjson.import")
         self.assertEqual(len(self.service.sent), 2)
 
     def test_so_it_is_with_what_cannot_be_read(self) -> None:
         self.write(TASK)
         self.kept.mkdir()
-        self.fails(f"{self.kept} tells how far an import is, and cannot be used: Is a directory. To import")
+        self.fails(f"{self.kept} says how far an import is, and cannot be used: Is a directory. To import")
         self.kept.rmdir()
         self.kept.symlink_to(self.kept)
-        self.fails(f"{self.kept} tells how far an import is, and cannot be used: Too many levels")
+        self.fails(f"{self.kept} says how far an import is, and cannot be used: Too many levels")
 
     def test_one_of_a_killed_process_is_not_in_the_way(self) -> None:
         self.numbered(1_500)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from taskservice.datamodel import TaskEntry, TaskPriority
 from taskservice.errors import InvalidTaskError, MalformedBodyError
 from taskservice.validation import DETAIL_LENGTH, TASK_SCHEMA, check_task, parse_json, parse_task
+from tests.strategies import property_settings
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-2 ** 60, 2 ** 60) | st.text(max_size=3)
@@ -54,6 +55,7 @@ class ValidationTest(unittest.TestCase):
             properties["priority"]["enum"], [priority.value for priority in TaskPriority])
         self.assertIs(properties["completed"]["default"], False)
 
+    @property_settings(100)
     @given(DOCUMENTS)
     def test_it_agrees_with_another_validator_and_reads_back(self, document: object) -> None:
         valid = jsonschema.Draft7Validator(TASK_SCHEMA).is_valid(document)

@@ -1,7 +1,8 @@
 /** The token that the service may want. It is kept for this tab, until it is closed. */
 import {find} from "./dom.js";
+import {nameHere} from "./place.js";
 
-const KEY = "taskservice.token";
+const KEY = nameHere(".token");
 
 export class Access {
   #dialog = find("#token-dialog");

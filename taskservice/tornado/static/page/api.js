@@ -5,6 +5,7 @@
  */
 
 const ANSWER_WITHIN = 20_000;
+const NDJSON = "application/x-ndjson";
 const AWAY = [502, 503, 504];
 
 /** The service said no. */
@@ -26,76 +27,108 @@ export class AwayError extends Error {
 
 export class Api {
   #access;
+  #ahead = 0;
 
   /** @param {import("./access.js").Access} access */
   constructor(access) {
     this.#access = access;
   }
 
-  /**
-   * Read a page of a list, by its path and query.
-   * @returns {Promise<{entries: Entry[], revision: number, next: string | null}>}
-   */
-  async list(url, signal) {
-    const accept = {Accept: "application/x-ndjson"};
-    const {headers, text} = await this.#ask("GET", url, accept, null, signal);
-    const lines = text.split("\n").filter(Boolean);
-    return {
-      entries: lines.map((line) => JSON.parse(line)), revision: revisionOf(headers),
-      next: nextLink(headers.get("Link"))};
+  /** Return the time, in milliseconds since the epoch, by the service's clock as far as it is known. */
+  now() {
+    return Date.now() + this.#ahead;
   }
 
-  /** Read a task; null where there is none. */
-  async read(id) {
+  /** Learn how far the service's clock is ahead; its Date counts whole seconds. */
+  #noteClock(response) {
+    const ahead = Date.parse(response.headers.get("Date") ?? "") - Date.now();
+    if (!Number.isNaN(ahead)) this.#ahead = Math.abs(ahead) < 2_000 ? 0 : ahead;
+  }
+
+  /**
+   * Read a page of a list, by its path and query.
+   * @returns {Promise<{entries: Entry[], next: string | null}>}
+   */
+  async list(url, signal) {
+    const {headers, text} = await this.#ask("GET", url, {Accept: NDJSON}, null, signal);
+    const lines = text.split("\n").filter(Boolean);
+    return {
+      entries: lines.map((line) => JSON.parse(line)), next: nextLink(headers.get("Link"))};
+  }
+
+  /**
+   * Find a task and its revision, which bodies of lists have (a proxy may weaken the ETag); null
+   * where there is none. One that was changed just now comes first.
+   * @returns {Promise<Entry | null>}
+   */
+  async find(id) {
+    if (!await this.#exists(id)) return null;
+    for (let url = "tasks?sort=-updated&limit=100"; url !== null;) {
+      const {entries, next} = await this.list(url);
+      const found = entries.find((entry) => entry.id === id);
+      if (found) return found;
+      url = next;
+    }
+    return null;
+  }
+
+  async #exists(id) {
     try {
-      const {headers, text} = await this.#ask("GET", `/tasks/${id}`);
-      return {id, revision: revisionOf(headers), task: JSON.parse(text)};
+      await this.#ask("GET", `tasks/${id}`);
+      return true;
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return null;
+      if (error instanceof ApiError && error.status === 404) return false;
       throw error;
     }
   }
 
-  /** Create a task. Sent again with the same key it makes no second one. */
-  async create(task, key) {
-    return this.#write("POST", "/tasks", {"Idempotency-Key": `"${key}"`}, task);
-  }
-
   /** Create a task under an id that is free. */
-  async createAs(id, task) {
-    return this.#write("PUT", `/tasks/${id}`, {"If-None-Match": "*"}, task);
+  async create(id, task) {
+    await this.#write("PUT", id, {"If-None-Match": "*", "Content-Type": "application/json"}, task);
   }
 
   /** Change some members of the task that has this revision, and no other. */
   async change(id, revision, patch) {
     const headers = {"If-Match": `"${revision}"`, "Content-Type": "application/merge-patch+json"};
-    return this.#write("PATCH", `/tasks/${id}`, headers, patch);
+    await this.#write("PATCH", id, headers, patch);
   }
 
   /** Delete the task that has this revision, and no other. */
   async delete(id, revision) {
-    await this.#ask("DELETE", `/tasks/${id}`, {"If-Match": `"${revision}"`});
+    await this.#ask("DELETE", `tasks/${id}`, {"If-Match": `"${revision}"`});
   }
 
-  /** Open the stream of changes after a revision; return its bytes once its head came, in time. */
+  /** Return all tasks as NDJSON. */
+  async exported() {
+    const {text} = await this.#ask("GET", "tasks", {Accept: NDJSON});
+    return text;
+  }
+
+  /** Create tasks from NDJSON: all or none. */
+  async imported(text) {
+    await this.#ask("POST", "tasks", {"Content-Type": NDJSON}, text);
+  }
+
+  /**
+   * Open the stream of changes after a revision, or from now on (null); return its bytes once its
+   * head came, in time.
+   */
   async changes(since, signal) {
-    const headers = {Accept: "text/event-stream", "Last-Event-ID": String(since)};
+    const headers = {
+      Accept: "text/event-stream", ...(since !== null && {"Last-Event-ID": String(since)})};
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(new Error("no answer in time")), ANSWER_WITHIN);
     const both = AbortSignal.any([signal, late.signal]);
     try {
-      const response = await this.#fetch("GET", "/changes", headers, null, both);
+      const response = await this.#fetch("GET", "changes", headers, null, both);
       return response.body;
     } finally {
       clearTimeout(timer);
     }
   }
 
-  async #write(method, url, headers, body) {
-    const json = {"Content-Type": "application/json", Prefer: "return=representation"};
-    const answer = await this.#ask(method, url, {...json, ...headers}, JSON.stringify(body));
-    const id = (answer.headers.get("Location") ?? url).split("/").at(-1);
-    return {id, revision: revisionOf(answer.headers), task: JSON.parse(answer.text)};
+  async #write(method, id, headers, body) {
+    await this.#ask(method, `tasks/${id}`, headers, JSON.stringify(body));
   }
 
   /** Send a request and read all of its answer, in time. */
@@ -113,6 +146,7 @@ export class Api {
       const response = await reached(fetch(url, {
         method, body, signal, headers: {...headers, ...this.#access.headers}, cache: "no-store",
         credentials: "same-origin"}), signal);
+      this.#noteClock(response);
       if (response.ok) return response;
       if (response.status !== 401) throw await errorOf(response);
       await this.#access.renew(asked);
@@ -145,11 +179,6 @@ function messageOf(text) {
   } catch {
     return "";
   }
-}
-
-/** Return the revision that an ETag names, strong or weak. */
-function revisionOf(headers) {
-  return Number(/"(\d+)"/u.exec(headers.get("ETag") ?? "")?.[1] ?? 0);
 }
 
 /** Return the target of the Link to the next page (RFC 8288). */

@@ -1,76 +1,167 @@
 /** The page: its parts, put together. */
 import {Access} from "./access.js";
-import {Api, ApiError} from "./api.js";
+import {Actions} from "./actions.js";
+import {Address} from "./address.js";
+import {Api} from "./api.js";
 import {Composer} from "./composer.js";
 import {ConflictDialog} from "./conflict.js";
+import {BulkBar} from "./bulk.js";
 import {Connection} from "./connection.js";
-import {dayInWords, onNewDay} from "./dates.js";
-import {find, setText} from "./dom.js";
-import {Editor} from "./editor.js";
+import {countsOf} from "./counts.js";
+import {onNewDay} from "./dates.js";
+import {Delivery} from "./delivery.js";
+import {Disk} from "./disk.js";
+import {find, takesText} from "./dom.js";
+import {Drafts} from "./drafts.js";
+import {Editing} from "./editing.js";
 import {Filters} from "./filters.js";
+import {History} from "./history.js";
+import {Ids} from "./ids.js";
+import {keepPage} from "./install.js";
+import {Journal} from "./journal.js";
+import {ListControl} from "./list-control.js";
 import {ListView} from "./list-view.js";
+import {Menu} from "./menu.js";
 import {Notices} from "./notices.js";
+import {resolved} from "./operation.js";
+import {Outbox} from "./outbox.js";
+import {Presence} from "./presence.js";
 import {TaskQuery} from "./query.js";
+import {Selection} from "./selection.js";
+import {Shortcuts} from "./shortcuts.js";
 import {Status, countInWords} from "./status.js";
 import {TaskStore} from "./store.js";
-import {difference, member, patched, shortTitle} from "./task.js";
+import {shortTitle} from "./task.js";
 
-const LINGER = 1_500;
+const COUNT_EVERY = 300;
+const ADOPT_EVERY = 5_000;
 
 class App {
-  notices = new Notices();
-  status = new Status();
-  conflicts = new ConflictDialog();
   access = new Access();
   api = new Api(this.access);
-  connection = new Connection(this.api);
-  store = new TaskStore(this.api, this.connection, {
-    choose: (conflict) => this.conflicts.choose(conflict),
-    report: (error, row, again) => this.report(error, row, again)});
+  presence = new Presence();
+  connection = new Connection(this.api, this.presence.tab, () => this.access.token);
+  delivery = new Delivery(this.api, this.connection, () => this.store.ledger);
+  outbox = new Outbox(
+    new Disk(this.presence.tab, () => this.presence.alive(), new Journal(this.presence.tab, storage())),
+    (operation) => this.delivery.deliver(operation));
+  store = new TaskStore(this.api, this.connection, this.outbox);
+  history = new History();
+  actions = new Actions(this.store, this.outbox, this.history, new Ids(() => this.api.now()));
+  address = new Address();
+  drafts = new Drafts(sessionStorage);
+  notices = new Notices(() => this.walk("undo"));
+  status = new Status();
+  conflicts = new ConflictDialog();
+  filters = new Filters(this.address);
   list = new ListView(find("#list"), this.store);
-  composer = new Composer((task) => this.add(task));
-  filters = new Filters(() => this.load());
-  lingering = new Map();
+  composer = new Composer((task) => this.add(task), this.drafts);
+  editing = new Editing(this);
+  selection = new Selection();
+  bulk = new BulkBar(this.store, this.selection, {
+    tick: (rows) => this.tick(rows, true),
+    remove: (rows) => this.remove(rows),
+    change: (rows, patch) => this.change(rows, patch),
+  });
+  control = new ListControl(find("#list"), this.store, this.list, this.selection, {
+    edit: (row) => this.editing.open(row),
+    tick: (row) => this.tick([row]),
+    remove: (row) => this.remove([row]),
+    again: (row) => this.outbox.retry(row.problem),
+    discard: (row) => this.notices.undoable(this.actions.discard(row.problem)),
+    compare: (row) => this.ask(row.problem),
+    token: (row) => this.access.change().then(() => this.outbox.retry(row.problem)),
+  });
+
+  shortcuts = new Shortcuts({
+    add: () => this.composer.focus(),
+    search: () => find("#search").focus(),
+    undo: () => this.walk("undo"),
+    first: () => this.list.focused === null && this.list.focus(this.store.rows[0]),
+    edit: () => this.onTarget(([row]) => this.editing.open(row)),
+    remove: () => this.onTarget((rows) => this.remove(rows)),
+    change: (patch) => this.onTarget((rows) => this.change(rows, patch)),
+  });
+  menu = new Menu(this.api, {
+    say: (text) => this.notices.say(text), shortcuts: () => this.shortcuts.show()});
 
   start() {
     this.store.addEventListener("change", () => this.show());
     this.store.addEventListener("load", () => this.notices.announce(this.inWords()));
-    this.connection.addEventListener("state", () => this.tellState());
+    this.store.addEventListener("load", () => this.begin(), {once: true});
+    this.connection.addEventListener("state", () => this.showState());
+    this.outbox.addEventListener("outcome", ({detail}) => this.hear(detail));
+    this.address.addEventListener("change", () => this.load());
     this.list.onnearend = () => this.store.more();
+    this.list.onrendered = () => this.address.restoreScroll();
     this.list.addEventListener("emptied", () => this.composer.focus());
-    this.listen(find("#list"));
+    this.list.isChosen = (row) => this.selection.has(row);
+    this.selection.addEventListener("change", () => this.list.schedule());
+    this.store.addEventListener("load", () => this.showTask(), {once: true});
+    addEventListener("hashchange", () => this.showTask());
+    this.listen();
+    onNewDay(() => this.load());
+    setInterval(() => this.list.schedule(), 60_000);  // what was due by now is late
+    this.store.follow();
+    this.load();
+    this.composer.restore();
+    this.editing.restore();
+    this.adopt();
+  }
+
+  listen() {
     find("#retry").addEventListener("click", () => this.connection.retry());
     find("#reload").addEventListener("click", () => this.store.load());
+    find("#show-refused").addEventListener("click", () => this.showRefused());
     find("#clear").addEventListener("click", () => {
       this.filters.clear();
       find("#search").focus();
     });
+    addEventListener("keydown", (event) => this.key(event));
     addEventListener("beforeunload", (event) => {
-      if (this.store.unsaved) event.preventDefault();
+      const lost = !this.outbox.kept && this.store.unsaved > 0;
+      if (lost || this.composer.dirty || this.editing.dirty) event.preventDefault();
     });
-    onNewDay(() => { this.showDay(); this.load(); });
-    setInterval(() => this.list.schedule(), 60_000);  // what was due by now is late
-    this.showDay();
-    this.load();
+  }
+
+  /** Take over what closed tabs have left to be saved, now and whenever one closes. */
+  adopt() {
+    this.outbox.adopt();
+    this.presence.onleave = () => this.outbox.adopt();
+    setInterval(() => this.outbox.adopt(), ADOPT_EVERY);  // one that was killed says nothing
   }
 
   load() {
-    this.store.load(new TaskQuery(this.filters.choices));
+    const {choices} = this.address;
+    this.composer.inherit(choices.show);
+    this.store.load(new TaskQuery(choices));
   }
 
   show() {
-    this.status.show(this.connection, this.store, this.filters.choices);
+    this.status.show(this.connection, this.store, this.address.choices);
+    this.counting ??= setTimeout(() => {
+      this.counting = null;
+      this.showCounts();
+    }, COUNT_EVERY);
   }
 
-  showDay() {
-    setText(find("#today"), dayInWords(new Date()));
+  showCounts() {
+    const counts = this.store.whole ? countsOf(this.store.ledger.rows.values()) : {};
+    const words = Object.entries(counts).map(([view, count]) => [view, count.toLocaleString()]);
+    this.filters.showCounts(Object.fromEntries(words));
+  }
+
+  /** Once the list is there, begin with the first task where there is none, and keep the page. */
+  begin() {
+    keepPage((text) => this.notices.say(text));
+    if (this.store.isBlank && document.activeElement === document.body) this.composer.focus();
   }
 
   inWords() {
     return this.store.rows.length ? countInWords(this.store) : "No tasks";
   }
 
-  tellState() {
+  showState() {
     this.show();
     const {state} = this.connection;
     if (state === "away") this.notices.announce("The service is away.");
@@ -81,125 +172,127 @@ class App {
   // --- What the user does ----------------------------------------------------------------------
 
   add(task) {
-    const row = this.store.create(task);
+    const row = this.actions.add(task);
     const said = `Added “${shortTitle(task)}”.`;
     if (row.placed || this.store.phase === "loading") this.notices.announce(said);
-    else this.notices.tell(`${said} It is not among the tasks shown here.`);
+    else this.notices.say(`${said} It is not among the tasks shown here.`);
   }
 
-  tick(row) {
-    const before = row.version;
-    const completed = !member(row.task, "completed");
-    this.linger(row);
-    this.store.write(row, patched(row.task, {completed: completed || null}));
-    const said = completed ? "Done" : "To do again";
-    const undo = this.undo(row, before, row.version);
-    this.notices.tell(`${said}: “${shortTitle(row.task)}”.`, undo);
+  tick(rows, completed = undefined) {
+    const there = rows.filter(({task}) => task !== null);  // a row that is held may show what is gone
+    if (!there.length) return;
+    this.control.linger(there);
+    this.notices.undoable(this.actions.tick(there, completed));
   }
 
-  /** Leave what was just ticked where it is, so that nothing moves while more is being ticked. */
-  linger(row) {
-    if (!this.lingering.has(row)) this.store.hold(row);
-    this.lingering.set(row, null);
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      const rows = [...this.lingering.keys()];
-      this.lingering.clear();
-      rows.forEach((each) => this.store.release(each));
-    }, LINGER);
+  remove(rows) {
+    const there = rows.filter(({task}) => task !== null);
+    if (there.length) this.notices.undoable(this.actions.remove(there));
   }
 
-  remove(row) {
-    const before = row.version;
-    const title = shortTitle(row.task);
-    this.store.write(row, null);
-    this.notices.tell(`Deleted “${title}”.`, this.undo(row, before, row.version));
+  change(rows, patch) {
+    this.notices.undoable(this.actions.change(rows, patch));
   }
 
-  /** Offer to take a change back, unless somebody changes the task again. */
-  undo(row, before, after) {
-    return {label: "Undo", run: () => {
-      const task = before.task && after.task
-        ? patched(after.task, difference(after.task, before.task)) : before.task;
-      this.store.write(row, task, after);
-      this.list.focus(row);
-      this.notices.announce(`Undone: “${shortTitle(before.task)}”.`);
-    }};
+  /** Do something to the tasks that are chosen, or to the one that has the focus, if there is one. */
+  onTarget(act) {
+    const chosen = this.selection.among(this.store.rows);
+    const rows = (chosen.length ? chosen : [this.list.focused]).filter((row) => row?.task);
+    if (rows.length) act(rows);
+    return rows.length > 0;
   }
 
-  edit(row) {
-    const view = this.list.view(row);
-    if (view.editor || row.task === null) return;
+  /** Show the task that the address names (#id), wherever it is listed. */
+  async showTask() {
+    const id = location.hash.slice(1);
+    if (!/^[a-zA-Z0-9-]{1,128}$/u.test(id) || document.getElementById(id)) return;
+    const entry = this.store.task(id) ? null : await this.connection.persist(() => this.api.find(id));
+    const row = this.store.row(id, entry?.task, entry?.revision);
+    if (row.task === null) {
+      this.notices.say("There is no such task (any more).");
+      return;
+    }
     this.store.hold(row);
-    view.edit(new Editor(row, {
-      save: (task, seen) => {
-        this.close(row);
-        if (Object.keys(difference(seen.task, task)).length === 0) return;
-        this.store.write(row, task, seen);
-        if (!this.list.focus(row)) this.composer.focus();
-        this.notices.announce(`Saved “${shortTitle(task)}”.`);
-      },
-      cancel: () => this.close(row),
-      delete: () => { this.close(row); if (row.task) this.remove(row); },
-      changed: (text) => { if (text) this.notices.announce(text); },
-    }));
+    this.store.show(row);
     this.list.focus(row);
   }
 
-  close(row) {
-    this.list.view(row).edit(null);
-    this.list.view(row).focus();
-    this.store.release(row);
+  /** Undo or redo. */
+  walk(way) {
+    const outcome = this.history[way]();
+    this.notices.close();
+    const {said, id} = outcome ?? {said: `There is nothing to ${way}.`};
+    if (said.includes("Somebody else")) this.notices.say(said);
+    else this.notices.announce(said);
+    if (id) this.list.focus(this.store.row(id));
   }
 
-  report(error, row, again) {
-    if (!(error instanceof ApiError)) throw error;
-    const task = row.lastTask;
-    const said = `“${shortTitle(task)}” was not saved: ${error.message}.`;
-    const retry = error.status === 401 || error.status === 403
-      ? {label: "Use another token", run: () => this.access.change().then(again)}
-      : {label: "Try again", run: again};
-    this.notices.tell(said, retry, "error");
+  key(event) {
+    const way = wayOf(event);
+    if (way === null || hasText(event.target) || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    this.walk(way);
   }
 
-  // --- Mouse and keys in the list ----------------------------------------------------------------
-
-  listen(list) {
-    const row = (event) => this.list.viewOf(event.target)?.row;
-    const ACTIONS = {
-      title: (event) => this.edit(row(event)),
-      delete: (event) => this.remove(row(event)),
-      description: (event) => this.edit(row(event)),
-    };
-    list.addEventListener("click", (event) => {
-      ACTIONS[event.target.closest("[data-part]")?.dataset.part]?.(event);
-    });
-    list.addEventListener("change", (event) => {
-      if (event.target.dataset.part === "done") this.tick(row(event));
-    });
-    list.addEventListener("keydown", (event) => {
-      if (event.target.dataset.part && this.key(event, row(event))) event.preventDefault();
-    });
-  }
-
-  /** Do what a key asks for on a row; tell whether it was anything. */
-  key(event, row) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return false;
-    const {rows} = this.store;
-    const go = (index) => {
-      const next = rows[Math.max(0, Math.min(rows.length - 1, index))];
-      return this.list.focus(next, event.target.dataset.part);
-    };
-    switch (event.key) {
-      case "ArrowDown": return go(rows.indexOf(row) + 1);
-      case "ArrowUp": return go(rows.indexOf(row) - 1);
-      case "Home": return go(0);
-      case "End": return go(rows.length - 1);
-      case "Delete": this.remove(row); return true;
-      case "F2": this.edit(row); return true;
-      default: return false;
+  /** Hear what became of an operation. */
+  hear({operation, outcome}) {
+    const task = operation.task ?? operation.before;
+    if (outcome.state === "conflict") this.meet(operation);
+    if (outcome.state === "refused") this.notices.announce(`“${shortTitle(task)}” is not saved.`);
+    if (outcome.gone && operation.kind === "change") {
+      this.notices.say(`Somebody else has deleted “${shortTitle(task)}” meanwhile.`);
     }
   }
+
+  /** Ask about a conflict, or offer to: a question in the middle of typing would take the keys. */
+  meet(operation) {
+    const form = document.activeElement?.closest("form");
+    if (!form || form.closest("#conflict-dialog")) {
+      this.ask(operation);
+      return;
+    }
+    const title = shortTitle(operation.before);
+    this.notices.say(
+      `Somebody else changed “${title}”, too.`, {label: "Compare", run: () => this.ask(operation)});
+  }
+
+  /** Ask which of two versions to keep. */
+  async ask(operation) {
+    if (!this.outbox.operations.includes(operation)) return;  // it is settled already
+    const row = this.store.row(operation.id);
+    const theirs = () => row.server.task;
+    const choice = await this.conflicts.choose(operation, theirs);
+    if (!choice || !this.outbox.operations.includes(operation)) return;
+    this.outbox.replace(operation, resolved(operation, choice, theirs()));
+    if (choice === "theirs") this.actions.keptTheirs(operation, theirs());
+  }
+
+  showRefused() {
+    const row = this.store.rows.find(({problem}) => problem !== null);
+    if (row) this.list.focus(row);
+  }
+}
+
+/** Return the browser's storage for all tabs; undefined where it refuses any. */
+function storage() {
+  try {
+    return localStorage;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Return which way a key walks through what was done: "undo", "redo" or null. */
+function wayOf({key, ctrlKey, metaKey, shiftKey, altKey}) {
+  if (!(ctrlKey || metaKey) || altKey) return null;
+  const letter = key.toLowerCase();
+  if (letter === "y") return "redo";
+  return letter !== "z" ? null : shiftKey ? "redo" : "undo";
+}
+
+/** Tell whether there is typing that Ctrl+Z could take back. */
+function hasText(element) {
+  return takesText(element) && element.value !== "";
 }
 
 new App().start();

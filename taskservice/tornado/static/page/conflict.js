@@ -1,6 +1,10 @@
-/** What a user is asked when somebody else was faster: both versions, and which one to keep. */
+/**
+ * What a user is asked when others changed the same as they did: what each side made of what was
+ * there before, and which one to keep. Escape leaves the choice for later.
+ */
 import {DATE_LANGUAGE, dueInWords} from "./dates.js";
 import {find, make} from "./dom.js";
+import {applied} from "./operation.js";
 import {MEMBERS, member, shortTitle} from "./task.js";
 
 const NAMES = {
@@ -23,54 +27,62 @@ export class ConflictDialog {
   #dialog = find("#conflict-dialog");
   #turn = Promise.resolve();
 
-  constructor() {
-    this.#dialog.addEventListener("cancel", (event) => event.preventDefault());
-  }
-
-  /** Ask which version to keep; several conflicts are asked about one after the other. */
-  choose(conflict) {
-    const turn = this.#turn.then(() => this.#ask(conflict));
+  /**
+   * Ask which version to keep; several conflicts are asked about one after the other.
+   * @param {import("./operation.js").Operation} operation
+   * @param {() => import("./task.js").Task | null} theirs as it is when the question is asked
+   * @returns {Promise<"mine" | "theirs" | "">} '' for later
+   */
+  choose(operation, theirs) {
+    const turn = this.#turn.then(() => this.#ask(operation, theirs()));
     this.#turn = turn;
     return turn;
   }
 
-  async #ask({mine, theirs}) {
+  async #ask(operation, theirs) {
+    const {before} = operation;
+    const mine = applied(operation, null);
     const words = WORDS[theirs === null ? "gone" : mine === null ? "deleting" : "changed"];
     find("#conflict-heading").textContent = words.heading;
-    show(find("#conflict-mine"), mine, theirs, "You deleted it.");
-    const gone = `“${shortTitle(theirs ?? mine)}” is not there any more.`;
-    show(find("#conflict-theirs"), theirs, mine, gone);
+    show(find("#conflict-mine"), before, mine, "You deleted it.");
+    show(find("#conflict-theirs"), before, theirs, `“${shortTitle(before)}” is not there any more.`);
     find("#keep-mine").textContent = words.mine;
     find("#keep-theirs").textContent = words.theirs;
     // The heading has the focus next, so that one Enter too many chooses nothing.
     const focused = document.activeElement;
     this.#dialog.returnValue = "";
-    while (!this.#dialog.returnValue) {  // browsers close a dialog at a second Escape in any case
-      if (!this.#dialog.open) this.#dialog.showModal();
-      await new Promise((done) => this.#dialog.addEventListener("close", done, {once: true}));
-    }
+    this.#dialog.showModal();
+    await new Promise((done) => this.#dialog.addEventListener("close", done, {once: true}));
     if (focused?.isConnected) focused.focus({preventScroll: true});
     return this.#dialog.returnValue;
   }
 }
 
-/** Show a version, and mark where it is not as the other. */
-function show(place, task, other, absent) {
+/** Show what a side made of a task: each member, and what it was before where that is another. */
+function show(place, before, task, absent) {
   if (task === null) {
     place.replaceChildren(make("p", "absent", absent));
     return;
   }
   const facts = document.createElement("dl");
   for (const name of MEMBERS) {
-    const value = inWords(task, name);
-    const differs = other !== null && value !== inWords(other, name);
+    const [value, old] = [inWords(task, name), inWords(before, name)];
+    const differs = value !== old;
     if (!value && !differs) continue;
-    const fact = make("dd", differs ? "differs" : "", value || "none");
+    const fact = make("dd", differs ? "differs" : "");
+    fact.dir = "auto";
+    if (differs) {
+      fact.append(hidden("was "), make("del", "", old || "none"), " ", hidden("now "));
+    }
+    fact.append(make(differs ? "ins" : "span", "", value || "none"));
     if (name === "due_date" && value) fact.lang = DATE_LANGUAGE;
-    if (differs) fact.prepend(make("span", "visually-hidden", "differs: "));
     facts.append(make("dt", "", NAMES[name]), fact);
   }
   place.replaceChildren(facts);
+}
+
+function hidden(text) {
+  return make("span", "visually-hidden", text);
 }
 
 function inWords(task, name) {

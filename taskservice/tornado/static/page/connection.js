@@ -1,10 +1,15 @@
 /** Whether the service can be reached, and what it tells of changes while it can. */
 import {ApiError, AwayError} from "./api.js";
 import {readEvents} from "./events.js";
+import {Leader} from "./leader.js";
+import {nameHere} from "./place.js";
 
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 10_000;
-const HIDDEN_FOR = 60_000;
+
+/** The channel on which the tabs that have the same token share a stream. */
+const CHANNEL = nameHere(".stream");
+const LOCATED_WITHIN = 2_000;
 
 /**
  * `state` is "connecting", "live" or "away"; a "state" event tells when it becomes another.
@@ -15,28 +20,86 @@ export class Connection extends EventTarget {
   #stream = "connecting";
   #waiting = new Set();
   #position = null;
+  #listedBlindly = false;
   #following = null;
   #handlers = null;
+  #leader = null;
+  #channel = null;
+  #tab;
+  #token;
   #wake = new EventTarget();
   #retries = 0;
 
-  /** @param {import("./api.js").Api} api */
-  constructor(api) {
+  /**
+   * @param {import("./api.js").Api} api
+   * @param {string} tab this tab's name
+   * @param {() => string | null} token
+   */
+  constructor(api, tab, token) {
     super();
     this.#api = api;
+    this.#tab = tab;
+    this.#token = token;
     addEventListener("online", () => this.retry());
-    this.#restWhileHidden();
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.retry(); });
+    this.#leaveWhileGone();
   }
 
   /**
-   * Follow the changes after a revision, from now on and whatever happens. Where they cannot be
-   * told any more, `expired` has to list again and return the revision to go on from.
-   * @param {{change: (change: object) => void, expired: () => Promise<number>}} handlers
+   * Follow the changes from now on, whatever happens. Where some cannot be told any more, or lists
+   * were read before it was known from where on they are told, `reset` has to list again.
+   * @param {{change: (change: object) => void, reset: () => void}} handlers
    */
-  follow(revision, handlers) {
-    this.#position = revision;
+  follow(handlers) {
     this.#handlers = handlers;
-    this.#resume();
+    this.#join().start();
+  }
+
+  /** Find the tabs that have the same token; return how one of them comes to lead. */
+  #join() {
+    this.#leader?.leave();
+    this.#channel?.close();
+    this.#channel = new BroadcastChannel(`${CHANNEL}.${this.#token() ?? ""}`);
+    const leader = new Leader(
+      this.#tab, this.#channel, () => ({stream: this.#stream, position: this.#position}));
+    leader.addEventListener("lead", () => this.#resume());
+    leader.addEventListener("yield", () => this.#rest());
+    leader.addEventListener("told", ({detail}) => this.#hear(detail));
+    this.#leader = leader;
+    return leader;
+  }
+
+  /** Take in what the tab that leads has told. */
+  #hear({stream, position, before, change}) {
+    if (change && before === this.#position) {
+      this.#handlers.change(change);
+      this.#locate(position);
+    } else if (position !== null && position > (this.#position ?? -1)) {
+      const missed = this.#position !== null;
+      this.#locate(position);
+      if (missed) this.#handlers.reset();
+    }
+    if (stream === "live" && this.#stream !== "live") this.retry();
+    this.#become(stream);
+  }
+
+  /** The revision up to which changes were told; null where none were yet. */
+  get position() {
+    return this.#position;
+  }
+
+  /** Await the position, but not for long: a list that is read without one is read again later. */
+  async located() {
+    if (this.#position !== null || this.#stream === "away") return;
+    const listening = new AbortController();
+    await new Promise((done) => {
+      const options = {signal: listening.signal};
+      setTimeout(done, LOCATED_WITHIN);
+      this.addEventListener("located", done, options);
+      this.addEventListener("state", () => { if (this.state === "away") done(); }, options);
+    });
+    listening.abort();
+    this.#listedBlindly ||= this.#position === null;
   }
 
   /** Send a request again and again until the service answers it; what it refuses is thrown. */
@@ -81,7 +144,7 @@ export class Connection extends EventTarget {
   }
 
   #resume() {
-    if (this.#following !== null || this.#position === null) return;
+    if (this.#following !== null) return;
     this.#following = new AbortController();
     this.#run(this.#following.signal);
   }
@@ -107,28 +170,43 @@ export class Connection extends EventTarget {
 
   async #read(signal, opened) {
     const body = await this.#open(signal);
+    if (!this.#channel.name.endsWith(`.${this.#token() ?? ""}`)) this.#join().claim();
     this.#become("live");
     this.retry();
     opened();
     for await (const {id, data} of readEvents(body)) {
-      if (data !== null) this.#handlers.change(JSON.parse(data));
-      if (id !== null) this.#position = Number(id);
+      const change = data === null ? null : JSON.parse(data);
+      const before = this.#position;
+      if (change) this.#handlers.change(change);
+      if (id !== null) this.#locate(Number(id));
+      this.#leader.tell({stream: this.#stream, position: this.#position, before, change});
     }
   }
 
+  #locate(position) {
+    const first = this.#position === null;
+    this.#position = position;
+    if (!first) return;
+    this.dispatchEvent(new Event("located"));
+    if (this.#listedBlindly) this.#handlers.reset();
+    this.#listedBlindly = false;
+  }
+
   async #open(signal) {
-    for (;;) {
-      try {
-        return await this.#api.changes(this.#position, signal);
-      } catch (error) {
-        if (!(error instanceof ApiError && error.status === 410)) throw error;
-        this.#position = await this.#handlers.expired();
-      }
+    try {
+      return await this.#api.changes(this.#position, signal);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 410)) throw error;
+      this.#position = null;
+      this.#listedBlindly = true;
+      return this.#api.changes(null, signal);
     }
   }
 
   #become(stream) {
+    const other = stream !== this.#stream;
     this.#stream = stream;
+    if (other) this.#leader?.beat();
     this.#update();
   }
 
@@ -139,18 +217,14 @@ export class Connection extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
-  /** Let go of the stream in a tab that nobody looks at: a browser has six for a service. */
-  #restWhileHidden() {
-    let timer;
-    document.addEventListener("visibilitychange", () => {
-      clearTimeout(timer);
-      if (document.hidden) timer = setTimeout(() => this.#rest(), HIDDEN_FOR);
-      else {
-        this.#resume();
-        this.retry();
-      }
+  /** Leave the stream to other tabs when the page goes, and take it again where it comes back. */
+  #leaveWhileGone() {
+    let led = false;
+    addEventListener("pagehide", () => {
+      led = this.#leader?.leads ?? false;
+      this.#leader?.leave();
+      this.#rest();
     });
-    addEventListener("pagehide", () => this.#rest());
-    addEventListener("pageshow", () => this.#resume());
+    addEventListener("pageshow", () => { if (led) this.#leader.claim(); });
   }
 }

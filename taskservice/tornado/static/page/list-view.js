@@ -1,17 +1,24 @@
 /**
  * The list as it is seen. Of however many rows, only those near the viewport are in the document,
  * besides the one that has the focus and the one that is edited; a margin stands for those that are
- * not. What is looked at stays where it is when rows above come, go, or turn out to be higher.
+ * not. All are there to be printed. What is looked at stays where it is when rows above come, go, or turn out to be higher.
  */
+import {headingOf} from "./dates.js";
 import {RowView} from "./row-view.js";
 
 const AHEAD = 800;  // pixels above and below the viewport that are there already
 const MORE_WHEN = 60;  // rows from the end
-const FIRST_GUESS = {plain: 53, rich: 76};
+const FIRST_GUESS = {plain: 45, rich: 67};
 
 export class ListView extends EventTarget {
+  /** Tells whether a row is chosen. */
+  isChosen = () => false;
+
   /** Called where the end of what was read comes near. */
   onnearend = () => {};
+
+  /** Called when the list was shown as it is by then. */
+  onrendered = () => {};
 
   #list;
   #store;
@@ -22,6 +29,8 @@ export class ListView extends EventTarget {
   #stale = true;
   #scheduled = false;
   #width = 0;
+  #printing = false;
+  #editors = new Map();
   #resizes;
 
   /** @param {HTMLElement} list @param {import("./store.js").TaskStore} store */
@@ -34,6 +43,9 @@ export class ListView extends EventTarget {
     store.addEventListener("change", () => { this.#stale = true; this.schedule(); });
     addEventListener("scroll", () => this.schedule(), {passive: true});
     addEventListener("resize", () => this.schedule());
+    for (const [type, printing] of [["beforeprint", true], ["afterprint", false]]) {
+      addEventListener(type, () => { this.#printing = printing; this.render(); });
+    }
   }
 
   /** Show the list as it is before the next frame. */
@@ -52,9 +64,19 @@ export class ListView extends EventTarget {
     return [...this.#views.values()].find((view) => view.element === item) ?? null;
   }
 
-  /** Return the view of a row where it is in the document. */
-  view(row) {
-    return this.#views.get(row) ?? null;
+  /** Return the row that has the focus, or null. */
+  get focused() {
+    const element = document.activeElement;
+    return this.#list.contains(element) ? this.viewOf(element).row : null;
+  }
+
+  /** Put an editor into a row, wherever that is; null puts back what is seen. */
+  edit(row, editor) {
+    if (editor === null) this.#editors.delete(row);
+    else this.#editors.set(row, editor);
+    this.#views.get(row)?.edit(editor);
+    this.#stale = true;
+    this.render();
   }
 
   /** Set the focus on a part of a row, wherever the row is; false where it is not in the list. */
@@ -93,6 +115,7 @@ export class ListView extends EventTarget {
     this.#space(indexes);
     this.#keep(anchor);
     this.#restore(focus);
+    this.onrendered();
     if (last + MORE_WHEN >= rows.length && !this.#store.complete) this.onnearend();
   }
 
@@ -116,10 +139,11 @@ export class ListView extends EventTarget {
     return this.#list.getBoundingClientRect().top + scrollY;
   }
 
-  /** Return the first row in or near the viewport, and the one after the last. */
+  /** Return the first row in or near the viewport, and the one after the last; on paper, all. */
   #visible() {
     const top = -this.#list.getBoundingClientRect().top;
     const size = this.#store.rows.length;
+    if (this.#printing) return [0, size];
     return [this.#find(top - AHEAD), Math.min(size, this.#find(top + innerHeight + AHEAD) + 1)];
   }
 
@@ -163,15 +187,25 @@ export class ListView extends EventTarget {
       let view = this.#views.get(row);
       if (view === undefined) {
         view = new RowView(row);
+        view.edit(this.#editors.get(row) ?? null);
         this.#views.set(row, view);
         this.#resizes.observe(view.element);
         fresh.push(view);
       }
-      view.update(index + 1, size, now);
+      view.update(index + 1, size, now, this.#heading(rows, index, now));
+      view.choose(this.isChosen(row));
       if (view.element === next) next = next.nextElementSibling;
       else this.#list.insertBefore(view.element, next);
     }
     return fresh;
+  }
+
+  /** Return the day that begins with a row, where the list is by days; '' where none does. */
+  #heading(rows, index, now) {
+    if (!this.#store.query.hasDays || rows[index].lastTask.due_date === undefined) return "";
+    const heading = headingOf(rows[index].lastTask.due_date, now);
+    const before = index > 0 ? rows[index - 1].lastTask.due_date : undefined;
+    return before !== undefined && headingOf(before, now) === heading ? "" : heading;
   }
 
   #measure(views) {
@@ -179,10 +213,10 @@ export class ListView extends EventTarget {
     if (this.#stale) this.#layOut();
   }
 
-  #learnHeight({row, editor}, height) {
+  #learnHeight({row, editor, heading}, height) {
     if (Math.abs(height - this.#height(row)) > 0.01) this.#stale = true;
     this.#heights.set(row, height);
-    if (!editor && row.task && row.task.title.length < 40) this.#guesses[kind(row)] = height;
+    if (!editor && !heading && row.task && row.task.title.length < 40) this.#guesses[kind(row)] = height;
   }
 
   /** Leave room for the rows that are not in the document. */
@@ -222,10 +256,13 @@ export class ListView extends EventTarget {
     const view = element && this.#list.contains(element) ? this.viewOf(element) : null;
     if (view === null) return null;
     const index = [...this.#list.children].indexOf(view.element);
-    return {element, part: element.dataset.part, row: view.row, index};
+    return {element, index};
   }
 
-  /** Give the focus back where moving its row took it; where the row is gone, to its neighbour. */
+  /**
+   * Give the focus back where moving its row took it. Where the row is gone, its neighbour's title
+   * gets it: the next key must not tick or delete a task that nobody chose.
+   */
   #restore(focus) {
     if (focus === null || document.activeElement === focus.element) return;
     if (focus.element.isConnected) {
@@ -234,7 +271,7 @@ export class ListView extends EventTarget {
     }
     const items = this.#list.children;
     const neighbour = items[Math.min(focus.index, items.length - 1)];
-    if (neighbour) this.viewOf(neighbour).focus(focus.part);
+    if (neighbour) this.viewOf(neighbour).focus();
     else this.dispatchEvent(new Event("emptied"));
   }
 

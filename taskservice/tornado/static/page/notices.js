@@ -1,5 +1,5 @@
-/** What the page tells: for a while on the screen, and to screen readers. */
-import {find, setText, takesText} from "./dom.js";
+/** What the page says: for a while on the screen, and to screen readers. */
+import {find, setText} from "./dom.js";
 
 const SHOWN_FOR = 10_000;
 
@@ -10,36 +10,42 @@ export class Notices {
   #button = find("#toast-action");
   #action = null;
   #timer;
+  #undo;
 
-  constructor() {
+  /** @param {() => void} undo undoes the last thing that the user did */
+  constructor(undo) {
+    this.#undo = undo;
     this.#button.addEventListener("click", () => this.#act());
     find("#toast-close").addEventListener("click", () => this.close());
     for (const [enter, leave] of [["mouseenter", "mouseleave"], ["focusin", "focusout"]]) {
       this.#toast.addEventListener(enter, () => clearTimeout(this.#timer));
       this.#toast.addEventListener(leave, () => this.#closeLater());
     }
-    addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** Tell a screen reader. */
+  /** Say something to screen readers. */
   announce(text) {
-    // The same text again is told only where it differs: a space that nobody hears.
+    // The same text again is said only where it differs: a space that nobody hears.
     setText(this.#announcer, this.#announcer.textContent === text ? `${text}\u00a0` : text);
   }
 
   /**
-   * Tell everybody, and offer to do something about it.
-   * @param {{label: string, run: () => void} | null} [action] Ctrl+Z does it, too, if it is an Undo
+   * Say something to everybody, and offer to do something about it.
+   * @param {{label: string, hint?: string, run: () => void} | null} [action]
    */
-  tell(text, action = null, tone = "") {
+  say(text, action = null) {
     this.#action = action;
-    this.#toast.dataset.tone = tone;
     setText(this.#text, text);
     setText(this.#button, action?.label ?? "");
     this.#button.hidden = action === null;
     this.#toast.hidden = false;
-    this.announce(action === null ? text : `${text} ${action.label}: ${hint(action)}`);
+    this.announce(action?.hint ? `${text} ${action.label}: ${action.hint}` : text);
     this.#closeLater();
+  }
+
+  /** Say what the user did, and offer to undo it. */
+  undoable(text) {
+    this.say(text, {label: "Undo", hint: "Control Z", run: this.#undo});
   }
 
   close() {
@@ -60,20 +66,4 @@ export class Notices {
     this.close();
     action?.run();
   }
-
-  #key(event) {
-    const undo = event.key === "z" && (event.ctrlKey || event.metaKey);
-    if (!undo || this.#action?.label !== "Undo" || hasText(event.target)) return;
-    event.preventDefault();
-    this.#act();
-  }
-}
-
-/** Tell whether there is typing that Ctrl+Z could take back. */
-function hasText(element) {
-  return takesText(element) && element.value !== "";
-}
-
-function hint({label}) {
-  return label === "Undo" ? "Control Z" : "the button at the end of the page";
 }

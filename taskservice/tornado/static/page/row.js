@@ -1,31 +1,9 @@
 /** A task in the list: what the service has of it, and what this page made of it since. */
-
-/**
- * A state of a task. One that this page made has no revision until the service confirms it; where
- * it gave way to another's, `replacedBy` is that one.
- */
-export class Version {
-  replacedBy = null;
-
-  /**
-   * @param {import("./task.js").Task | null} task null where there is no task (any more)
-   * @param {number | null} revision
-   */
-  constructor(task, revision) {
-    this.task = task;
-    this.revision = revision;
-  }
-
-  /** Return this version, or the one that came in its place. */
-  get latest() {
-    return this.replacedBy === null ? this : this.replacedBy.latest;
-  }
-}
+import {applied} from "./operation.js";
 
 export class Row {
-  /** Writes on their way to the service, one after the other. */
-  pending = 0;
-  queue = Promise.resolve();
+  /** What the service is known to have; the revision is null where it was not told. */
+  server;
 
   /** How many reasons there are to leave the row where it is: it is being edited, say. */
   holds = 0;
@@ -36,32 +14,24 @@ export class Row {
   /** Whether others made or changed it, and the user has yet to be shown so. */
   news = false;
 
-  #version;
+  #operations = [];
+  #task;
   #lastTask;
 
   /**
    * @param {string} id
-   * @param {Version} version what is shown
+   * @param {import("./task.js").Task | null} task null where there is none (any more)
+   * @param {number | null} revision
    */
-  constructor(id, version) {
+  constructor(id, task, revision) {
     this.id = id;
-    this.version = version;
-    this.server = version;
+    this.server = {task, revision};
+    this.#update();
   }
 
-  /** What is shown. */
-  get version() {
-    return this.#version;
-  }
-
-  set version(version) {
-    this.#version = version;
-    this.#lastTask = version.task ?? this.#lastTask;
-  }
-
-  /** The task, null where it was deleted. */
+  /** The task as it is shown; null where it was deleted. */
   get task() {
-    return this.#version.task;
+    return this.#task;
   }
 
   /** The task as it is, or was before it was deleted: a row that is held shows it all the same. */
@@ -69,21 +39,49 @@ export class Row {
     return this.#lastTask;
   }
 
+  /** What the user did to it that the service has yet to take, or to tell of, in order. */
+  get operations() {
+    return this.#operations;
+  }
+
+  set operations(operations) {
+    this.#operations = operations;
+    this.#update();
+  }
+
+  /** Whether something waits to be saved. */
+  get pending() {
+    return this.#operations.some(({state}) => state === "waiting");
+  }
+
+  /** The first operation that the service refused or others interfered with, if one is. */
+  get problem() {
+    return this.#operations.find(({state}) => state === "refused" || state === "conflict") ?? null;
+  }
+
   /** What its place in the list depends on; what is not confirmed yet was changed last. */
   get place() {
-    return {id: this.id, revision: this.#version.revision ?? Infinity, task: this.#lastTask};
+    const revision = this.#operations.length ? Infinity : this.server.revision ?? Infinity;
+    return {id: this.id, revision, task: this.#lastTask};
   }
 
   /** Take in what the service has, unless something later is known; tell whether it was news. */
   learn(task, revision) {
     if (revision <= (this.server.revision ?? -1)) return false;
-    this.server = new Version(task, revision);
+    this.server = {task, revision};
+    this.#update();
     return true;
   }
 
-  /** Show what the service has, where it is later than what is shown and nothing is on its way. */
-  settle() {
-    const shown = this.version.latest;
-    this.version = (this.server.revision ?? -1) > (shown.revision ?? -1) ? this.server : shown;
+  #update() {
+    this.#task = this.#operations.reduce(
+      (task, operation) => isUndecided(operation) ? task : applied(operation, task), this.server.task);
+    this.#lastTask = this.#task ?? this.#lastTask ?? this.server.task
+      ?? this.#operations.find((operation) => operation.before)?.before;
   }
+}
+
+/** Tell whether a row is shown as if the operation were not: a task that could not be deleted. */
+function isUndecided({kind, state}) {
+  return kind === "delete" && (state === "refused" || state === "conflict");
 }

@@ -1,19 +1,20 @@
-/** What is told about the list as a whole, and about the service. */
+/** What is said of the list as a whole, and of the service. */
 import {find, setText} from "./dom.js";
 import {isNarrow} from "./query.js";
 
-const STATES = {connecting: "Connecting", live: "Live", away: "Away"};
-
 const EMPTY = {
+  welcome: ["Welcome", "There are no tasks yet. Type the first one at the top, and press Enter."],
+  today: ["All done for today", "What is due today, or overdue, is shown here."],
+  upcoming: ["Nothing is planned", "Tasks with a date after today are shown here, day by day."],
   todo: ["All done", "Nothing is left to do. What comes next goes in at the top."],
   done: ["Nothing done yet", "What you tick off is kept here."],
-  all: ["A clean sheet", "Write down the first thing at the top, and press Enter."],
   narrow: ["No match", "No task is like that."],
 };
 
 export class Status {
   #state = find("#connection");
   #away = find("#away");
+  #refused = find("#refused");
   #empty = find("#empty");
   #failed = find("#failed");
   #skeleton = find("#skeleton");
@@ -31,23 +32,45 @@ export class Status {
     this.#more.hidden = store.complete || loading || failed || !rows;
     this.#failed.hidden = !failed;
     setText(find("#reason"), store.reason);
-    this.#empty.hidden = loading || failed || rows > 0 || !store.complete;
-    const [heading, text] = EMPTY[isNarrow(choices) ? "narrow" : choices.show];
-    setText(find("#empty-heading"), heading);
-    setText(find("#empty-text"), text);
+    this.#showEmpty(loading || failed || rows > 0 || !store.complete ? "" : this.#kind(store, choices));
     find("#clear").hidden = !isNarrow(choices);
-    setText(this.#count, rows ? countInWords(store) : "");
+    find("#local").hidden = !store.local;
+    setText(this.#count, rows && !failed ? countInWords(store) : "");
   }
 
-  #showConnection({state}, {unsaved}) {
-    this.#state.dataset.state = state;
-    setText(find("#connection-text"), STATES[state]);
-    this.#away.hidden = state !== "away";
-    const waiting = unsaved === 1 ? "1 change waits" : `${unsaved} changes wait`;
-    setText(find("#away-text"), unsaved
-      ? `The service is away. ${waiting} to be saved.`
-      : "The service is away. The page goes on when it is back.");
+  #kind(store, choices) {
+    if (store.isBlank) return "welcome";
+    if (isNarrow(choices)) return "narrow";
+    return choices.show === "all" ? "todo" : choices.show;
   }
+
+  #showEmpty(kind) {
+    this.#empty.hidden = kind === "";
+    if (kind === "") return;
+    const [heading, text] = EMPTY[kind];
+    setText(find("#empty-heading"), heading);
+    setText(find("#empty-text"), text);
+    for (const picture of this.#empty.querySelectorAll("[data-picture]")) {
+      picture.toggleAttribute("hidden", picture.dataset.picture !== kind);
+    }
+  }
+
+  #showConnection({state}, {unsaved, refused}) {
+    this.#state.dataset.state = state;
+    this.#state.dataset.unsaved = unsaved;
+    this.#state.hidden = state !== "away";
+    setText(this.#state, state === "away" ? "Away" : "");
+    this.#away.hidden = state !== "away";
+    setText(find("#away-text"), unsaved
+      ? `The service is away. ${changes(unsaved, "waits", "wait")} to be saved.`
+      : "The service is away. The page goes on when it is back.");
+    this.#refused.hidden = !refused;
+    setText(find("#refused-text"), `${changes(refused, "is", "are")} not saved.`);
+  }
+}
+
+function changes(count, one, more) {
+  return count === 1 ? `1 change ${one}` : `${count} changes ${more}`;
 }
 
 /** Tell how many tasks there are, as far as that is known. */

@@ -1,83 +1,114 @@
 /**
  * The list: what the service has, as far as it was read, with this page's own changes shown at
- * once and sent behind. Each write is for the version that the user saw (If-Match); where somebody
- * else was faster, the user chooses.
+ * once. First come the rows of a query, as the service pages them; then all tasks, so that counts
+ * are known, and filters and searches work without the service.
  */
 import {ApiError} from "./api.js";
-import {Row, Version} from "./row.js";
-import {difference, patched, same} from "./task.js";
+import {Ledger} from "./ledger.js";
+import {ListedRows} from "./listed-rows.js";
+import {operation} from "./operation.js";
 
 const PAGE = 200;
-const LARGEST_PAGE = 1000;
+const LARGEST_PAGE = 1_000;
 
-/** How the id of a task begins until the service gives it one: it sorts after all of those. */
-const TEMPORARY = "~";
+/** How many tasks are kept that are not shown. */
+const MOST_KEPT = 20_000;
 
 /**
- * @typedef {{mine: object | null, theirs: object | null}} Conflict
- * @typedef {(conflict: Conflict) => Promise<"mine" | "theirs">} Choose
- * @typedef {(error: Error, row: Row, again: () => void) => void} Report
- *
- * A "change" event tells that there is something else to show; a "load" event, that a list is read.
+ * A "change" event says that there is something else to show; a "load" event, that a list is read.
  */
 export class TaskStore extends EventTarget {
-  /** The rows that are shown, in order. */
-  rows = [];
-
-  /** Whether these are all that match. */
-  complete = false;
-
   /** "loading" until the list that was asked for is there, then "ready"; or "failed", with why. */
   phase = "loading";
   reason = "";
 
-  /** How many writes the service has yet to confirm. */
-  unsaved = 0;
+  /** Whether the rows are what this page has in memory, as the service is away. */
+  local = false;
 
-  /** The query of the rows. */
-  query = null;
+  /** Whether the service has no task at all, as far as it was asked. */
+  isBlank = false;
+
+  /** Whether all tasks are known. */
+  whole = false;
+
   #wanted = null;
   #api;
   #connection;
-  #choose;
-  #report;
-  #known = new Map();
-  #creating = new Set();
-  #created = 0;
-  #held = [];
+  #outbox;
+  #ledger;
+  #listed = new ListedRows();
   #next = null;
-  #end = null;
   #loading = new AbortController();
   #reading = 0;
-  #following = false;
+  #readingAll = null;
 
   /**
    * @param {import("./api.js").Api} api
    * @param {import("./connection.js").Connection} connection
-   * @param {{choose: Choose, report: Report}} user
+   * @param {import("./outbox.js").Outbox} outbox
    */
-  constructor(api, connection, {choose, report}) {
+  constructor(api, connection, outbox) {
     super();
     this.#api = api;
     this.#connection = connection;
-    this.#choose = choose;
-    this.#report = report;
+    this.#outbox = outbox;
+    this.#ledger = new Ledger(outbox, (rows) => {
+      if (this.query) rows.forEach((row) => this.#listed.place(row));
+      this.#showLocally();
+      this.#changed();
+    });
+    connection.addEventListener("state", () => this.#showLocally());
+  }
+
+  /** The rows that are shown, in order. */
+  get rows() {
+    return this.#listed.rows;
+  }
+
+  /** Whether these are all that match. */
+  get complete() {
+    return this.#listed.complete;
+  }
+
+  /** The query of the rows; null until one was asked for. */
+  get query() {
+    return this.#listed.query;
+  }
+
+  get ledger() {
+    return this.#ledger;
+  }
+
+  /** How many writes the service has yet to confirm. */
+  get unsaved() {
+    return this.#outbox.waiting;
+  }
+
+  /** How many writes the service refused, or others interfered with. */
+  get refused() {
+    return this.#outbox.operations.filter(({state}) => state !== "waiting").length;
   }
 
   // --- Reading ---------------------------------------------------------------------------------
 
+  /** Follow the changes, from now on. */
+  follow() {
+    this.#connection.follow({
+      change: (change) => this.#hear(change), reset: () => this.#readAgain()});
+  }
+
   /** Show the list of a query. @param {import("./query.js").TaskQuery} query */
   async load(query = this.#wanted) {
     this.#wanted = query;
-    this.query ??= query;
+    this.#listed.query ??= query;
     this.phase = "loading";
+    this.#showLocally();
     this.#changed();
-    const revision = await this.#orFail(() => this.#read(PAGE));
-    if (revision !== null && !this.#following) {
-      this.#following = true;
-      this.#connection.follow(revision, {
-        change: (change) => this.#hear(change), expired: () => this.#readAgain()});
-    }
+    await this.#connection.located();
+    if (this.#wanted !== query) return;
+    const read = await this.#orFail(() => this.#read(PAGE));
+    if (this.phase === "failed") this.#drop();
+    if (read) this.#readAll();
   }
 
   /** Read the next page, where there is one. */
@@ -89,34 +120,61 @@ export class TaskStore extends EventTarget {
     }));
   }
 
-  /** Read the list from its beginning; return its revision, or null where another was asked for. */
+  /** Read the list from its beginning; return whether it is there, and no other was asked for. */
   async #read(count) {
     this.#loading.abort();
     this.#loading = new AbortController();
     const {signal} = this.#loading;
     const [query, limit] = [this.#wanted, Math.min(count, LARGEST_PAGE)];
     return this.#whileReading(signal, async () => {
-      const pages = [await this.#page(`/tasks?${query.parameters(limit)}`, signal)];
+      const pages = [await this.#page(`tasks?${query.parameters(limit)}`, signal)];
       while (pages.at(-1).next !== null && pages.length * limit < count) {
         pages.push(await this.#page(pages.at(-1).next, signal));
       }
-      this.#clear();
-      this.query = query;
+      const blank = !pages[0].entries.length
+        && !(await this.#page("tasks?limit=1", signal)).entries.length;
+      this.isBlank = blank && [...this.#ledger.rows.values()].every((row) => row.task === null);
+      [this.local, query.isLocal] = [false, false];
+      this.#listed.clear(query);
       pages.forEach((page) => this.#append(page));
+      if (this.whole) this.#fill();
       this.phase = "ready";
       this.dispatchEvent(new Event("load"));
-      return pages[0].revision;
+      return true;
     });
   }
 
   /** Read again as much as there was: what happened in between cannot be told any more. */
   async #readAgain() {
-    const kept = [...this.#known].filter(([, row]) => row.pending || row.holds);
-    this.#known = new Map(kept);
-    for (;;) {
-      const revision = await this.#read(Math.max(PAGE, this.rows.length));
-      if (revision !== null) return revision;
+    this.whole = false;
+    this.#readingAll?.abort();
+    this.#readingAll = null;
+    this.#ledger.forget(() => false);
+    if (await this.#orFail(() => this.#read(Math.max(PAGE, this.rows.length)))) this.#readAll();
+  }
+
+  /** Read all tasks, a page at a time, so that what is shown can be counted and searched here. */
+  async #readAll() {
+    if (this.whole || this.#readingAll !== null) return;
+    const reading = new AbortController();
+    this.#readingAll = reading;
+    try {
+      await this.#whileReading(reading.signal, () => this.#readPages(reading.signal));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
     }
+    if (this.#readingAll === reading) this.#readingAll = null;
+  }
+
+  async #readPages(signal) {
+    let next = `tasks?limit=${LARGEST_PAGE}`;
+    for (let read = 0; next !== null && read < MOST_KEPT; read += LARGEST_PAGE) {
+      const page = await this.#page(next, signal);
+      for (const {id, revision, task} of page.entries) this.#ledger.learn(id, task, revision);
+      ({next} = page);
+    }
+    this.whole = next === null;
+    if (this.whole && this.phase === "ready") this.#fill();
   }
 
   async #whileReading(signal, read) {
@@ -125,7 +183,7 @@ export class TaskStore extends EventTarget {
       return await read();
     } catch (error) {
       if (!signal.aborted) throw error;
-      return null;
+      return false;
     } finally {
       this.#reading--;
       this.#forget();
@@ -140,233 +198,128 @@ export class TaskStore extends EventTarget {
       if (!(error instanceof ApiError)) throw error;
       [this.phase, this.reason] = ["failed", error.message];
       this.#changed();
-      return null;
+      return false;
     }
   }
 
-  #page(url, signal) {
-    return this.#connection.persist(() => this.#api.list(url, signal), signal);
+  async #page(url, signal) {
+    let since;
+    const page = await this.#connection.persist(() => {
+      since = this.#connection.position ?? -1;
+      return this.#api.list(url, signal);
+    }, signal);
+    return {...page, since};
   }
 
-  #clear() {
-    this.rows.forEach((row) => { row.placed = false; });
-    this.rows = [];
-    this.#end = null;
+  /** Show no row of another list, but those that stay whatever is listed. */
+  #drop() {
+    this.#listed.drop();
+    [this.#next, this.local] = [null, false];
+    this.#forget();
+    this.#changed();
   }
 
-  #append({entries, next, revision: read}) {
+  #append({entries, next, since}) {
     this.#next = next;
-    this.complete = next === null;
-    if (entries.length) this.#end = entries.at(-1);
+    this.#listed.complete = next === null;
+    if (entries.length) this.#listed.end = entries.at(-1);
     for (const {id, revision, task} of entries) this.#learn(id, task, revision);
-    for (const row of [...this.#creating, ...this.#known.values()]) {
-      // What the page is too old to have.
-      if (row.pending || row.holds || row.server.revision > read) this.#place(row);
+    for (const row of this.#ledger.rows.values()) {
+      // What the page is too old to have, or not the service's yet.
+      if (row.operations.length || row.holds || row.server.revision > since) this.#listed.place(row);
     }
   }
 
-  /** Forget what is not shown: the stream tells of it when it has to be. */
+  /** Show all that match among the tasks that are known. */
+  #fill() {
+    this.#listed.fill(this.#ledger.rows.values());
+    this.#next = null;
+  }
+
+  /** Show what is known while the service is away: what was asked for may take its time. */
+  #showLocally() {
+    const known = this.whole || this.#ledger.rows.size > 0;
+    if (this.phase !== "loading" || this.#connection.state !== "away" || !known) return;
+    this.#listed.query = this.#wanted;
+    this.#fill();
+    [this.phase, this.local] = ["ready", true];
+    this.dispatchEvent(new Event("load"));
+    this.#changed();
+  }
+
+  /** Forget what is not shown, where there is too much of it, and what is no more. */
   #forget() {
     if (this.#reading) return;  // a page on its way may be older than what is known by then
-    for (const [id, row] of this.#known) {
-      if (!row.placed && !row.pending && !row.holds) this.#known.delete(id);
-    }
+    const {rows} = this.#ledger;
+    if (rows.size > MOST_KEPT) this.whole = false;
+    const all = this.whole || this.local || rows.size <= PAGE;
+    this.#ledger.forget((row) => row.placed || (all && row.server.task !== null));
   }
 
   // --- What others do --------------------------------------------------------------------------
 
   /** Take in a change from the stream. */
-  #hear(change) {
-    if (this.#creating.size && !this.#known.has(change.id)) {
-      this.#held.push(change);  // it may be one that we are creating, whose id is on its way
-      return;
-    }
-    const row = this.#learn(change.id, change.task, change.revision);
-    if (!row.placed && !row.pending && !row.holds && !this.#reading) this.#known.delete(row.id);
+  #hear({id, task, revision}) {
+    const row = this.#learn(id, task, revision);
+    if (!this.#reading && !row.placed && (!this.whole || row.task === null)) this.#forgetRow(row);
     this.#changed();
   }
 
-  #hearHeld() {
-    const held = this.#held;
-    this.#held = [];
-    held.forEach((change) => this.#hear(change));
+  #forgetRow(row) {
+    if (!row.operations.length && !row.holds) this.#ledger.rows.delete(row.id);
   }
 
   #learn(id, task, revision) {
-    const known = this.#known.get(id);
-    const row = known ?? new Row(id, new Version(task, revision));
-    this.#known.set(id, row);
-    const news = known !== undefined && row.learn(task, revision);
-    if (!row.pending) row.settle();
-    if (news && row.placed && !row.pending) row.news = true;
-    this.#place(row);
-    if (known === undefined && this.phase === "ready" && !this.#reading) row.news = true;
+    const known = this.#ledger.rows.has(id);
+    const news = this.#ledger.learn(id, task, revision);
+    const row = this.#ledger.rows.get(id);
+    if (task !== null) this.isBlank = false;
+    const own = row.operations.length > 0;
+    if (news && known && row.placed && !own) row.news = true;
+    this.#listed.place(row);
+    if (!known && this.phase === "ready" && !this.#reading && !own) row.news = true;
     return row;
   }
 
   // --- What the user does ----------------------------------------------------------------------
 
-  /** Create a task; return its row, which is shown at once where it belongs in the list. */
-  create(task) {
-    const id = TEMPORARY + String(++this.#created).padStart(12, "0");
-    const row = new Row(id, new Version(task, null));
-    this.#creating.add(row);
-    this.#send(row, () => this.#deliverNew(row, row.version));
-    return row;
+  /** Return a task as it is shown; undefined where nothing is known of it. */
+  task(id) {
+    return this.#ledger.rows.get(id)?.task;
+  }
+
+  /** Return the row of a task, from what was known of it where it is not known now. */
+  row(id, task = null, revision = null) {
+    return this.#ledger.row(id, task, revision);
   }
 
   /**
-   * Make a row's task another, or none (null).
-   * @param {Version} [seen] what the user saw when deciding so
+   * Make a task another, or none (null).
+   * @param {object | null} seen what the user saw of it when deciding so
    */
-  write(row, task, seen = row.version) {
-    const patch = seen.task && task && difference(seen.task, task);
-    const now = row.version.task;
-    const version = new Version(patch && now ? patched(now, patch) : task, null);
-    row.version = version;
-    if (!this.#creating.has(row)) this.#known.set(row.id, row);
-    this.#send(row, () => this.#deliver(row, seen, version, patch));
+  write(id, task, seen) {
+    const row = this.#ledger.row(id, seen);
+    this.#outbox.add(operation(id, seen, task, row.server.revision));
+    return row;
   }
 
   /** Leave a row where it is until it is released. */
   hold(row) {
     row.holds++;
+    this.#ledger.rows.set(row.id, row);
   }
 
   /** Have a row go where it belongs by now. */
   release(row) {
     row.holds--;
-    this.#place(row);
+    this.#listed.place(row);
     this.#changed();
   }
 
-  #send(row, deliver) {
-    row.pending++;
-    this.unsaved++;
-    this.#place(row);
+  /** Show a row that is held, whatever is listed. */
+  show(row) {
+    this.#listed.place(row);
     this.#changed();
-    row.queue = row.queue.then(deliver).finally(() => {
-      row.pending--;
-      this.unsaved--;
-      if (!row.pending) row.settle();
-      this.#place(row);
-      this.#changed();
-    });
-  }
-
-  async #deliverNew(row, version) {
-    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    const {task} = version;
-    try {
-      const entry = await this.#connection.persist(() => this.#api.create(task, key));
-      this.#name(row, entry.id);
-      this.#confirm(row, version, entry);
-    } catch (error) {
-      this.#giveUp(row, version, new Version(null, 0), error, () => this.create(task));
-    } finally {
-      this.#creating.delete(row);
-      this.#hearHeld();
-    }
-  }
-
-  /** Give a row the id of its task, which a list that was read meanwhile may have, too. */
-  #name(row, id) {
-    const other = this.#known.get(id);
-    if (other?.placed) this.rows.splice(this.rows.indexOf(other), 1);
-    row.id = id;
-    row.server = other?.server ?? row.server;
-    this.#known.set(id, row);
-  }
-
-  async #deliver(row, seen, version, patch) {
-    let base = seen.latest;
-    if (row.id.startsWith(TEMPORARY)) {  // it could not be created, which the user was told
-      version.replacedBy = row.server;
-      return;
-    }
-    try {
-      for (;;) {
-        const done = await this.#try(row, base, version, patch);
-        if (done !== null) {
-          this.#confirm(row, version, done);
-          return;
-        }
-        const theirs = await this.#connection.persist(() => this.#api.read(row.id));
-        base = new Version(theirs?.task ?? null, theirs?.revision ?? base.revision);
-        if (theirs !== null) row.learn(theirs.task, theirs.revision);
-        if (same(base.task, version.task)) {  // ours it was: only its answer was lost
-          this.#confirm(row, version, {id: row.id, ...base});
-          return;
-        }
-        const mine = patch && base.task ? patched(base.task, patch) : version.task;
-        if (await this.#choose({mine, theirs: base.task}) === "theirs") {
-          version.replacedBy = base;
-          row.learn(base.task, base.revision);
-          return;
-        }
-        version.task = mine;
-      }
-    } catch (error) {
-      const {task} = version;
-      this.#giveUp(row, version, row.server, error, () => this.write(row, task));
-    }
-  }
-
-  /** Send a write for one version; return the entry it made, null if that was not the last. */
-  async #try(row, base, version, patch) {
-    try {
-      return await this.#connection.persist(() => this.#request(row.id, base, version.task, patch));
-    } catch (error) {
-      if (error instanceof ApiError && (error.status === 412 || error.status === 404)) return null;
-      throw error;
-    }
-  }
-
-  async #request(id, base, task, patch) {
-    if (task !== null) {
-      return base.task === null
-        ? this.#api.createAs(id, task)
-        : this.#api.change(id, base.revision, patch ?? difference(base.task, task));
-    }
-    if (base.task !== null) await this.#api.delete(id, base.revision);
-    return {id, revision: base.revision, task: null};
-  }
-
-  #confirm(row, version, {task, revision}) {
-    version.task = task;
-    version.revision = revision;
-    if (row.server.revision === null || revision >= row.server.revision) row.server = version;
-  }
-
-  #giveUp(row, version, instead, error, again) {
-    version.replacedBy = instead;
-    row.server = instead;
-    this.#report(error, row, again);
-  }
-
-  // --- The order -------------------------------------------------------------------------------
-
-  /** Put a row where it belongs; out of the list, if that is nowhere or has not been read yet. */
-  #place(row) {
-    if (row.holds && row.placed) return;
-    if (row.placed) this.rows.splice(this.rows.indexOf(row), 1);
-    row.placed = row.task !== null && this.query.matches(row.task) && this.#isRead(row.place);
-    if (row.placed) this.rows.splice(this.#position(row.place), 0, row);
-  }
-
-  #isRead(place) {
-    return this.complete || (this.#end !== null && this.query.compare(place, this.#end) <= 0);
-  }
-
-  /** Return where in the rows a place is. */
-  #position(place) {
-    let [low, high] = [0, this.rows.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.query.compare(this.rows[middle].place, place) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 
   #changed() {

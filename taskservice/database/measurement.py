@@ -1,0 +1,16 @@
+"""What an engine measures of itself beside the operations, which are measured for each engine alike."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number that an engine knows at a moment; `is_counter` where it only grows.
+
+    A counter's `name` is without the `_total` that Prometheus adds; `text` says what it is.
+    """
+
+    name: str
+    text: str
+    value: float
+    is_counter: bool = False

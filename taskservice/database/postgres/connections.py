@@ -1,0 +1,317 @@
+"""Connections to PostgreSQL: made when needed, bounded in number, and never waited for in vain."""
+
+import asyncio
+import ssl
+from collections import deque
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Any, AsyncIterator, Self, TypeAlias
+
+import asyncpg
+
+from taskservice.database.measurement import Measurement
+from taskservice.database.postgres.dsn import check_certificates, check_options, location
+from taskservice.database.postgres.errors import LOST, SESSION_SETTINGS, ArgumentError, translated
+from taskservice.errors import ConfigError, StoreBusyError, StoreUnavailableError
+
+SOON = 0.5
+"""A failure within so many seconds is no hang: another attempt keeps within the time."""
+
+TOO_LATE = 0.05
+"""With fewer seconds left, a connection is not begun: cutting off asyncpg there makes noise."""
+
+GRACE = 0.25
+"""How many seconds more than a statement may take, for the server to say itself that it is over."""
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a server may be silent, in seconds."""
+
+    patience: float = 1.0
+    """After so long without an answer, the server has to show that it lives."""
+
+    probe: float = 1.4
+    """How long it has for that: a server that is gone is an error within 3 s altogether."""
+
+    max_idle: float = 60.0
+    """How long an unused connection is kept: something between may drop it without a word."""
+
+
+class Connections:
+    """At most `size` connections for reads, and as many others as `connect` is asked for.
+
+    `acquire_timeout` and `statement_timeout` are in seconds. `pgbouncer` says that consecutive
+    transactions may run on different server connections (PgBouncer's transaction mode): then no
+    prepared statement and no setting outlives a transaction.
+    """
+
+    def __init__(
+        self, dsn: str, *, size: int, acquire_timeout: float, statement_timeout: float,
+        pgbouncer: bool, timing: Timing = Timing(), schema: str | None = None,
+    ) -> None:
+        self.where = location(dsn)
+        check_options(dsn)
+        check_certificates(dsn)
+        self.acquire_timeout = acquire_timeout
+        self.statement_timeout = statement_timeout
+        self.timing = timing
+        self._dsn = dsn
+        self._pgbouncer = pgbouncer
+        self.schema = schema
+        self._size = size
+        self._slots = asyncio.Semaphore(size)
+        self._idle: deque[tuple[float, Connection]] = deque()
+        self._probe: asyncio.Task[bool] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._used = self._waiting = self._waits = 0
+        self._waited = 0.0
+        self.is_open = False
+
+    @property
+    def scope(self) -> str:
+        """The statement that makes the tables of a transaction those of the schema, where the connection does not."""
+        return f'SET LOCAL search_path = "{self.schema}";' if self.schema and self._pgbouncer else ""
+
+    @property
+    def limits(self) -> str:
+        """The statements that limit a transaction in the server, too, should we be gone; and its scope."""
+        milliseconds = round(self.statement_timeout * 1000)
+        return self.scope + (
+            f"SET LOCAL statement_timeout = {milliseconds};"
+            f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds};")
+
+    def open(self) -> None:
+        """Allow reads."""
+        self.is_open = True
+
+    def close(self) -> None:
+        """End the connections that are not in use, and those in use when they are done."""
+        self.is_open = False
+        while self._idle:
+            self._idle.pop()[1].terminate()
+
+    async def ended(self) -> None:
+        """Wait until the server was asked to cancel the statements of reads that were cancelled."""
+        while self._ending:
+            _, late = await asyncio.wait(self._ending, timeout=self.timing.probe)
+            for task in late:  # asyncpg's own timeout does not count while it asks the server
+                task.cancel()
+
+    def check_open(self) -> None:
+        """Raise StoreUnavailableError unless it is open."""
+        if not self.is_open:
+            raise StoreUnavailableError("the postgres store is not open")
+
+    async def connect(self, deadline: float | None = None) -> Connection:
+        """Make a connection within the acquire timeout; it belongs to the caller."""
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + self.acquire_timeout
+        late = f"no connection within {self.acquire_timeout:g} s (acquire-timeout)"
+        if deadline - asyncio.get_running_loop().time() < TOO_LATE:
+            raise TimeoutError(late)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._connect()
+        except TimeoutError as error:
+            raise TimeoutError(late) from error
+
+    async def _connect(self) -> Connection:
+        try:
+            check_certificates(self._dsn)
+        except ConfigError as error:  # they were there when the service started
+            raise OSError(str(error)) from error
+        settings = {"application_name": "taskservice"}
+        if not self._pgbouncer:  # it refuses settings that it cannot keep to one client
+            # What a plan depends on is in the statements' text, see page_sql.
+            values = ("force_generic_plan", "off", str(round(self.statement_timeout * 1000)))
+            settings |= zip(SESSION_SETTINGS, values, strict=True)
+            if self.schema:
+                settings["search_path"] = f'"{self.schema}"'
+        return await asyncpg.connect(
+            self._dsn, server_settings=settings, timeout=self.acquire_timeout,
+            statement_cache_size=0 if self._pgbouncer else 100)
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one reading statement.
+
+        It is tried again, once, on a new connection when the one at hand turns out to be gone: a
+        restart of the server leaves a pool full of those.
+        """
+        self.check_open()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.acquire_timeout
+        with translated(self.where):
+            async with self._slot(deadline):
+                started = loop.time()
+                if (connection := self._take()) is not None:
+                    try:
+                        return await self._fetch(connection, statement, arguments)
+                    except LOST:
+                        if loop.time() - started > SOON:
+                            raise
+                return await self._fetch(await self.connect(deadline), statement, arguments)
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Give how the connections are used that read, and how long reads waited for one."""
+        return (
+            Measurement("postgres_pool_size", "Connections that read at most (pool-size)", self._size),
+            Measurement("postgres_pool_in_use", "Connections that read now", self._used),
+            Measurement("postgres_pool_idle", "Open connections that could read at once", len(self._idle)),
+            Measurement("postgres_pool_waiting", "Reads that wait for a connection", self._waiting),
+            Measurement(
+                "postgres_pool_waits", "Reads that had to wait for a connection", self._waits, is_counter=True),
+            Measurement("postgres_pool_wait_seconds", "How long they waited", self._waited, is_counter=True))
+
+    @asynccontextmanager
+    async def _slot(self, deadline: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout_at(deadline - TOO_LATE):
+                await (self._wait() if self._slots.locked() else self._slots.acquire())
+        except TimeoutError as error:
+            raise StoreBusyError(
+                f"PostgreSQL at {self.where}: the pool is exhausted: all {self._size} connections "
+                f"(pool-size) were in use for {self.acquire_timeout:g} s (acquire-timeout)"
+            ) from error
+        self._used += 1
+        try:
+            yield
+        finally:
+            self._used -= 1
+            self._slots.release()
+
+    async def _wait(self) -> None:
+        started = asyncio.get_running_loop().time()
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+            self._waits += 1
+            self._waited += asyncio.get_running_loop().time() - started
+
+    def _take(self) -> "Connection | None":
+        """Return the connection that was used last, if there is one of late."""
+        oldest = asyncio.get_running_loop().time() - self.timing.max_idle
+        while self._idle and self._idle[0][0] < oldest:
+            self._idle.popleft()[1].terminate()
+        return self._idle.pop()[1] if self._idle else None
+
+    async def _fetch(
+        self, connection: Connection, statement: str, arguments: tuple[Any, ...]
+    ) -> list[asyncpg.Record]:
+        usable = cancelled = False
+        try:
+            with Watch(self, connection):
+                if self._pgbouncer:
+                    await connection.execute(f"BEGIN READ ONLY; {self.limits}")
+                rows = await connection.fetch(statement, *arguments)
+                if self._pgbouncer:
+                    await connection.execute("COMMIT")
+            usable = True
+        except (asyncpg.PostgresError, ArgumentError):  # an answer, though not the one hoped for
+            usable = not self._pgbouncer
+            raise
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+        finally:
+            if usable and self.is_open:
+                self._idle.append((asyncio.get_running_loop().time(), connection))
+            elif cancelled:
+                self._ending.add(ending := asyncio.create_task(self._end(connection)))
+                ending.add_done_callback(self._ending.discard)
+            else:
+                connection.terminate()
+        return rows
+
+    async def _end(self, connection: Connection) -> None:
+        """Close a connection once asyncpg has cancelled its statement in the server.
+
+        A server that only loses the connection goes on with the statement.
+        """
+        with suppress(*LOST, asyncpg.PostgresError):
+            await connection.close(timeout=self.timing.probe)
+
+    async def answers(self) -> bool:
+        """Return whether the server answers on a new connection; one probe serves all who ask."""
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._ask())
+        return await asyncio.shield(self._probe)
+
+    async def _ask(self) -> bool:
+        deadline = asyncio.get_running_loop().time() + self.timing.probe
+        try:
+            async with asyncio.timeout_at(deadline):
+                connection = await self._connect()
+            # Cut, not cancelled: asyncpg would ask the server to cancel, and wait for it.
+            cut = asyncio.get_running_loop().call_at(deadline, connection.terminate)
+            try:
+                await connection.execute("SELECT 1")
+            finally:
+                cut.cancel()
+                connection.terminate()
+        except ssl.SSLCertVerificationError:  # it lives, as with too many clients
+            return True
+        except LOST:
+            return False
+        except asyncpg.PostgresError:
+            pass
+        return True
+
+
+class Watch:
+    """Ends `connection` when the server does not answer; use it as a context manager.
+
+    A statement may take `limit` seconds (by default the statement timeout): then StoreBusyError.
+    But a server that has gone without a word, e.g. halted or behind a broken network, shall not
+    cost as long: after the timing's patience, and again and again, it has to answer on another
+    connection. Else the waiting statement raises TimeoutError.
+    """
+
+    __slots__ = (
+        "_connections", "_connection", "_loop", "_limit", "_patience", "_deadline", "_timer",
+        "_judgement", "_verdict")
+
+    def __init__(
+        self, connections: Connections, connection: Connection, limit: float | None = None
+    ) -> None:
+        limit = connections.statement_timeout if limit is None else limit
+        self._connections = connections
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._limit = limit
+        self._patience = connections.timing.patience
+        self._deadline = self._loop.time() + limit + GRACE
+        self._timer = self._loop.call_later(min(self._patience, limit + GRACE), self._suspect)
+        self._judgement: asyncio.Task[None] | None = None
+        self._verdict: Exception | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self._timer.cancel()
+        if self._judgement is not None:
+            self._judgement.cancel()
+        if self._verdict is not None and isinstance(error, Exception):
+            raise self._verdict from error
+
+    def _suspect(self) -> None:
+        self._judgement = self._loop.create_task(self._judge())
+
+    async def _judge(self) -> None:
+        while (left := self._deadline - self._loop.time()) > 0:
+            if not await self._connections.answers():
+                self._verdict = TimeoutError(
+                    f"no answer for {self._patience:g} s, and none on a new connection")
+                break
+            await asyncio.sleep(min(left, self._patience))
+        else:
+            self._verdict = StoreBusyError(
+                f"PostgreSQL at {self._connections.where} took longer than {self._limit:g} s "
+                "(statement-timeout)")
+        self._connection.terminate()

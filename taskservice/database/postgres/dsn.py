@@ -1,0 +1,126 @@
+"""What a DSN says before anything is connected: where the server is, and its files for TLS."""
+
+import configparser
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from taskservice.errors import ConfigError
+
+_HOST = r"(\[[^\]]*\]|[^:\[\]]*)(:\d+)?"
+_UNVERIFIED = (None, "allow", "prefer")
+"""The values of sslmode, None being the default, with which asyncpg reads no authorities."""
+
+_UNSUPPORTED = {
+    "connect_timeout": "task-db.postgres.acquire-timeout limits it",
+    "channel_binding": "the service cannot bind a login to the TLS connection"}
+"""Options of libpq that asyncpg would send to the server as settings, and why to leave them out."""
+
+
+def location(dsn: str) -> str:
+    """Return host and port of a DSN, for messages; raises ConfigError for what is no DSN.
+
+    No part of a password may get into a message, and one that is not percent-encoded could end up
+    in any part of the DSN: so what is not understood is not shown either.
+    """
+    try:
+        parts = urlsplit(dsn)
+        options = _options(dsn)
+        _, at, hosts = parts.netloc.rpartition("@")
+        for host in hosts.split(","):
+            host.encode("idna")  # as getaddrinfo does
+    except ValueError:
+        raise _malformed() from None
+    stray = dsn.count("@") > len(at)
+    if parts.scheme not in ("postgres", "postgresql") or stray or not re.fullmatch(
+            f"{_HOST}(,{_HOST})*", hosts):
+        raise _malformed()
+    if any(int(port) > 65535 for port in re.findall(r":(\d+)(?:,|$)", hosts)):
+        raise ConfigError("task-db.postgres.dsn: expected a port up to 65535")
+    return hosts or options.get("host", "the default address")
+
+
+def _malformed() -> ConfigError:
+    return ConfigError(
+        "task-db.postgres.dsn: expected postgresql://user:password@host:port/database, with "
+        "special characters in the password percent-encoded")
+
+
+def _options(dsn: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(dsn).query, strict_parsing=True))
+
+
+def check_options(dsn: str) -> None:
+    """Raise ConfigError, naming the option, for one of libpq that asyncpg misunderstands or ignores."""
+    options = _options(dsn)
+    for name in options.keys() & _UNSUPPORTED.keys():
+        raise ConfigError(f"task-db.postgres.dsn: {name} is not supported, leave it out: {_UNSUPPORTED[name]}")
+    if _files(options, ("sslrootcert",)).get("sslrootcert") == "system":
+        raise ConfigError(
+            "task-db.postgres.dsn: sslrootcert=system is not supported: set it to the system's file of "
+            "authorities, for example /etc/ssl/certs/ca-certificates.crt, and sslmode to verify-full")
+    if "service" in options:
+        _check_service(options["service"])
+    elif os.environ.get("PGSERVICE"):
+        raise ConfigError("task-db.postgres.dsn: PGSERVICE is not supported: set service in the DSN")
+
+
+def _check_service(service: str) -> None:
+    file = os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf")
+    parser = configparser.ConfigParser()  # as asyncpg reads it
+    try:
+        parser.read(file)
+        known = service in parser.sections()
+        if known:
+            parser.items(service)
+    except (configparser.Error, OSError, ValueError):  # it may quote a password
+        raise ConfigError(
+            f"task-db.postgres.dsn: service {service}: {file} cannot be read; a % is written %%") from None
+    if not known:
+        raise ConfigError(f"task-db.postgres.dsn: service {service}: {file} has no such section")
+
+
+def check_certificates(dsn: str) -> None:
+    """Raise ConfigError, naming the file, for one that TLS needs and that cannot be used.
+
+    asyncpg reads them for each connection, and its errors do not say which file it was.
+    """
+    options = _options(dsn)
+    mode = options.get("sslmode") or os.environ.get("PGSSLMODE")
+    if mode == "disable":
+        return
+    files = _files(options, ("sslcert", "sslkey"))
+    if mode not in _UNVERIFIED:
+        files = _files(options, ("sslrootcert", "sslcrl")) | files
+    for name, file in files.items():
+        with _named(f"{name}: {file}"):
+            Path(file).read_bytes()
+    if not files:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for name in files.keys() & {"sslrootcert", "sslcrl"}:
+        with _named(f"{name}: {files[name]}"):
+            context.load_verify_locations(files[name])
+    if "sslcert" in files:
+        with _named(", ".join(files[name] for name in ("sslcert", "sslkey") if name in files)):
+            context.load_cert_chain(
+                files["sslcert"], files.get("sslkey"), lambda: options.get("sslpassword", ""))
+
+
+def _files(options: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Return the files that the DSN or, as for libpq, the environment names."""
+    found = {name: options.get(name) or os.environ.get(f"PG{name.upper()}") for name in names}
+    return {name: file for name, file in found.items() if file}
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ssl.SSLError is one: no PEM, another's key
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"task-db.postgres.dsn: {what}: {reason}") from error

@@ -1,0 +1,294 @@
+"""The writer: one transaction at a time, for everything that was queued when it began."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import asyncpg
+
+from taskservice.database.expiry import latest_expiry
+from taskservice.database.measurement import Measurement
+from taskservice.database.postgres.connections import (
+    SOON, Connection, Connections, Watch)
+from taskservice.database.postgres.errors import LOST, translated
+from taskservice.database.sql.batch import Batch, portions
+from taskservice.database.sql.columns import TASK_COLUMNS, Row
+from taskservice.database.sql.group_commit import MAX_TASKS, Group, WriteQueue, failures, settle
+from taskservice.database.sql.kept_keys import KeptKey
+from taskservice.database.sql.writes import Result, Write, apply_all
+from taskservice.database.revisions import Clock
+from taskservice.datamodel import DELETION_LIFETIME, FACETS, IDEMPOTENCY_KEY_LIFETIME
+from taskservice.errors import StoreUnavailableError
+
+PRUNE_INTERVAL = 10 * 1_000_000
+"""How often what is past its lifetime is looked for, in microseconds."""
+
+PRUNE_ROWS = 1000
+"""How many of each kind are removed at a time."""
+
+ROWS_A_STATEMENT = 1000
+"""How many rows an INSERT writes, at most."""
+
+ROWS_A_COPY = 5000
+"""How many rows a COPY writes, at most: each has the statement timeout for itself."""
+
+# First of all the lock: the next statement sees what everyone who had it before has committed
+# (READ COMMITTED takes a snapshot for each statement), and revisions appear in commit order.
+# Who turned synchronous_commit off did so for others: what we acknowledge has to be there.
+# A default of read-only is left as it is: a provider sets it, e.g., before the disk is full.
+# A plan that was made for an empty table and reads all of it would stay while the table fills.
+_BEGIN = """BEGIN ISOLATION LEVEL READ COMMITTED; {limits} SET LOCAL enable_seqscan = off;
+SELECT set_config('synchronous_commit', 'on', true)
+ WHERE current_setting('synchronous_commit') = 'off';
+SELECT FROM store FOR UPDATE"""
+
+_READ = """
+SELECT 'store' AS kind, NULL AS name, NULL AS key, revision AS number,
+       NULL::bytea AS digest, NULL AS outcome FROM store
+UNION ALL
+SELECT 'task', id, NULL, revision, NULL, NULL FROM tasks WHERE id = ANY($1::text[])
+UNION ALL
+SELECT 'key', owner, key, expires, digest, outcome
+  FROM unnest($2::text[], $3::text[]) AS asked (owner, key)
+  JOIN idempotency_keys USING (owner, key)"""
+
+_TYPES = (
+    "bigint", "text",
+    *({str: "text", bool: "boolean", int: "integer", float: "float8"}[facet.kind] for facet in FACETS))
+"""The types of TASK_COLUMNS after the id."""
+
+# The parts see one snapshot and not each other, and no id is in two of them.
+_WRITE = f"""
+WITH moved AS (UPDATE store SET revision = $1),
+deleted AS (DELETE FROM tasks WHERE id = ANY($2::text[])),
+unsearched AS (DELETE FROM texts WHERE id = ANY($2::text[])),
+buried AS (
+  INSERT INTO tombstones (id, revision, expires)
+  SELECT * FROM unnest($2::text[], $3::bigint[], $4::bigint[])
+  ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, expires = excluded.expires),
+kept AS (
+  INSERT INTO idempotency_keys (owner, key, digest, outcome, expires)
+  SELECT * FROM unnest($5::text[], $6::text[], $7::bytea[], $8::text[], $9::bigint[])
+  ON CONFLICT (owner, key) DO UPDATE
+  SET digest = excluded.digest, outcome = excluded.outcome, expires = excluded.expires),
+risen AS (DELETE FROM tombstones WHERE id = ANY($10::text[])),
+searched AS (
+  INSERT INTO texts (id, search_text) SELECT * FROM unnest($11::text[], $12::text[])
+  ON CONFLICT (id) DO UPDATE SET search_text = excluded.search_text
+  WHERE texts.search_text <> excluded.search_text)
+INSERT INTO tasks ({", ".join(TASK_COLUMNS)})
+SELECT * FROM unnest($11::text[], {", ".join(
+    f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 13))})
+ON CONFLICT (id) DO UPDATE
+SET {", ".join(f"{column} = excluded.{column}" for column in TASK_COLUMNS[1:])}"""
+
+_PRUNE = f"""
+WITH gone AS (
+  DELETE FROM tombstones WHERE id IN (
+    (SELECT id FROM tombstones WHERE expires <= $1 LIMIT {PRUNE_ROWS}) UNION ALL
+    (SELECT id FROM tombstones WHERE expires > $2 LIMIT {PRUNE_ROWS}))
+  RETURNING revision),
+expired AS (
+  DELETE FROM idempotency_keys WHERE (owner, key) IN (
+    (SELECT owner, key FROM idempotency_keys WHERE expires <= $1 LIMIT {PRUNE_ROWS}) UNION ALL
+    (SELECT owner, key FROM idempotency_keys WHERE expires > $3 LIMIT {PRUNE_ROWS}))
+  RETURNING 1),
+noted AS (
+  UPDATE store SET forgotten = greatest(forgotten, (SELECT max(revision) FROM gone))
+   WHERE EXISTS (SELECT FROM gone))
+SELECT greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM expired))"""
+
+_NO_CHANGES: Sequence[list[Any]] = [[]] * 9
+"""The arguments of _WRITE between the revision and the rows, where there is nothing else to write."""
+
+
+class Writer:
+    """Commits writes in groups: what comes while a transaction runs goes into the next one.
+
+    A transaction takes four round trips, however many writes are in it.
+    """
+
+    def __init__(self, connections: Connections, clock: Clock) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._begin = _BEGIN.format(limits=connections.limits)
+        self._queue = WriteQueue()
+        self._task: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
+        self._used = 0.0
+        self._pruned = 0
+
+    async def write(self, write: Write[Result]) -> Result:
+        """Return the outcome of a write, after its commit; cancelling the caller is no undo."""
+        self._connections.check_open()
+        outcome = self._queue.add(write)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+        return await outcome
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Give those of the queue."""
+        return self._queue.measurements()
+
+    async def stop(self) -> None:
+        """Commit what is queued, within the statement timeout; what then waits, fails."""
+        if self._task is not None:
+            _, late = await asyncio.wait([self._task], timeout=self._connections.statement_timeout)
+            for task in late:
+                task.cancel()
+            await asyncio.wait([self._task])
+        self._disconnect()
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        while group := self._queue.next_group():
+            started = loop.time()
+            try:
+                with translated(self._connections.where):
+                    outcomes = await self._commit([queued.write for queued in group])
+            except asyncio.CancelledError:
+                return self._fail([*group, *self._queue.take_all()], StoreUnavailableError(
+                    "the postgres store was closed before the write was done"))
+            except Exception as exception:
+                self._fail(group, exception)
+                if loop.time() - started > SOON:  # a hang: they have waited as long, for the same
+                    self._fail(self._queue.take_all(), exception)
+            else:
+                settle(group, outcomes)
+
+    def _fail(self, group: Group, error: Exception) -> None:
+        settle(group, failures(error, len(group), self._connections.where))
+
+    async def _commit(self, writes: Sequence[Write[Any]]) -> Sequence[Any]:
+        """Return the outcome of each write, which may be an exception.
+
+        It is not known what became of a transaction whose COMMIT got no answer: it is an error,
+        and never tried again.
+        """
+        connection = await self._begin_transaction()
+        try:
+            with Watch(self._connections, connection):
+                batch = self._batch(await connection.fetch(_READ, *_questions(writes)))
+            batch, outcomes = await _decide(writes, batch)
+            if not batch.is_empty:
+                await self._write(connection, batch)
+            with Watch(self._connections, connection):
+                await connection.execute("ROLLBACK" if batch.is_empty else "COMMIT")
+        except BaseException:
+            self._disconnect()
+            raise
+        self._used = asyncio.get_running_loop().time()
+        return outcomes
+
+    async def _begin_transaction(self) -> Connection:
+        """Begin on the connection at hand, or else on a new one: nothing was sent before."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        if self._connection is not None and (
+                started - self._used > self._connections.timing.max_idle):
+            self._disconnect()
+        if self._connection is not None:
+            try:
+                return await self._begin_on(self._connection)
+            except LOST:
+                if loop.time() - started > SOON:
+                    raise
+        self._connection = await self._connections.connect()
+        return await self._begin_on(self._connection)
+
+    async def _begin_on(self, connection: Connection) -> Connection:
+        try:
+            with Watch(self._connections, connection):
+                await connection.execute(self._begin)
+        except BaseException:
+            self._disconnect()
+            raise
+        return connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    def _batch(self, rows: Sequence[asyncpg.Record]) -> Batch:
+        batch = Batch(self._clock, 0, {}, {})
+        for kind, name, key, number, digest, outcome in rows:
+            if kind == "store":
+                batch.revision = number
+            elif kind == "task":
+                batch.revisions[name] = number
+            else:
+                batch.keys[name, key] = KeptKey(digest, outcome, number)
+        return batch
+
+    async def _write(self, connection: Connection, batch: Batch) -> None:
+        rows: Iterable[Row] = batch.rows.values()
+        if batch.only_new and len(batch.rows) > MAX_TASKS:
+            await self._copy(connection, rows)
+            rows = ()
+        changes = _changes(batch)
+        inserted = portions(rows, ROWS_A_STATEMENT)
+        await self._insert(connection, batch.revision, changes, next(inserted, []))
+        for portion in inserted:
+            await self._insert(connection, batch.revision, _NO_CHANGES, portion)
+        await self._prune(connection)
+
+    async def _copy(self, connection: Connection, rows: Iterable[Row]) -> None:
+        """Write new tasks in the quickest way; their conflicts were looked for."""
+        for portion in portions(rows, ROWS_A_COPY):
+            for table, columns, records in (
+                    ("tasks", TASK_COLUMNS, map(Row.columns, portion)),
+                    ("texts", ("id", "search_text"), map(Row.text, portion))):
+                with Watch(self._connections, connection):
+                    await connection.copy_records_to_table(table, columns=columns, records=records)
+
+    async def _insert(
+        self, connection: Connection, revision: int, changes: Sequence[list[Any]],
+        rows: Sequence[Row]
+    ) -> None:
+        """Write what else a batch changes, and some of its rows."""
+        texts = [row.text()[1] for row in rows]
+        ids, *values = _columns([row.columns() for row in rows], len(TASK_COLUMNS))
+        with Watch(self._connections, connection):
+            await connection.fetch(_WRITE, revision, *changes, ids, texts, *values)
+
+    async def _prune(self, connection: Connection) -> None:
+        now = self._clock()
+        if 0 <= now - self._pruned < PRUNE_INTERVAL:  # else the clock has gone back, or it is time
+            return
+        with Watch(self._connections, connection):
+            [[most]] = await connection.fetch(
+                _PRUNE, now, latest_expiry(now, DELETION_LIFETIME),
+                latest_expiry(now, IDEMPOTENCY_KEY_LIFETIME))
+        if most < PRUNE_ROWS:
+            self._pruned = now  # else there is more: go on with the next transaction
+
+
+async def _decide(writes: Sequence[Write[Any]], batch: Batch) -> tuple[Batch, Sequence[Any]]:
+    """Apply the writes; where they are so many that the loop would stand still, in a thread."""
+    if len(writes) == 1 and writes[0].size > MAX_TASKS:
+        return await asyncio.to_thread(apply_all, writes, batch)
+    return apply_all(writes, batch)
+
+
+def _questions(writes: Sequence[Write[Any]]) -> tuple[list[str], list[str], list[str]]:
+    """Return the arguments of _READ."""
+    ids = {task_id for write in writes for task_id in write.ids}
+    keys = [write.key for write in writes if write.key is not None]
+    return list(ids), [key.owner for key in keys], [key.key for key in keys]
+
+
+def _changes(batch: Batch) -> Sequence[list[Any]]:
+    """Return the arguments of _WRITE for what a batch changes beside its rows."""
+    expires = batch.clock() + DELETION_LIFETIME
+    deleted = [(task_id, revision, expires) for task_id, revision in batch.deleted.items()]
+    keys = [
+        (owner, key, kept.digest, kept.outcome, kept.expires)
+        for (owner, key), kept in batch.new_keys.items()]
+    return (
+        *_columns(deleted, 3), *_columns(keys, 5), list(batch.revived.difference(batch.deleted)))
+
+
+def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Turn rows into columns, as unnest() takes them."""
+    return [[row[index] for row in rows] for index in range(width)]

@@ -1,0 +1,1 @@
+"""HTTP as plain values: no I/O, no Tornado."""

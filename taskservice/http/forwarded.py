@@ -1,0 +1,63 @@
+"""Who a client is when proxies are in between: X-Forwarded-For and X-Forwarded-Proto, from trusted peers alone.
+
+`Forwarded` (RFC 7239) is ignored: proxies that do not write it pass on what a client made up.
+"""
+
+import functools
+import ipaddress
+from collections.abc import Iterable
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class TrustedProxies:
+    """The addresses and networks whose fields are believed."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        """Take addresses and networks, such as 10.0.0.0/8; raises ValueError."""
+        self._networks = tuple(ipaddress.ip_network(network) for network in networks)
+        self._is_trusted = functools.lru_cache(1024)(self._find)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def client(self, peer: str, forwarded_for: str | None) -> str:
+        """Return the address of the client whose request came from `peer`.
+
+        That is the rightmost one in `forwarded_for` that is not itself trusted: what stands left of it, a client may
+        have made up. A list that is not one of addresses counts up to its first mistake, from the right.
+        """
+        client = peer
+        if not self._networks:
+            return client
+        for entry in reversed((forwarded_for or "").split(",")):
+            if not self._is_trusted(client) or (address := _parse(entry.strip())) is None:
+                break
+            client = str(address)
+        return client
+
+    def scheme(self, peer: str, scheme: str, forwarded_proto: str | None) -> str:
+        """Return the scheme that the client used, http or https: the last that a trusted peer names."""
+        last = (forwarded_proto or "").rpartition(",")[2].strip().lower()
+        return last if last in ("http", "https") and self._is_trusted(peer) else scheme
+
+    def _find(self, address: str) -> bool:
+        parsed = _parse(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+
+def share_of(address: str) -> str:
+    """Return whose share of a limit an address uses: one of IPv6 that of its /64, as one host has them all."""
+    parsed = _parse(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return address if parsed is None else str(parsed)
+
+
+def _parse(text: str) -> _Address | None:
+    """Read an address; one of IPv4 that comes as IPv6 (RFC 4291 §2.5.5.2) is that of IPv4."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address

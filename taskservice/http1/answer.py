@@ -1,0 +1,89 @@
+"""Answers to bytes: the head of an answer, and how its body is delimited (RFC 9112 §6.3)."""
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from http.client import responses
+
+from tornado.httputil import HTTPHeaders
+from tornado.log import gen_log
+
+
+MAX_REASON_LENGTH = 150
+"""How many characters a reason phrase may have: proxies refuse a status line that is too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that is answered by the connection and not by the application."""
+
+    status: int
+    message: str
+    """What is wrong, for the client to read; it may quote the request."""
+    method: str | None
+    uri: str | None
+    """Method and target, as they came; None where they could not be found."""
+    remote_ip: str
+    headers: HTTPHeaders | None
+    """The request's fields; None where they could not be read."""
+    request_id: str
+    """What the application calls the request; empty where it has not seen it."""
+    seconds: float | None
+    """How long ago its head was there; None where it never was."""
+
+
+Refuse = Callable[[Refusal], tuple[Mapping[str, str], bytes]]
+"""Makes header fields and body of the answer to a refused request; may log it."""
+
+
+def refuse_plainly(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
+    """Say what is wrong, as text, and log it as Tornado's server does."""
+    gen_log.info("Malformed HTTP message from %s: %s", refusal.remote_ip, refusal.message)
+    return {"Content-Type": "text/plain; charset=UTF-8"}, f"{refusal.message}\n".encode()
+
+
+def refusal_bytes(refusal: Refusal, fields: Mapping[str, str], body: bytes) -> bytes:
+    """Return the whole answer to a refused request, after which the connection closes."""
+    reason = HTTPStatus(refusal.status).phrase
+    own = [("Date", http_date()), ("Content-Length", str(len(body))), ("Connection", "close")]
+    head = head_bytes(refusal.status, reason, [*fields.items(), *own])
+    return head if refusal.method == "HEAD" else head + body
+
+
+def head_bytes(code: int, reason: str, fields: Iterable[tuple[str, str]]) -> bytes:
+    """Return status line, fields and the empty line; a reason that is too long gives way.
+
+    Raises ValueError where a line end is in what is not a line: it would begin another field.
+    """
+    if len(reason) > MAX_REASON_LENGTH:
+        reason = responses.get(code, "Unknown")
+    lines = [f"HTTP/1.1 {code} {reason}", *map(": ".join, fields)]
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
+        raise ValueError(f"Illegal characters (CR or LF) in header: {text!r}")
+    return f"{text}\r\n\r\n".encode("latin-1")
+
+
+def content_length(text: str) -> int:
+    """Read a Content-Length (RFC 9110 §8.6); raises ValueError."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"Content-Length is no number: {text!r}")
+    return int(text)
+
+
+def has_no_body(method: str, code: int) -> bool:
+    """Return whether an answer ends with its head, whatever its fields say (RFC 9112 §6.3)."""
+    return method == "HEAD" or code in (204, 304) or code < 200
+
+
+def http_date() -> str:
+    """Return the time as a Date field has it (RFC 9110 §6.6.1); made once a second."""
+    return _date_of(int(time.time()))
+
+
+@functools.lru_cache(maxsize=1)
+def _date_of(second: int) -> str:
+    return formatdate(second, usegmt=True)

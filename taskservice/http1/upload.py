@@ -1,0 +1,79 @@
+"""A request's body on its way: how much may come, how fast it must, and whose memory it takes."""
+
+from taskservice.http1.body import ChunkedBody, SizedBody
+from taskservice.http1.limits import Limits
+from taskservice.http1.memory import Claim
+from taskservice.http1.request import BadRequest
+
+
+class Upload:
+    """Times are those of the loop's clock, and passed in."""
+
+    __slots__ = ("length", "max_bytes", "timeout", "size", "claim", "_body", "_limits", "_began", "_silent_from")
+
+    def __init__(self, length: int, limits: Limits) -> None:
+        """Expect a body of `length` bytes; -1: one in chunks."""
+        self.length = length
+        self.max_bytes = limits.body_bytes
+        self.timeout: float | None = None
+        """Seconds for all of it, instead of the limits."""
+        self.size = 0
+        """Bytes that have come."""
+        self.claim: Claim | None = None
+        """Its share of the memory of large bodies."""
+        self._body = SizedBody(length) if length > 0 else ChunkedBody()
+        self._limits = limits
+        self._began = self._silent_from = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has come."""
+        return self._body.complete
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it has, or will have, more bytes than it may."""
+        return max(self.length, self.size) > self.max_bytes
+
+    def begin(self, now: float) -> float:
+        """Begin to count the time that the client takes; return the deadline."""
+        self._began = now
+        return self.deadline(now)
+
+    def pause(self, seconds: float) -> None:
+        """Do not count so many seconds, in which others than the client took their time."""
+        self._began += seconds
+
+    def deadline(self, now: float) -> float:
+        """Return until when more has to come, if some has come just now."""
+        if self.timeout is not None:
+            return self._began + self.timeout
+        self._silent_from = now + self._limits.body_timeout
+        return min(self._silent_from, self._slow_from())
+
+    def _slow_from(self) -> float:
+        """Return when what has come will have come too slowly."""
+        limits = self._limits
+        return self._began + max(limits.body_grace, self.size / limits.min_body_rate)
+
+    def lateness(self) -> str:
+        """Return what is wrong with a body whose deadline has passed."""
+        if self.timeout is None and self._slow_from() < self._silent_from:
+            return (
+                f"The body came at less than {self._limits.min_body_rate:g} bytes a second on average"
+                " (min-body-rate)")
+        return "The body took too long to come"
+
+    def take(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what `data` has of the body, and what comes after it; raises BadRequest."""
+        piece, rest = self._body.take(data)
+        self.size += len(piece)
+        return piece, rest
+
+    def hold(self) -> None:
+        """Take memory for what has come of a large body; raises BadRequest (503) if there is none."""
+        if self.claim is not None and self.size > self._limits.body_bytes and not (
+                self.claim.grow(self.size)):
+            raise BadRequest(
+                "Large bodies that are in flight take all the memory there is for them"
+                " (max-body-memory)", 503)

@@ -1,0 +1,208 @@
+"""A client's socket: what is sent waits for room, what is closed first arrives, what hangs is cut.
+"""
+
+import math
+import socket
+import struct
+from asyncio import Future, Protocol, Transport
+from asyncio.transports import BaseTransport
+from dataclasses import dataclass
+from typing import Self, cast
+
+from tornado.iostream import StreamClosedError
+
+from taskservice.http1.owner import Owner
+from taskservice.http1.state import CLOSED, CLOSING, IDLE
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+_FLUSH_ON_CLOSE = struct.pack("ii", 0, 0)
+
+
+@dataclass(slots=True)
+class Context:
+    """The peer of a connection, as Tornado's requests expect it."""
+
+    remote_ip: str
+    protocol: str
+
+    @classmethod
+    def of(cls, transport: BaseTransport) -> Self:
+        """Return it for a transport; what has no address has that of nobody, as in Tornado."""
+        address = transport.get_extra_info("peername")
+        secure = transport.get_extra_info("ssl_object") is not None
+        has_ip = isinstance(address, tuple)
+        return cls(address[0] if has_ip else "0.0.0.0", "https" if secure else "http")
+
+    def __str__(self) -> str:
+        return self.remote_ip
+
+
+class Wire(Protocol):
+    """What a connection does below HTTP. `deadline` is when `expired` is called, unless moved."""
+
+    __slots__ = (
+        "context", "deadline", "loop", "state", "_owner", "_transport", "_waiters", "_reading", "_paused",
+        "_written", "_sent", "_progress", "_discarded", "_lingers_until", "cut_reason")
+
+    def __init__(self, owner: Owner) -> None:
+        self.deadline = math.inf
+        self.cut_reason = ""  # why it was broken off, where that was not the client's doing
+        self.loop = owner.loop
+        self.state = IDLE
+        self._owner = owner
+        self._waiters: list[Future[None]] = []
+        self._reading = True
+        self._paused = False  # the client is slower to read than the application to write
+        self._written = self._sent = 0
+        self._progress = 0.0  # when the client last took something, or there was nothing to take
+        self._discarded = 0
+        self._lingers_until = math.inf
+
+    def expired(self) -> None:
+        """Do what the deadline was for."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(Transport, transport)
+        self.context = Context.of(transport)
+        self._progress = self._owner.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell writers that nobody reads any more."""
+        self.state = self.state.to(CLOSED)
+        for waiter in self._waiters:
+            _fail(waiter)
+
+    def read(self, on: bool) -> None:
+        """Read on, or leave what comes to the kernel."""
+        if on != self._reading and not self._transport.is_closing():
+            self._reading = on
+            if on:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Let writers wait."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Let writers go on."""
+        self._paused = False
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def send(self, data: bytes) -> "Future[None]":
+        """Send; the future is done, mostly from the start, when there is room for more."""
+        self._written += len(data)
+        self._transport.write(data)
+        return self._room()
+
+    def _room(self) -> "Future[None]":
+        if not self._paused:
+            return self._owner.done
+        waiter: Future[None] = self.loop.create_future()
+        self._waiters.append(waiter)
+        return waiter
+
+    def flushed(self) -> "Future[None]":
+        """Return what is done when the kernel has all that was sent; TLS does not say when."""
+        if self._transport.can_write_eof():
+            self._transport.set_write_buffer_limits(high=0)
+        return self._room()
+
+    def failed_write(self) -> "Future[None]":
+        """Return what a write to nobody returns."""
+        waiter: Future[None] = self.loop.create_future()
+        _fail(waiter)
+        return waiter
+
+    def allow(self, seconds: float) -> None:
+        """Set the deadline."""
+        self.deadline = self._owner.time() + seconds
+
+    def close(self, linger: bool = False) -> None:
+        """Close when all has been sent; `linger` where there may be input that nobody reads.
+
+        To close with input unread resets the connection, and the client may lose the answer that
+        says why (RFC 9112 §9.6). So what comes is thrown away, within the limits.
+        """
+        self._end_input()
+        if not linger or self._transport.is_closing():
+            self._transport.close()
+            return
+        limits = self._owner.limits
+        self._linger_at_most(limits.linger if self._owner.draining else limits.linger_timeout)
+        self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _end_input(self) -> None:
+        """Take no more requests."""
+        if self.state.takes_input:
+            self.state = self.state.to(CLOSING)
+
+    def _linger_at_most(self, seconds: float) -> None:
+        self._lingers_until = min(self._lingers_until, self._owner.time() + seconds)
+        self._linger()
+
+    def _linger(self) -> None:
+        self.deadline = min(self._lingers_until, self._owner.time() + self._owner.limits.linger)
+
+    def discard(self, data: bytes) -> None:
+        """Throw away what comes after the last answer; close when it is too much."""
+        self._discarded += len(data)
+        if self._discarded <= self._owner.limits.linger_bytes:
+            self._linger()
+        else:
+            self._transport.close()
+
+    def reset_on_close(self, reset: bool) -> None:
+        """Choose whether what ends the connection, or the process, resets it."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and self.state is not CLOSED:  # else its number may be another's
+            option = _RESET_ON_CLOSE if reset else _FLUSH_ON_CLOSE
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+
+    def cut(self, reason: str = "") -> None:
+        """Break off by a reset: the client must not take what it got for all there is."""
+        self._end_input()
+        self.cut_reason = reason
+        self.reset_on_close(True)
+        self._transport.abort()
+
+    def break_off(self, reason: str, answering: bool) -> None:
+        """End now: by a reset where an answer would look whole that is not."""
+        if answering or self._transport.get_write_buffer_size():
+            self.cut(reason)
+        else:
+            self.cut_reason = reason
+            self._end_input()
+            self._transport.abort()
+
+    def look(self, now: float) -> None:
+        """Act on what has not happened in time. The server calls it from time to time."""
+        waiting = self._transport.get_write_buffer_size()
+        closing = self._transport.is_closing()
+        sent = self._written - waiting
+        if sent != self._sent or not (waiting or closing):
+            self._sent, self._progress = sent, now
+        elif now - self._progress >= self._owner.limits.reader_timeout:
+            self.cut("cut: the client took nothing in reader-timeout")
+            return
+        if now >= self.deadline:
+            self.deadline = math.inf
+            if self.state.takes_input:
+                self.expired()
+            else:
+                self._transport.close()
+
+
+def _fail(waiter: "Future[None]") -> None:
+    """Fail a write; who does not await it need not hear of it."""
+    if not waiter.done():
+        waiter.set_exception(StreamClosedError())
+        waiter.exception()

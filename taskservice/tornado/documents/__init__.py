@@ -1,0 +1,1 @@
+"""The documents that the service serves: its OpenAPI description and the page."""

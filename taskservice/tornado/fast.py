@@ -1,0 +1,114 @@
+"""From a request on our own connection to its handler, with less in between than in Tornado.
+
+Tornado's way is a delegate for its router, one for the handler, and a request object that judges
+the Host once more, and parses and copies the query for handlers that may never ask for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from io import SEEK_END, BytesIO
+from typing import Any
+
+import tornado.web
+from tornado.escape import parse_qs_bytes
+from tornado.httputil import (
+    HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, RequestStartLine, ResponseStartLine,
+    split_host_and_port)
+
+from taskservice.http1.exchange import Exchange
+from taskservice.tornado.handlers.base import BaseRequestHandler
+from taskservice.tornado.outcome import log_cut_request
+
+_running: set[asyncio.Task[None]] = set()  # the loop itself would not keep them alive
+
+
+class Request(HTTPServerRequest):
+    """Tornado's request, of a head that the connection has judged already."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        # Not the base's; what it would set besides, `__getattr__` makes for those who ask.
+        self.connection = exchange
+        self.method, self.uri, self.version = exchange.head.start_line
+        self.path, _, self.query = self.uri.partition("?")
+        self.headers = exchange.head.headers
+        self.host = self.headers.get("host", "127.0.0.1")  # HTTP/1.0 need not say it
+        self.remote_ip = exchange.context.remote_ip
+        self.protocol = exchange.context.protocol
+        self.body = b""
+        self.body_arguments = {}
+        self.files = {}
+        self._start_time = time.time()
+        self._finish_time = None
+
+    def __getattr__(self, name: str) -> Any:
+        match name:
+            case "arguments" | "query_arguments":
+                value: Any = parse_qs_bytes(self.query, keep_blank_values=True)
+            case "host_name":
+                value = split_host_and_port(self.host.lower())[0]
+            case "server_connection":
+                value = None
+            case _:
+                raise AttributeError(name)
+        setattr(self, name, value)
+        return value
+
+
+class HandlerDelegate(HTTPMessageDelegate):
+    """Collects a request's body, and has the handler answer."""
+
+    def __init__(
+        self, application: tornado.web.Application, exchange: Exchange,
+        handler: type[BaseRequestHandler], options: dict[str, Any], path_args: Sequence[bytes]
+    ) -> None:
+        self._application = application
+        self._exchange = exchange
+        self._handler = handler
+        self._options = options
+        self._path_args = path_args
+        self._body = b""
+        self._more: BytesIO | None = None  # a body that comes in pieces
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> None:
+        """Wait for the body: the exchange has the head."""
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a piece of the body."""
+        if self._more is not None:
+            self._more.write(chunk)
+        elif not self._body:
+            self._body = chunk
+        else:
+            self._more = BytesIO(self._body)
+            self._more.seek(0, SEEK_END)
+            self._more.write(chunk)
+
+    def finish(self) -> None:
+        """Have the handler answer, in a task of its own."""
+        request = Request(self._exchange)
+        request.body = self._whole_body()
+        handler = self._handler(self._application, request, **self._options)
+        transforms = [make(request) for make in self._application.transforms]
+        # What Tornado's own delegate calls; it catches all that a handler may raise.
+        task = self._exchange.loop.create_task(handler._execute(transforms, *self._path_args))
+        handler.task = task
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+        if (claim := self._exchange.take_claim()) is not None:  # it has the body to its end
+            task.add_done_callback(lambda task: claim.release())
+
+    def _whole_body(self) -> bytes:
+        """Return the body, and keep none of it: as long as it comes, it must not be in memory twice."""
+        more, self._more = self._more, None
+        body, self._body = self._body, b""
+        return body if more is None else more.getvalue()  # which is no copy
+
+    def on_connection_close(self) -> None:
+        """Log and count a request whose body ended too early, unless the connection did so already."""
+        self._whole_body()
+        if not self._exchange.refused:
+            handler = self._handler(self._application, Request(self._exchange), **self._options)
+            log_cut_request(handler, self._exchange.loop.time() - self._exchange.began)

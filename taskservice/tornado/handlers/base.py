@@ -1,0 +1,353 @@
+"""What all request handlers share: context, checks before the body is looked at, errors."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import tornado.web
+from tornado.httputil import HTTPServerRequest
+
+from taskservice.config import HttpConfig
+from taskservice.database import metered_db
+from taskservice.http import conditions, representation
+from taskservice.http.access import READING_METHODS, Access, cross_origin_fields, preflight_fields
+from taskservice.http.dates import http_date
+from taskservice.http.identity import identify
+from taskservice.http.negotiation import (
+    MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
+from taskservice.http.problems import Problem, cross_site_problem, is_foreseen, problem_of
+from taskservice.http1.headers import LeanHeaders
+from taskservice.service import TodoListService
+from taskservice.tornado.metrics import Metrics
+from taskservice.utils import logutils, taskcontext
+
+CLIENT_GONE = "the client went away"
+
+_EVERY_ANSWER = {
+    "server": "taskservice", "content-type": "text/html; charset=UTF-8", "date": "",
+    "x-content-type-options": "nosniff", "cache-control": "private, no-cache",
+    "vary": "Accept-Encoding"}
+
+
+class BaseRequestHandler(tornado.web.RequestHandler):
+    """Turns exceptions into responses and log lines, so that handlers hold the happy path."""
+
+    bodies: Mapping[str, tuple[str, ...]] = {}
+    """The methods that take a body, and the media types that each takes beside JSON."""
+
+    conditional: Collection[str] = ()
+    """The methods that need a condition where the config requires one."""
+
+    error: BaseException | None = None
+    """What went wrong, for the canonical log line."""
+
+    media_type: str
+    """The type of the body, for the methods that take one."""
+
+    route = "other"
+    """The path as the metrics name it."""
+
+    public = False
+    """Whether everybody may use it, also where there are tokens."""
+
+    any_host = False
+    """Whether it answers to any name: orchestrators and load balancers probe by whatever name they know."""
+
+    request_id = ""
+    """What the request is called in logs and answers; empty before it is known."""
+
+    owner = ""
+    """The name of the request's token: idempotency keys are each owner's own."""
+
+    task: asyncio.Task[None] | None = None
+    """The task that it runs in; None before it is known."""
+
+    context: Mapping[str, object]
+    """The values of the task context."""
+
+    streams = False
+    """Whether the answer is an event stream, which lasts as long as its client likes."""
+
+    gone = False
+    """Whether the client has left before its answer began."""
+
+    abandoned = False
+    """Whether it was cancelled, as nobody waited for what it read."""
+
+    now: int
+    """What the answer's Date says, in seconds since the epoch."""
+
+    facts: dict[str, object]
+    """What else explains the outcome, for the canonical log line."""
+
+    def __init__(
+        self, application: tornado.web.Application, request: HTTPServerRequest, **options: Any
+    ) -> None:
+        # Not the base's, which makes the namespaces of templates; this is all else that it does.
+        self.application = application
+        self.request = request
+        self._headers_written = self._finished = False
+        self._auto_finish = True
+        self._prepared_future = None
+        self.clear()
+        assert request.connection is not None
+        request.connection.set_close_callback(  # type: ignore[attr-defined]  # each has it
+            self.on_connection_close)
+        self.initialize(**options)
+
+    def initialize(self, service: TodoListService) -> None:
+        """Take the service, and keep the body from Tornado's form parser.
+
+        curl's `-d` declares a form; Tornado would parse it before `prepare`, and refuse JSON that
+        has many `&` or looks like a broken multipart.
+        """
+        self.service = service
+        self.SUPPORTED_METHODS = (self.request.method or "",)  # `prepare` knows which there are
+        self.facts = {}
+        self.store_time = [0.0]
+        self.written = 0
+        self.started = time.perf_counter()
+        self.content_type = self.header("Content-Type")
+        if self.content_type is not None:
+            del self.request.headers["Content-Type"]
+        if self.header("Origin") is not None:
+            self._mend_origin()
+
+    def _mend_origin(self) -> None:
+        """Have Tornado's protection get along with an Origin that is no URL, and without a Host."""
+        headers = self.request.headers
+        try:
+            urlsplit(headers["Origin"])
+        except ValueError:
+            headers["Origin"] = "null"
+        if "Host" not in headers:  # HTTP/1.0; to be without one is not to be of the same one
+            headers["Host"] = self.request.host
+
+    @property
+    def http(self) -> HttpConfig:
+        """The `http` section of the config."""
+        config: HttpConfig = self.settings["http"]
+        return config
+
+    @property
+    def metrics(self) -> Metrics:
+        """Where what happens is counted."""
+        metrics: Metrics = self.settings["metrics"]
+        return metrics
+
+    @property
+    def base_path(self) -> str:
+        """What paths of the service begin with, where they are sent."""
+        path: str = self.settings["base_path"]
+        return path
+
+    def header(self, name: str) -> str | None:
+        """Return a field of the request; several of one name come joined by commas."""
+        value: str | None = self.request.headers.get(name)
+        return value
+
+    def clear(self) -> None:
+        """Begin an answer with what every one has, also an error.
+
+        Tornado's own makes the Date anew for each, which costs as much as all the rest.
+        """
+        self.now = int(time.time())
+        headers = self._headers = LeanHeaders.of({**_EVERY_ANSWER, "date": http_date(self.now)})
+        self._write_buffer: list[bytes] = []
+        self._status_code = 200
+        self._reason = "OK"
+        if self.settings["http"].cors_origins:
+            self._set_cross_origin_headers()
+        if self.request_id:
+            headers["X-Request-Id"] = self.request_id
+
+    def set_header(self, name: str, value: Any) -> None:
+        """Set a field as the base does; a number and printable ASCII need no closer look."""
+        if type(value) is str and value.isascii() and value.isprintable():
+            self._headers[name] = value
+        elif type(value) is int:
+            self._headers[name] = str(value)
+        else:
+            super().set_header(name, value)
+
+    def vary(self, name: str) -> None:
+        """Note a field that the answer depends on (RFC 9110 §12.5.5)."""
+        self._headers["Vary"] = f"{name}, {self._headers['Vary']}"
+
+    def _set_cross_origin_headers(self) -> None:
+        """Let pages of the origins in the config see the answer."""
+        self.vary("Origin")
+        fields = cross_origin_fields(self.header("Origin"), self.http.cors_origins)
+        for name, value in fields.items():
+            self.set_header(name, value)
+
+    def compute_etag(self) -> None:
+        """Have no tags but those that are set: Tornado would digest every other answer."""
+
+    def prepare(self) -> None:
+        """Bind the request to the task context, log that it came, and check that it may go on.
+
+        Raises what is answered by 421, 401, 403, 405, 415, 413 and 428, in this order.
+        """
+        self.begin()
+        metered_db.spent.set(self.store_time)
+        logutils.log(
+            self.settings["logger"], logging.DEBUG, context=self.context,
+            message="REQUEST", service_name=self.settings["service_name"])
+        method = self.request.method or ""
+        self._check_access(method)
+        if method not in tornado.web.RequestHandler.SUPPORTED_METHODS:
+            raise tornado.web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
+        if method in self.bodies:
+            self._check_body(method)
+        if self.http.require_if_match and method in self.conditional and not (
+                conditions.is_conditional(*map(self.header, conditions.WRITE_FIELDS))):
+            raise tornado.web.HTTPError(HTTPStatus.PRECONDITION_REQUIRED)
+
+    def begin(self) -> None:
+        """Count the request as one in flight, and bind it to the task context."""
+        self.metrics.began()
+        self.task = self.task or asyncio.current_task()
+        self.context = taskcontext.bind(self.identify(), self.task)
+
+    def identify(self) -> dict[str, object]:
+        """Give the request its id, and return what each line on it says of it."""
+        request = self.request
+        peer, proxies = request.remote_ip or "", self.settings["proxies"]
+        facts = identify(request.headers, request.method, request.uri, peer, proxies)
+        self.request_id = self._headers["X-Request-Id"] = str(facts["req_id"])
+        setattr(request.connection, "request_id", self.request_id)
+        request.protocol = proxies.scheme(peer, request.protocol, self.header("X-Forwarded-Proto"))
+        request.remote_ip = str(facts["ip"])
+        return facts
+
+    def _check_access(self, method: str) -> None:
+        access: Access = self.settings["access"]
+        if not self.any_host:
+            access.check_host(self.request.host)
+        if not self.public and method != "OPTIONS":
+            token = access.check_token(self.header("Authorization"), method)
+            if token is not None:
+                self.facts["token"] = self.owner = token.name
+
+    def _check_body(self, method: str) -> None:
+        self.media_type, limit = self.body_rules(self.http, method, self.content_type)
+        check_content_encoding(self.header("Content-Encoding"))
+        # Our own connection does not receive a body that is too large, and sets `too_large`.
+        if len(self.request.body) > limit or getattr(self.request.connection, "too_large", False):
+            raise tornado.web.HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    @classmethod
+    def body_rules(cls, http: HttpConfig, method: str, content_type: str | None) -> tuple[str, int]:
+        """Return the media type of a body, and how many bytes it may have.
+
+        Raises UnsupportedMediaTypeError. The server asks, too, before it receives a body.
+        """
+        kind = media_type(content_type, *cls.bodies.get(method, ()))
+        return kind, http.max_ndjson_body if kind == NDJSON else http.max_body
+
+    def options(self, *args: str) -> None:
+        """Answer with the methods there are, and what PATCH takes (RFC 5789 §3.1)."""
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.set_header("Allow", self._allow())
+        self._set_accept_patch()
+        if self.header("Access-Control-Request-Method") is not None and (
+                self.header("Origin") in self.http.cors_origins):
+            for name, value in preflight_fields(self._allow()).items():
+                self.set_header(name, value)
+
+    def _allow(self) -> str:
+        return ", ".join(self.methods())
+
+    @classmethod
+    def methods(cls) -> Collection[str]:
+        """Return the methods that the resource has."""
+        base = tornado.web.RequestHandler
+        return [
+            method for method in base.SUPPORTED_METHODS
+            if getattr(cls, method.lower()) is not getattr(base, method.lower())]
+
+    def _set_accept_patch(self) -> None:
+        if "PATCH" in self.bodies:
+            self.set_header("Accept-Patch", f"{MERGE_PATCH}, application/json")
+
+    def write(self, chunk: str | bytes | dict[str, Any]) -> None:
+        """Add to the answer, and to its size for the canonical line."""
+        self.written += len(chunk)
+        super().write(chunk)
+
+    @property
+    def cut_reason(self) -> str:
+        """Why the service broke the connection off; empty where it did not."""
+        return getattr(self.request.connection, "cut_reason", "")
+
+    def on_connection_close(self) -> None:
+        """Note that the client has left; cancel a read whose answer cannot arrive, or never ends.
+
+        A write goes on: it may have taken place already. A client that only has ended its input
+        may be waiting for an answer, but not for the end of an event stream.
+        """
+        self.gone = not self._headers_written
+        if (self.request.method in READING_METHODS and self.request_id and self.task
+                and (self.streams or getattr(self.request.connection, "lost", True))
+                and self.task is not asyncio.current_task()):
+            self.abandoned = self.task.cancel() or self.abandoned
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer with an error; cut an answer that has begun, so that nobody takes it for whole."""
+        if not self._headers_written:
+            super().send_error(status_code, **kwargs)
+            return
+        cause = logutils.one_line(self.error) if self.error is not None else "it was cancelled"
+        reason = CLIENT_GONE if self.abandoned else f"cut: {cause}"
+        taskcontext.set("reason", self.cut_reason or reason)
+        if not self.abandoned:
+            self.detach().close()
+        self.application.log_request(self)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with an error in the shape that all errors have."""
+        error: BaseException = tornado.web.HTTPError(status_code)  # as where it is cancelled
+        if "exc_info" in kwargs:
+            self.error = error = kwargs["exc_info"][1]
+        if not self.request_id:  # it was refused before `prepare`
+            self.begin()
+        problem = self._problem(error)
+        taskcontext.set("reason", str(error) if is_foreseen(error) else problem.message)
+        self.set_status(problem.status, problem.reason)
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        self.vary("Accept")
+        trace = logutils.format_trace(error) if self.settings["debug_errors"] else None
+        as_problem = wants_problem(self.header("Accept"))
+        self.set_header("Content-Type", PROBLEM if as_problem else representation.JSON)
+        self.finish(problem.to_json(self.context, trace, rfc_9457=as_problem))
+
+    def _problem(self, error: BaseException) -> Problem:
+        if not isinstance(error, tornado.web.HTTPError):
+            problem = problem_of(error)
+            if problem.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+                self._set_accept_patch()
+            return problem
+        reason = error.reason or HTTPStatus(error.status_code).phrase
+        if error.status_code == HTTPStatus.FORBIDDEN:  # Tornado's cross-origin protection
+            return cross_site_problem(self.request.headers)
+        headers = {"Allow": self._allow()} if error.status_code == 405 else {}
+        return Problem(error.status_code, reason, reason, headers=headers)
+
+    def log_exception(
+        self, typ: type[BaseException] | None, value: BaseException | None,
+        tb: TracebackType | None
+    ) -> None:
+        """Keep the error for the canonical line, which has all of it; log one that comes later."""
+        if not self._finished:
+            self.error = value
+        elif value is not None:
+            logutils.log(
+                self.settings["logger"], logging.ERROR, context=self.context,
+                message="ERROR AFTER RESPONSE", trace=logutils.format_trace(value))

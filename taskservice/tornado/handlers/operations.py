@@ -1,0 +1,62 @@
+"""What operators and their tools ask for: health, readiness, metrics; and paths that are nobody's."""
+
+from http import HTTPStatus
+
+import tornado.web
+
+from taskservice.errors import StoreUnavailableError
+from taskservice.http.representation import JSON
+from taskservice.tornado.handlers.base import BaseRequestHandler
+from taskservice.tornado.metrics import CONTENT_TYPE
+
+
+class HealthRequestHandler(BaseRequestHandler):
+    """`/healthz`: the process lives."""
+
+    route = "/healthz"
+    public = True
+    any_host = True
+
+    async def get(self) -> None:
+        """Say so."""
+        self.set_header("Content-Type", JSON)
+        self.write(b'{"status": "ok"}')
+
+    head = get
+
+
+class ReadinessRequestHandler(HealthRequestHandler):
+    """`/readyz`: the store answers and takes writes, and the service is not going away."""
+
+    route = "/readyz"
+
+    async def get(self) -> None:
+        """Say so; raises StoreError."""
+        if self.settings["draining"]:
+            raise StoreUnavailableError("the service is going away")
+        await self.service.check_ready()
+        await super().get()
+
+    head = get
+
+
+class MetricsRequestHandler(BaseRequestHandler):
+    """`/metrics`: what Prometheus reads."""
+
+    route = "/metrics"
+
+    def get(self) -> None:
+        """Give all measurements."""
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.write(self.metrics.render())
+
+    head = get
+
+
+class DefaultRequestHandler(BaseRequestHandler):
+    """Every path that is not another's; it has no method that is not allowed."""
+
+    def _check_access(self, method: str) -> None:
+        """Raise 404."""
+        super()._check_access(method)
+        raise tornado.web.HTTPError(HTTPStatus.NOT_FOUND, reason="Unknown Endpoint")

@@ -1,0 +1,80 @@
+"""SIGHUP: the config is read again while the service runs, and what of it can change does."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from taskservice import LOGGER_NAME
+from taskservice.config import RESTART_KEYS, Config, changed_keys, read_config, with_restart_keys_of
+from taskservice.errors import ConfigError
+from taskservice.tornado import systemd
+from taskservice.utils import log_config, logutils
+
+Prepare = Callable[[Config], Callable[[], object]]
+"""Makes what a config asks for, and returns what puts that in place, which does not fail; raises ConfigError."""
+
+
+class Reloader:
+    """Reads the config of a process anew when it is asked to; a config that is wrong changes nothing."""
+
+    def __init__(self, path: Path, config: Config, check: Callable[[Config], object]) -> None:
+        """Take the config that was read from `path` at the start; `check` raises ConfigError for a wrong one."""
+        self._path = path
+        self.config = config
+        """The last that was right, which is in use."""
+        self._check = check
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Have the config read, if it is being read already once more after that."""
+        self._asked.set()
+
+    @asynccontextmanager
+    async def running(
+        self, prepare: Prepare, observe: Callable[[bool], object] = lambda succeeded: None
+    ) -> AsyncIterator[None]:
+        """In the block do what is asked; `observe` is called with whether it succeeded."""
+        task = asyncio.create_task(self._run(prepare, observe))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self, prepare: Prepare, observe: Callable[[bool], object]) -> None:
+        while await self._asked.wait():
+            self._asked.clear()
+            systemd.notify_reloading()
+            try:
+                await self._reload(prepare)
+            except Exception as error:  # the service goes on with what it has
+                trace = {} if isinstance(error, ConfigError) else {"trace": logutils.format_trace(error)}
+                _log(logging.ERROR, "RELOAD FAILED", reason=str(error), **trace)
+                observe(False)
+            else:
+                observe(True)
+            systemd.notify("READY=1")
+
+    async def _reload(self, prepare: Prepare) -> None:
+        read = await asyncio.to_thread(read_config, self._path)
+        changed = changed_keys(self.config, read)
+        config = with_restart_keys_of(self.config, read)
+        self._check(config)
+        apply = prepare(config)
+        try:
+            log_config.reconfigure(self.config.logging, config.logging)
+        except ValueError as error:
+            raise ConfigError(f"{self._path}: logging: {error}") from error
+        apply()
+        self.config = config
+        _log(logging.INFO, "RELOADED", service_name=config.service_name,
+             changed=" ".join(key for key in changed if key not in RESTART_KEYS))
+        if kept := [key for key in changed if key in RESTART_KEYS]:
+            _log(logging.WARNING, "RESTART NEEDED", service_name=config.service_name, keys=" ".join(kept))
+
+
+def _log(level: int, message: str, **facts: Any) -> None:
+    logutils.log(logging.getLogger(LOGGER_NAME), level, message=message, **facts)

@@ -1,0 +1,100 @@
+/**
+ * How an operation gets to the service: it is merged with what others did meanwhile, and sent for
+ * exactly that version (If-Match), until the service has taken it, refused it, or the user has to
+ * choose. Sent twice it has one effect.
+ */
+import {ApiError} from "./api.js";
+import {plan} from "./operation.js";
+
+const ECHO_WITHIN = 2_000;
+const MOST_TRIES = 20;
+
+export class Delivery {
+  #api;
+  #connection;
+  #ledger;
+
+  /**
+   * @param {import("./api.js").Api} api
+   * @param {import("./connection.js").Connection} connection
+   * @param {() => import("./ledger.js").Ledger} ledger
+   */
+  constructor(api, connection, ledger) {
+    this.#api = api;
+    this.#connection = connection;
+    this.#ledger = ledger;
+  }
+
+  /**
+   * Deliver an operation.
+   * @param {import("./operation.js").Operation} operation
+   * @returns {Promise<import("./outbox.js").Outcome>}
+   */
+  async deliver(operation) {
+    try {
+      await this.#ledger().settled(operation.id);
+      for (let tries = 0; tries < MOST_TRIES; tries++) {
+        const outcome = await this.#try(operation);
+        if (outcome !== null) return outcome;
+        await this.#refresh(operation.id);
+      }
+      return refused(new ApiError(412, "others change this task all the time"));
+    } catch (error) {
+      if (error instanceof ApiError) return refused(error);
+      throw error;
+    }
+  }
+
+  /** Send it for the version that is known; return null where the service has another. */
+  async #try(operation) {
+    const {task: theirs, revision} = this.#known(operation);
+    const next = plan(operation, theirs);
+    if (next.step === "nothing") return {state: "done", gone: theirs === null};
+    if (next.step === "ask") return {state: "conflict"};
+    if (next.step !== "create" && revision === null) return null;
+    try {
+      await this.#connection.persist(() => this.#request(operation.id, revision, next));
+    } catch (error) {
+      const stale = error instanceof ApiError && [404, 412].includes(error.status);
+      if (!stale) throw error;
+      if (next.step !== "create") return null;
+    }
+    this.#expect(operation, revision ?? -1);
+    return {state: "done"};
+  }
+
+  #known(operation) {
+    const {task, revision} = this.#ledger().row(operation.id).server;
+    const before = operation.kind === "create" ? null : operation.before;
+    return revision === null && task === null ? {task: before, revision: operation.revision} : {task, revision};
+  }
+
+  #request(id, revision, {step, task, patch}) {
+    switch (step) {
+      case "create": return this.#api.create(id, task);
+      case "delete": return this.#api.delete(id, revision);
+      default: return this.#api.change(id, revision, patch);
+    }
+  }
+
+  /** Have the event of what was written awaited, and the task be read where none comes. */
+  #expect(operation, after) {
+    const ledger = this.#ledger();
+    ledger.expect(operation, after);
+    if (!ledger.expects(operation)) return;
+    setTimeout(() => {
+      if (ledger.expects(operation)) this.#refresh(operation.id).catch(() => {});
+    }, ECHO_WITHIN);
+  }
+
+  /** Read what the service has of a task by now. */
+  async #refresh(id) {
+    const entry = await this.#connection.persist(() => this.#api.find(id));
+    if (entry === null) this.#ledger().learnGone(id);
+    else this.#ledger().learn(id, entry.task, entry.revision);
+  }
+}
+
+function refused({status, message}) {
+  return {state: "refused", problem: {status, message}};
+}

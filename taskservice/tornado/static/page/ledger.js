@@ -1,0 +1,112 @@
+/**
+ * The tasks that this page knows, each as a Row: what the service told of it, and the operations on
+ * it that are in the outbox or whose event has yet to come.
+ */
+import {Row} from "./row.js";
+
+export class Ledger {
+  /** @type {Map<string, Row>} by id */
+  rows = new Map();
+
+  #outbox;
+  #changed;
+  #busy = new Set();
+  #echoes = new Map();
+
+  /**
+   * @param {import("./outbox.js").Outbox} outbox
+   * @param {(rows: Row[]) => void} changed is called with the rows that the outbox made others
+   */
+  constructor(outbox, changed) {
+    this.#outbox = outbox;
+    this.#changed = changed;
+    outbox.addEventListener("change", () => this.#takeOperations());
+  }
+
+  /** Return the row of a task, made where there is none. */
+  row(id, task = null, revision = null) {
+    let row = this.rows.get(id);
+    if (row === undefined) {
+      row = new Row(id, task, revision);
+      this.rows.set(id, row);
+    }
+    return row;
+  }
+
+  /** Take in what the service has; tell whether it was news. */
+  learn(id, task, revision) {
+    const known = this.rows.get(id);
+    if (known === undefined) {
+      this.row(id, task, revision);
+      return true;
+    }
+    const news = known.learn(task, revision);
+    if (news) this.#hearEchoes(id, revision);
+    return news;
+  }
+
+  /** Take in that there is no such task: what is known of it was before that. */
+  learnGone(id) {
+    const row = this.row(id);
+    if (row.server.task === null && !this.#echoes.has(id)) return;
+    this.learn(id, null, (row.server.revision ?? 0) + 0.5);  // any later one is told by the stream
+  }
+
+  /** Note that the service took an operation on what it had at a revision: an event will say so. */
+  expect(operation, after) {
+    const {id} = operation;
+    const {task, revision} = this.row(id).server;
+    if (operation.kind === "create" ? task !== null : (revision ?? -1) > after) return;
+    let heard;
+    const promise = new Promise((done) => { heard = done; });
+    const done = {...operation, state: "done"};
+    this.#echoes.set(id, [...this.#echoes.get(id) ?? [], {operation: done, after, promise, heard}]);
+    this.#give(id, this.#outbox.of(id));
+  }
+
+  /** Await the events of what the service took of a task. */
+  async settled(id) {
+    await Promise.all((this.#echoes.get(id) ?? []).map(({promise}) => promise));
+  }
+
+  /** Tell whether an event of an operation has yet to come. */
+  expects({id}) {
+    return this.#echoes.has(id);
+  }
+
+  /** Forget the rows that `kept` is false for. */
+  forget(kept) {
+    for (const [id, row] of this.rows) {
+      if (!row.operations.length && !row.holds && !kept(row)) this.rows.delete(id);
+    }
+  }
+
+  #hearEchoes(id, revision) {
+    const echoes = this.#echoes.get(id);
+    if (echoes === undefined) return;
+    const left = echoes.filter(({after}) => after >= revision);
+    if (left.length) this.#echoes.set(id, left);
+    else this.#echoes.delete(id);
+    echoes.filter((echo) => !left.includes(echo)).forEach(({heard}) => heard());
+    this.#give(id, this.#outbox.of(id));
+  }
+
+  #takeOperations() {
+    const byTask = new Map();
+    for (const operation of this.#outbox.operations) {
+      const {id} = operation;
+      byTask.set(id, [...byTask.get(id) ?? [], operation]);
+    }
+    const ids = new Set([...this.#busy, ...byTask.keys()]);
+    this.#busy = new Set(byTask.keys());
+    this.#changed([...ids].map((id) => this.#give(id, byTask.get(id) ?? [])));
+  }
+
+  #give(id, operations) {
+    const [first] = operations;
+    const row = this.row(id, first?.before ?? null, first?.revision ?? null);
+    row.operations = [...(this.#echoes.get(id) ?? []).map((echo) => echo.operation), ...operations];
+    if (row.operations.length) this.#busy.add(id);
+    return row;
+  }
+}

@@ -1,0 +1,170 @@
+"""The `logging` section of the config: logging.config.dictConfig, and a little more."""
+
+import logging
+import logging.config
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from errno import EISDIR, ENOENT
+from pathlib import Path
+from typing import Any
+
+from taskservice import LOGGER_NAME
+from taskservice.utils.log_formats import OneLineFormatter
+from taskservice.utils.logutils import (
+    Line, forget_common_fields, logfmt, make_record, one_line)
+from taskservice.utils.queued_stream import QueueingConfigurator
+
+
+def configure(logging_config: Mapping[str, Any] | None = None) -> None:
+    """Set logging up as the `logging` section of the config says (logging.config.dictConfig).
+
+    Beyond what it says: loggers it does not name go on working, files are UTF-8, and every event
+    is one line, foreign records and tracebacks included. Where it attaches no handler to any
+    logger, and where it is empty or missing, records from the root's level up (WARNING unless it
+    says otherwise) go to standard error. No line waits for the reader of a pipe, socket or terminal
+    (see `queued_stream`). Raises ValueError, in one line, when it is wrong or a handler cannot be
+    made (a file that cannot be written).
+    """
+    with _one_kind_of_error():
+        QueueingConfigurator(_completed(logging_config or {"version": 1}), _lost).configure()
+    logging.getLogger(LOGGER_NAME).disabled = False  # also where disable_existing_loggers is true
+    _leave_out_what_no_format_shows(logging_config or {})
+
+
+def reconfigure(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
+    """Set logging up anew, where it was set up as `before` says, and open its files anew.
+
+    Raises ValueError as `configure` does; logging then goes on as before, or to standard error where that cannot be.
+    """
+    try:
+        _take_back(before)
+        configure(after)
+    except ValueError:
+        _take_back(after)
+        try:
+            configure(before)
+        except ValueError:
+            configure()
+        raise
+
+
+def _take_back(config: Mapping[str, Any] | None) -> None:
+    """Have the loggers that a config names as if it did not: dictConfig leaves those alone that it does not name."""
+    loggers = (config or {}).get("loggers")
+    names = loggers if isinstance(loggers, Mapping) else ()
+    for name in (None, *(name for name in names if isinstance(name, str))):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.filters.clear()
+        logger.setLevel(logging.NOTSET if name else logging.WARNING)
+        logger.propagate, logger.disabled = True, False
+
+
+def _lost(handler: logging.Handler, count: int) -> str:
+    """Return a handler's line on the records that its reader did not take."""
+    line = Line(logfmt({"message": "LOG RECORDS DROPPED", "dropped": count}))
+    return handler.format(make_record(logging.getLogger(LOGGER_NAME), logging.WARNING, line)) + "\n"
+
+
+def check(logging_config: Mapping[str, Any] | None = None) -> None:
+    """Raise ValueError for what configure() would, but neither make nor open a file.
+
+    Handlers that are not of the standard library are looked up, and not made: they may do anything.
+    """
+    with _one_kind_of_error():
+        config = _completed(logging_config or {"version": 1})
+        for name, entry in config["handlers"].items():
+            config["handlers"][name] = _without_effect(f"handlers.{name}", entry)
+        logging.config.dictConfig(config)
+
+
+@contextmanager
+def _one_kind_of_error() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError, ImportError, OSError) as error:
+        raise ValueError(one_line(error)) from error
+
+
+def _without_effect(name: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a handler in its place that makes the same errors, and no file."""
+    kind = logging.config.BaseConfigurator({}).resolve(entry.get("()") or entry["class"])
+    if isinstance(kind, type) and issubclass(kind, logging.FileHandler) and "filename" in entry:
+        _check_file(f"{name}.filename", Path(entry["filename"]))
+        entry = {**entry, "delay": True}
+    return entry if kind.__module__ in _STANDARD else {"class": "logging.NullHandler"}
+
+
+_STANDARD = ("logging", "logging.handlers")
+
+
+def _check_file(name: str, path: Path) -> None:
+    place = path if path.exists() else path.parent
+    if path.is_dir() or not place.exists():
+        raise ValueError(f"{name}: {path}: {os.strerror(EISDIR if path.is_dir() else ENOENT)}")
+    if not os.access(place, os.W_OK):
+        raise ValueError(f"{name}: {path}: cannot be written")
+
+
+def _leave_out_what_no_format_shows(config: Mapping[str, Any]) -> None:
+    """Spare each record the look-up of threads and processes (the HOWTO's "Optimization")."""
+    formats = str(config.get("formatters"))
+    custom = "'()'" in formats or "'class'" in formats  # whose needs are not known
+    logging.logThreads = custom or "thread" in formats
+    logging.logProcesses = custom or "process" in formats
+    logging.logMultiprocessing = custom or "processName" in formats
+    setattr(logging, "logAsyncioTasks", custom or "taskName" in formats)  # Python 3.12 and newer
+    forget_common_fields()
+
+
+_STANDARD_ERROR = "taskservice.stderr"  # dotted, so that it is unlikely to meet a name of the YAML
+_MESSAGE_ONLY = "taskservice.message"
+
+
+def _completed(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to a `logging` section what configure() promises beyond it."""
+    formatters = {
+        _STANDARD_ERROR: {"format": logging.BASIC_FORMAT},
+        _MESSAGE_ONLY: {"format": "%(message)s"},  # what logging uses where none is named
+        **_entries(section, "formatters")}
+    handlers = _entries(section, "handlers")
+    root = _mapping(section.get("root"), "root")
+    config = {"disable_existing_loggers": False, **section}
+    if not any("handlers" in logger for logger in (root, *_entries(section, "loggers").values())):
+        config["root"] = {"level": "WARNING", **root, "handlers": [_STANDARD_ERROR]}
+        handlers[_STANDARD_ERROR] = {"class": "logging.StreamHandler",
+                                     "formatter": _STANDARD_ERROR}
+    config["formatters"] = {name: _formatter(entry) for name, entry in formatters.items()}
+    config["handlers"] = {name: _handler(name, entry) for name, entry in handlers.items()}
+    return config
+
+
+def _mapping(value: object, name: str) -> dict[str, Any]:
+    if value is None:  # YAML's word for an empty section
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: not a mapping")
+    return dict(value)
+
+
+def _entries(section: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    entries = _mapping(section.get(name), name)
+    return {key: _mapping(entry, f"{name}.{key}") for key, entry in entries.items()}
+
+
+def _formatter(entry: Mapping[str, Any]) -> dict[str, Any]:
+    if "()" in entry:
+        return dict(entry)
+    return {"class": f"{OneLineFormatter.__module__}.{OneLineFormatter.__qualname__}", **entry}
+
+
+def _handler(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    if "class" not in entry and "()" not in entry:  # dictConfig would speak of 'NoneType'
+        raise ValueError(f"handlers.{name}: no class")
+    utf8 = {"encoding": "utf-8"} if _is_standard_file(entry) else {}
+    return {"formatter": _MESSAGE_ONLY, **utf8, **entry}
+
+
+def _is_standard_file(entry: Mapping[str, Any]) -> bool:
+    return "filename" in entry and str(entry.get("class")).startswith("logging.")

@@ -1,0 +1,102 @@
+"""Formatters of log records: each event is one line, of logfmt or of JSON."""
+
+import functools
+import json
+import logging
+import re
+import time
+from datetime import datetime
+from typing import Any
+
+from taskservice.utils.logutils import Line, logfmt
+
+_LINE_ENDS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # those of str.splitlines()
+_LINE_END_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in _LINE_ENDS}
+
+
+class OneLineFormatter(logging.Formatter):
+    """Formats like its base, but each event is one line.
+
+    A message that log() did not write becomes `message="…"`, and its traceback and stack follow
+    as `trace="…"` and `stack="…"`, so that each line of a logfmt file parses. `datefmt: rfc3339` gives times such as
+    2026-11-26T15:04:05.123+01:00 (RFC 3339), any other is that of time.strftime().
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._uses_time = self.usesTime()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the one line of `record`."""
+        record.message = self.message(record)
+        if self._uses_time:
+            record.asctime = self.formatTime(record, self.datefmt)
+        line = self.formatMessage(record)
+        if line.isprintable():
+            return line
+        # A thread's name, or a format folded in YAML, can hold line ends too.
+        return line.rstrip("\n").translate(_LINE_END_ESCAPES)
+
+    def message(self, record: logging.LogRecord) -> str:
+        """Return the logfmt pairs of `record`, without what a format adds."""
+        line = record.msg
+        return line if isinstance(line, Line) else logfmt(self._foreign(record))
+
+    _second = 0
+    _time = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return the record's time, as the base does but for `rfc3339`; its second is formatted once."""
+        if datefmt == "rfc3339":
+            return rfc3339(record.created)
+        if datefmt is not None:
+            return super().formatTime(record, datefmt)
+        second = int(record.created)
+        if second != self._second:
+            self._time = time.strftime(self.default_time_format, self.converter(second))
+            self._second = second
+        if self.default_msec_format is None:
+            return self._time
+        return self.default_msec_format % (self._time, record.msecs)
+
+    def _foreign(self, record: logging.LogRecord) -> dict[str, str]:
+        values = {"message": record.getMessage()}
+        if record.exc_text:  # made by another handler's formatter
+            values["trace"] = record.exc_text
+        elif record.exc_info:
+            values["trace"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            values["stack"] = self.formatStack(record.stack_info)
+        return values
+
+
+_PAIR = re.compile(r'([A-Za-z0-9_.-]+)=("(?:[^"\\]|\\.)*"|[^ ]*)')
+
+
+class JsonFormatter(OneLineFormatter):
+    """Writes `time` (RFC 3339), `level` and `logger`, and then the keys of the logfmt line with their values.
+
+    The same events, keys and values as in logfmt; only ASCII, so that no character can end or reorder a line. A key of
+    the line that is named as one of the first three gets a `_` before it.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the one line of `record`."""
+        values: dict[str, Any] = {
+            "time": rfc3339(record.created), "level": record.levelname, "logger": record.name}
+        for key, value in _PAIR.findall(self.message(record)):
+            values[f"_{key}" if key in ("time", "level", "logger") else key] = json.loads(value)
+        return json.dumps(values)
+
+
+def rfc3339(seconds: float) -> str:
+    """Return a time since the epoch as RFC 3339 writes it: local, with its zone, to the millisecond."""
+    second = int(seconds)
+    text, zone = _local_time(second)
+    return f"{text}.{int((seconds - second) * 1000):03}{zone}"
+
+
+@functools.lru_cache(8)
+def _local_time(second: int) -> tuple[str, str]:
+    text = datetime.fromtimestamp(second).astimezone().isoformat()
+    return text[:19], text[19:]

@@ -1,0 +1,82 @@
+"""Many tabs on one stream (point 12 of the page), and the page without the network (point 11)."""
+
+import re
+import unittest
+from typing import TYPE_CHECKING
+
+from tests.api import wait_until
+from tests.browser.harness import BrowserTestCase
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+TABS = 8
+"""More than the six connections that a browser has for a service."""
+
+
+class TabsTest(BrowserTestCase):
+
+    def tab(self, first: "Page") -> "Page":
+        """Open another tab of the same window."""
+        page = first.context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.goto(first.url)
+        self.see_live(page)
+        return page
+
+    def streams(self) -> int:
+        """Return how many event streams the service has."""
+        text = self.ask("GET", "/metrics").body.decode()
+        return sum(int(float(value)) for value in re.findall(r"(?m)^taskservice_event_streams (\S+)$", text))
+
+    def test_point_12_any_number_of_tabs_stay_live_on_one_stream_also_when_its_tab_closes(self) -> None:
+        first = self.open()
+        tabs = [first, *(self.tab(first) for _ in range(TABS - 1))]
+        wait_until(lambda: self.streams() == 1, "one stream for all")
+        self.create("Milk")
+        for page in tabs:
+            self.see_titles(page, "Milk")
+        tabs[-1].get_by_label("New task").fill("Bread")
+        tabs[-1].keyboard.press("Enter")
+        for page in tabs:
+            self.see_titles(page, "Bread", "Milk")
+        first.close()
+        self.create("Salt")
+        for page in tabs[1:]:
+            self.see_titles(page, "Salt", "Bread", "Milk")
+        wait_until(lambda: self.streams() == 1, "one stream for those that are left")
+
+
+class WorkerTest(BrowserTestCase):
+
+    def test_point_11_the_page_opens_without_the_network_with_what_was_done(self) -> None:
+        page = self.open(service_workers="allow")
+        self.wait_for(page, "navigator.serviceWorker.ready.then(() => true)")
+        self.stop_service()
+        page.reload()
+        self.see(page.locator("#away")).to_be_visible()
+        page.get_by_label("New task").fill("Milk")
+        page.keyboard.press("Enter")
+        self.see_titles(page, "Milk")
+        page.reload()
+        self.see_titles(page, "Milk")
+        self.start_service(self.port)
+        self.see_saved(page)
+        self.see_stored(self.stored, [{"title": "Milk"}])
+
+    def test_point_11_the_policy_passes_the_address_of_the_worker_alone(self) -> None:
+        page = self.open(service_workers="allow")
+        self.wait_for(page, "navigator.serviceWorker.ready.then(() => true)")
+        self.assertEqual(page.evaluate("""async () => {
+          const tried = async (what) => { try { await what(); return "passed"; } catch (error) { return error.name; } };
+          return [
+            await tried(() => trustedTypes.createPolicy("another", {createScriptURL: (url) => url})),
+            await tried(() => trustedTypes.createPolicy("taskservice-worker", {createScriptURL: (url) => url})),
+            await tried(() => navigator.serviceWorker.register("/static/app.js"))];
+        }"""), ["TypeError"] * 3)
+
+    expected_complaints = ("This document requires 'Trusted", "Refused to", "Creating a TrustedTypePolicy")
+
+
+if __name__ == "__main__":
+    unittest.main()

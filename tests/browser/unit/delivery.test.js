@@ -1,0 +1,127 @@
+/** Points 4 and 5: how an operation gets to the service, and what the list shows meanwhile. */
+import assert from "node:assert/strict";
+import {test} from "node:test";
+import {ApiError} from "../page/api.js";
+import {Delivery} from "../page/delivery.js";
+import {Ledger} from "../page/ledger.js";
+import {operation} from "../page/operation.js";
+
+/** A service of one list, whose answers may be lost. */
+class FakeService {
+  tasks = new Map();
+  revision = 10;
+  log = [];
+  lose = 0;
+  set(id, task) { this.tasks.set(id, {task, revision: ++this.revision}); }
+  #check(id, revision) {
+    const known = this.tasks.get(id);
+    if (!known) throw new ApiError(404, "gone");
+    if (known.revision !== revision) throw new ApiError(412, "stale");
+    return known.task;
+  }
+  async create(id, task) {
+    this.log.push("create");
+    if (this.tasks.has(id)) throw new ApiError(412, "there");
+    this.set(id, task);
+  }
+  async change(id, revision, patch) {
+    this.log.push("change");
+    this.set(id, {...this.#check(id, revision), ...patch});
+  }
+  async delete(id, revision) {
+    this.log.push("delete");
+    this.#check(id, revision);
+    this.tasks.delete(id);
+  }
+  async find(id) {
+    this.log.push("find");
+    const known = this.tasks.get(id);
+    return known ? {id, ...known} : null;
+  }
+}
+
+function setUp() {
+  const service = new FakeService();
+  const outbox = Object.assign(new EventTarget(), {operations: [], of: () => []});
+  const ledger = new Ledger(outbox, () => {});
+  const connection = {
+    async persist(request) {
+      const answer = await request();
+      if (!service.lose) return answer;
+      service.lose--;
+      return request();  // the answer was lost: the same is sent again
+    }};
+  return {service, ledger, delivery: new Delivery(service, connection, () => ledger)};
+}
+
+const MILK = {title: "Milk"};
+
+test("a create whose answer was lost has one effect", async () => {
+  const {service, delivery} = setUp();
+  service.lose = 1;
+  assert.equal((await delivery.deliver(operation("a", null, MILK))).state, "done");
+  assert.deepEqual([service.log, service.tasks.get("a").task], [["create", "create"], MILK]);
+});
+
+test("a change whose answer was lost has one effect", async () => {
+  const {service, ledger, delivery} = setUp();
+  service.set("a", MILK);
+  ledger.learn("a", MILK, 11);
+  service.lose = 1;
+  assert.equal((await delivery.deliver(operation("a", MILK, {title: "Oat"}, 11))).state, "done");
+  assert.deepEqual([service.revision, service.log], [12, ["change", "change", "find"]]);
+});
+
+test("a change of what others changed elsewhere is merged", async () => {
+  const {service, ledger, delivery} = setUp();
+  ledger.learn("a", MILK, 5);
+  service.set("a", {...MILK, priority: "high"});
+  assert.equal((await delivery.deliver(operation("a", MILK, {title: "Oat"}, 5))).state, "done");
+  assert.deepEqual(service.tasks.get("a").task, {title: "Oat", priority: "high"});
+});
+
+test("a change of the same is a conflict, and writes nothing", async () => {
+  const {service, ledger, delivery} = setUp();
+  ledger.learn("a", MILK, 5);
+  service.set("a", {title: "Soy"});
+  assert.equal((await delivery.deliver(operation("a", MILK, {title: "Oat"}, 5))).state, "conflict");
+  assert.deepEqual([service.tasks.get("a").task, ledger.row("a").server.task], [{title: "Soy"}, {title: "Soy"}]);
+});
+
+test("a change of what is gone is a conflict; deleting it is done", async () => {
+  const {ledger, delivery} = setUp();
+  ledger.learn("a", MILK, 5);
+  assert.equal((await delivery.deliver(operation("a", MILK, {title: "Oat"}, 5))).state, "conflict");
+  ledger.learn("b", MILK, 6);
+  assert.equal((await delivery.deliver(operation("b", MILK, null, 6))).state, "done");
+});
+
+test("changes in a row wait for the revision of the one before", async () => {
+  const {service, ledger, delivery} = setUp();
+  service.set("a", MILK);
+  ledger.learn("a", MILK, 11);
+  await delivery.deliver(operation("a", MILK, {title: "B"}, 11));
+  assert.equal(ledger.row("a").task.title, "B");
+  const second = delivery.deliver(operation("a", {title: "B"}, {title: "C"}, 11));
+  ledger.learn("a", {title: "B"}, 12);  // as the stream tells
+  assert.equal((await second).state, "done");
+  assert.deepEqual(service.log, ["change", "change"]);
+  assert.equal(ledger.row("a").task.title, "C");
+  ledger.learn("a", {title: "C"}, 13);
+  assert.deepEqual(ledger.row("a").operations, []);
+});
+
+test("what a tab that is gone has left is sent for the version that is there now", async () => {
+  const {service, delivery} = setUp();
+  service.set("a", MILK);
+  service.set("a", {...MILK, priority: "low"});
+  assert.equal((await delivery.deliver(operation("a", MILK, {title: "Oat"}, null))).state, "done");
+  assert.deepEqual(service.tasks.get("a").task, {title: "Oat", priority: "low"});
+});
+
+test("point 3: what the service refuses says how", async () => {
+  const {service, delivery} = setUp();
+  service.create = async () => { throw new ApiError(413, "too large"); };
+  assert.deepEqual(await delivery.deliver(operation("a", null, MILK)),
+    {state: "refused", problem: {status: 413, message: "too large"}});
+});

@@ -1,0 +1,32 @@
+"""The package, installed from a copy of the project that is removed afterwards."""
+
+import re
+import shutil
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+from tests.e2e.processes import copy_project, run
+from tests.support import ROOT
+
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def install(folder: Path, site: Path) -> None:
+    """Install into `site`, with nothing from the network; skip where setuptools is missing, or older than needed."""
+    [required] = PROJECT["build-system"]["requires"]
+    try:
+        there = int(version("setuptools").partition(".")[0])
+    except PackageNotFoundError:
+        there = 0
+    if there < int(re.sub(r"\D", "", required)):
+        raise SkipTest(f"needs the package {required} (requirements-dev.txt)")
+    project = copy_project(folder)
+    done = run(
+        sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
+        "--disable-pip-version-check", "--target", site, project)
+    assert done.returncode == 0, done
+    shutil.rmtree(project)

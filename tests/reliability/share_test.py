@@ -1,0 +1,139 @@
+"""One client takes as much as it can of one thing: what it gets, and what others notice (RELIABILITY.md 10).
+
+The table of `docs/reliability.md`, "What one client can take", has its figures. Searches have a test of their own.
+"""
+
+import asyncio
+import unittest
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from tests.api import EVENT_STREAM, NDJSON
+from tests.contract import quick_folder
+from tests.e2e.processes import ServiceProcess
+from tests.load import KeptConnection
+from tests.reliability.live import FULL
+from tests.reliability.watching import Others
+from tests.running import request, running
+from tests.support import ENGINES
+from tests.timing import at_most
+
+TASKS = 200_000 if FULL else 20_000
+SECONDS = 10.0 if FULL else 1.5
+CONNECTIONS = 2_000 if FULL else 200
+STREAMS = 500 if FULL else 50
+BULKS = 10 if FULL else 2
+
+MOST, MOST_IN_A_BULK = (0.1, 0.3) if FULL else (0.3, 0.9)
+"""Seconds that 99 of 100 requests of others may take, on an idle machine; in the short form, of any speed."""
+
+MIB = 1 << 20
+LINE = b'{"title": "%b", "description": "%b"}\n' % (b"t" * 40, b"d" * 140)
+
+
+class ShareTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        folder = Path(self.enterContext(quick_folder()))
+        self.service: ServiceProcess = self.enterContext(running(folder, ENGINES["sqlite"](folder), http={
+            "max-connections": CONNECTIONS, "max-event-streams": STREAMS,
+            "answer-timeout": 60}))  # the machine may be busy
+        self.port = self.service.port
+
+    async def fill(self) -> None:
+        """Create tasks, in bulks."""
+        client = KeptConnection(self.port)
+        for _ in range(TASKS // 10_000):
+            self.assertEqual((await client.ask("POST", "/tasks", LINE * 10_000, Content_Type=NDJSON)).status, 200)
+        client.close()
+
+    def check(self, name: str, attack: Callable[[AsyncExitStack], Awaitable[str]], most: float = MOST) -> None:
+        """Let others go on beside an attack; tell, and check, what they noticed."""
+        asyncio.run(self.beside(name, attack, most))
+
+    async def beside(
+        self, name: str, attack: Callable[[AsyncExitStack], Awaitable[str]], most: float
+    ) -> None:
+        """Do so; what an attack holds is let go at the end."""
+        await self.fill()
+        async with AsyncExitStack() as held:
+            async with Others(self.port, self.service.process.pid) as others:
+                outcome = await attack(held)
+                await asyncio.sleep(SECONDS)
+        print(f"\n{name}: {outcome}; beside it p99 {others.told()}", flush=True)
+        for what, seen in others.seen.items():
+            self.assertEqual(seen.failed, 0, what)
+            self.assertLess(seen.p99, at_most(MOST_IN_A_BULK if what == "POST" else most), what)
+
+    async def connect(self, held: AsyncExitStack) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect, until the end."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        held.callback(writer.close)
+        return reader, writer
+
+    def test_answers_that_nobody_reads(self) -> None:
+        async def attack(held: AsyncExitStack) -> str:
+            for _ in range(10):
+                reader, writer = await self.connect(held)
+                reader._transport.pause_reading()  # type: ignore[attr-defined]  # it has no public way
+                writer.write(request("GET", "/tasks"))
+            return "10 whole lists asked for, none read"
+        self.check("stalled readers", attack)
+
+    def test_bodies_that_do_not_end(self) -> None:
+        async def attack(held: AsyncExitStack) -> str:
+            statuses: list[bytes] = []
+
+            async def send() -> None:
+                reader, writer = await self.connect(held)
+                writer.write(request("POST", "/tasks", LINE * (4 * MIB // len(LINE)), 16 * MIB, Content_Type=NDJSON))
+                statuses.append((await reader.readline()).split()[1])
+
+            for _ in range(20):
+                sending = asyncio.create_task(send())
+                held.callback(sending.cancel)
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(SECONDS)
+            self.assertEqual(set(statuses), {b"503"})
+            return f"20 bodies of 16 MiB, of which 4 MiB come: {len(statuses)} refused"
+        self.check("bodies", attack)
+
+    def test_bulks_one_after_the_other(self) -> None:
+        async def attack(held: AsyncExitStack) -> str:
+            async def send() -> None:
+                client = KeptConnection(self.port)
+                held.callback(client.close)
+                for _ in range(BULKS):
+                    self.assertEqual(
+                        (await client.ask("POST", "/tasks", LINE * 10_000, Content_Type=NDJSON)).status, 200)
+
+            await asyncio.gather(send(), send())
+            return f"2 clients sent {BULKS} bulks of 10,000 tasks of 200 bytes each"
+        self.check("bulks", attack, MOST_IN_A_BULK)
+
+    def test_event_streams(self) -> None:
+        async def attack(held: AsyncExitStack) -> str:
+            statuses = []
+            for _ in range(STREAMS + 20):
+                reader, writer = await self.connect(held)
+                writer.write(request("GET", "/changes", Accept=EVENT_STREAM))
+                statuses.append((await reader.readline()).split()[1])
+            self.assertEqual(statuses.count(b"503"), 20, set(statuses))
+            return f"{STREAMS} event streams, 20 more refused"
+        self.check("event streams", attack)
+
+    def test_connections(self) -> None:
+        async def attack(held: AsyncExitStack) -> str:
+            for _ in range(CONNECTIONS):
+                await self.connect(held)
+            probe = KeptConnection(self.port)
+            answer = await probe.ask("GET", "/healthz")
+            probe.close()
+            self.assertEqual(answer.status, 200)
+            return f"{CONNECTIONS} connections of {CONNECTIONS} that say nothing, a new one gets /healthz"
+        self.check("connections", attack)
+
+
+if __name__ == "__main__":
+    unittest.main()
