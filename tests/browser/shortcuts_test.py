@@ -3,6 +3,7 @@
 import json
 import unittest
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.browser.harness import BrowserTestCase
@@ -126,6 +127,20 @@ class LinksTest(BrowserTestCase):
             self.ask("GET", "/tasks").body))[1])
         page = self.open("/#nothing-like-this")
         self.see(page.locator("#toast")).to_contain_text("There is no such task (any more).")
+
+    def test_who_types_while_the_linked_task_is_fetched_stays_there(self) -> None:
+        path = self.create("Milk", completed=True)
+        self.create("Bread")
+        page = self.open()
+        self.see_titles(page, "Bread")
+        held: list[Any] = []
+        page.route(f"**{path}", held.append)
+        with page.expect_request(f"**{path}"):
+            page.evaluate("(id) => { location.hash = id; }", path.rpartition("/")[2])
+        page.get_by_label("New task").fill("But")
+        held[0].continue_()
+        self.see_titles(page, "Bread", "Milk")
+        self.see(page.get_by_label("New task")).to_be_focused()
 
 
 class MenuTest(BrowserTestCase):

@@ -127,6 +127,15 @@ class ConflictTest(BrowserTestCase):
         self.see_stored(lambda: self.stored()[0]["title"], "Oat milk")
         self.see_saved(self.page)
 
+    def test_who_types_elsewhere_when_the_question_has_gone_stays_there(self) -> None:
+        self.edit_what_another_changes(title="Soy milk")
+        self.page.evaluate("""() => {
+            document.querySelector("#keep-theirs").click();
+            document.querySelector("#new-title").focus();
+        }""")
+        self.see_titles(self.page, "Soy milk")
+        self.see(self.page.get_by_label("New task")).to_be_focused()
+
     def test_theirs_can_be_kept(self) -> None:
         self.edit_what_another_changes(title="Soy milk")
         self.dialog.get_by_role("button", name="Keep theirs").click()

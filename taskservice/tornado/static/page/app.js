@@ -214,7 +214,7 @@ class App {
     }
     this.store.hold(row);
     this.store.show(row);
-    this.list.focus(row);
+    if (!document.activeElement.closest("form")) this.list.focus(row);  // somebody may be typing by now
   }
 
   /** Undo or redo. */

@@ -53,7 +53,9 @@ export class ConflictDialog {
     this.#dialog.returnValue = "";
     this.#dialog.showModal();
     await new Promise((done) => this.#dialog.addEventListener("close", done, {once: true}));
-    if (focused?.isConnected) focused.focus({preventScroll: true});
+    // The user may be elsewhere by now: "close" comes some time after the dialog has gone.
+    const free = document.activeElement === document.body;
+    if (free && focused?.isConnected) focused.focus({preventScroll: true});
     return this.#dialog.returnValue;
   }
 }
