@@ -134,7 +134,7 @@ class LinksTest(BrowserTestCase):
         page = self.open()
         self.see_titles(page, "Bread")
         held: list[Any] = []
-        page.route(f"**{path}", held.append)
+        page.route(f"**{path}", lambda route: held.append(route))
         with page.expect_request(f"**{path}"):
             page.evaluate("(id) => { location.hash = id; }", path.rpartition("/")[2])
         page.get_by_label("New task").fill("But")
