@@ -8,8 +8,6 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-from taskservice.database.sqlite.connection import READER_CACHE_KIB
-from taskservice.database.sqlite.engine import READERS as READERS_OF_SQLITE
 from tests import postgres
 from tests.api import NDJSON, serving
 from tests.contract import quick_folder
@@ -48,8 +46,6 @@ def worked(service: ServiceProcess) -> float:
 class StalledReadersCase(unittest.TestCase):
 
     engine: str
-    caches = 0
-    """KiB of an engine's caches, which fill however few the readers are."""
 
     def setUp(self) -> None:
         folder = Path(self.enterContext(quick_folder()))
@@ -109,7 +105,7 @@ class StalledReadersCase(unittest.TestCase):
                 readers = [self.reader(path, accept) for _ in range(READERS)]
                 for reader in readers:
                     self.assertEqual(reader.recv(15), b"HTTP/1.1 200 OK")
-                each = (self.settle() - before - self.caches) / READERS
+                each = (self.settle() - before) / READERS
                 print(f"\n{self.engine}: {path} {accept}: {TASKS * 65 / 1024:.0f} MiB,"
                       f" {each / 1024:.2f} MiB a stalled reader", flush=True)
                 self.assertLess(each, MOST_EACH)
@@ -126,7 +122,6 @@ class StalledReadersInMemoryTest(StalledReadersCase):
 class StalledReadersOnSqliteTest(StalledReadersCase):
 
     engine = "sqlite"
-    caches = READERS_OF_SQLITE * READER_CACHE_KIB
 
 
 @unittest.skipIf(postgres.available() is not None, postgres.available() or "")

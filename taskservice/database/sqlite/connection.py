@@ -21,8 +21,10 @@ CACHE_KIB = 4 * 1024
 """The page cache of a connection; it fills as pages are read, of which the system's cache has more.
 """
 
-READER_CACHE_KIB = 16 * 1024
-"""The same of a connection for lists, whose indexes it has to find its way in."""
+READER_CACHE_KIB = 1024
+"""The same of a connection for lists: room to find its way in the indexes, and no more, since
+the texts of large answers fill it. Scans of whole indexes and searches are no slower for it.
+"""
 
 
 def open_connection(
