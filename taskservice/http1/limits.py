@@ -26,6 +26,7 @@ class Limits:
     min_body_rate: float = 8192.0
     """Bytes a second that a body must have come at on average, from `body_grace` on."""
     body_grace: float = 20.0
+    """Also for how long at most what came faster may be followed by less."""
     answer_timeout: float = 10.0
     """From the end of a request to the first byte of its answer, which is a 503 after that.
 

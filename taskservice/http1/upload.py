@@ -9,7 +9,9 @@ from taskservice.http1.request import BadRequest
 class Upload:
     """Times are those of the loop's clock, and passed in."""
 
-    __slots__ = ("length", "max_bytes", "timeout", "size", "claim", "_body", "_limits", "_began", "_silent_from")
+    __slots__ = (
+        "length", "max_bytes", "timeout", "size", "claim", "_body", "_limits", "_began", "_silent_from",
+        "_paid_until", "_paid_bytes")
 
     def __init__(self, length: int, limits: Limits) -> None:
         """Expect a body of `length` bytes; -1: one in chunks."""
@@ -23,7 +25,8 @@ class Upload:
         """Its share of the memory of large bodies."""
         self._body = SizedBody(length) if length > 0 else ChunkedBody()
         self._limits = limits
-        self._began = self._silent_from = 0.0
+        self._began = self._silent_from = self._paid_until = 0.0
+        self._paid_bytes = 0
 
     @property
     def complete(self) -> bool:
@@ -37,24 +40,35 @@ class Upload:
 
     def begin(self, now: float) -> float:
         """Begin to count the time that the client takes; return the deadline."""
-        self._began = now
+        self._began = self._paid_until = now
         return self.deadline(now)
 
     def pause(self, seconds: float) -> None:
         """Do not count so many seconds, in which others than the client took their time."""
         self._began += seconds
+        self._paid_until += seconds
 
     def deadline(self, now: float) -> float:
         """Return until when more has to come, if some has come just now."""
         if self.timeout is not None:
             return self._began + self.timeout
+        self._pay(now)
         self._silent_from = now + self._limits.body_timeout
         return min(self._silent_from, self._slow_from())
 
+    def _pay(self, now: float) -> None:
+        """Give time for what has come, at the least rate; no more than `body_grace` ahead.
+
+        So a body that was fast is not allowed to be slow for as long: it is measured by its recent past.
+        """
+        limits, came = self._limits, self.size - self._paid_bytes
+        self._paid_bytes = self.size
+        self._paid_until = min(
+            self._paid_until + came / limits.min_body_rate, now + limits.body_grace)
+
     def _slow_from(self) -> float:
         """Return when what has come will have come too slowly."""
-        limits = self._limits
-        return self._began + max(limits.body_grace, self.size / limits.min_body_rate)
+        return max(self._began + self._limits.body_grace, self._paid_until)
 
     def lateness(self) -> str:
         """Return what is wrong with a body whose deadline has passed."""

@@ -43,11 +43,39 @@ class TimeTest(unittest.TestCase):
             self.assertGreater(upload.deadline(now), now)
         self.assertEqual(upload.deadline(1098), 1099, "9,900 bytes are what has to have come by then")
 
-    def test_what_came_fast_at_first_may_be_slow_for_as_long(self) -> None:
+    def test_what_came_fast_at_first_may_be_slow_for_no_longer_than_the_grace(self) -> None:
         upload = self.upload(1_000_000)
         upload.take(b"x" * 100_000)
-        for now in range(1010, 1990, 10):
-            self.assertEqual(upload.deadline(now), min(now + 20, 2000))
+        self.assertEqual(upload.deadline(1010), 1030)
+        for now, deadline in ((1020, 1040), (1030, 1040), (1039, 1040)):
+            upload.take(b"x")
+            self.assertAlmostEqual(upload.deadline(now), deadline, delta=0.1)
+        self.assertIn("(min-body-rate)", upload.lateness())
+
+    def test_what_was_fast_for_long_is_measured_by_its_recent_past(self) -> None:
+        upload = self.upload(1_000_000)
+        for now in range(1001, 1400):
+            upload.take(b"x" * 1000)
+            upload.deadline(now)
+        for now in range(1400, 1429, 4):
+            upload.take(b"x")
+            deadline = upload.deadline(now)
+        self.assertAlmostEqual(deadline, 1399 + 30, delta=0.1)
+
+    def test_a_slow_moment_within_the_credit_is_allowed_again_and_again(self) -> None:
+        upload = self.upload(1_000_000)
+        for start in range(1000, 2000, 20):
+            upload.take(b"x" * 2000)
+            self.assertGreaterEqual(upload.deadline(start), start + 20)
+
+    def test_the_time_that_the_application_takes_does_not_use_up_what_came(self) -> None:
+        upload = self.upload(1_000_000)
+        upload.take(b"x" * 100_000)
+        upload.deadline(1100)
+        upload.pause(500)
+        self.assertEqual(upload.deadline(1600), 1620)
+        upload.take(b"x")
+        self.assertAlmostEqual(upload.deadline(1625), 1630, delta=0.1)
 
     def test_the_time_that_the_application_takes_does_not_count(self) -> None:
         upload = self.upload()
