@@ -38,8 +38,8 @@ from taskservice.database.todolist_db import AbstractTodoListDB  # noqa: E402
 from taskservice.datamodel import (  # noqa: E402
     StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort)
 from taskservice.http.listing import encode_cursor, parse_list_query  # noqa: E402
-from tests.e2e.processes import SERVER, ServiceProcess, started  # noqa: E402
-from tests.postgres import PostgresServer, available  # noqa: E402
+from tests.helpers.processes import SERVER, ServiceProcess, started  # noqa: E402
+from tests.helpers.postgres import PostgresServer, available  # noqa: E402
 
 SMALL, LARGE = 1_000, 1_000_000
 PAGE = 50

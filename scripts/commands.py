@@ -258,7 +258,7 @@ def pythons() -> dict[str, str]:
 def not_testable() -> dict[str, str]:
     """The modules whose tests skip here, for they need a server of some kind; and why."""
     sys.path.insert(0, str(ROOT))
-    from tests import postgres
+    from tests.helpers import postgres
     reason = postgres.available()
     files = sorted(ROOT.glob("taskservice/database/postgres/*.py")) if reason else []
     return {str(file.relative_to(ROOT)): str(reason) for file in files}

@@ -31,9 +31,9 @@ from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator
 from parso.python.tree import Keyword
 
-from tests.e2e.processes import copy_project, environment
+from tests.helpers.app import ROOT
+from tests.helpers.processes import copy_project, environment
 from tests.mutants_map import TESTS
-from tests.support import ROOT
 
 OPERATORS = (
     "AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceBreakWithContinue",

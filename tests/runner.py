@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests import leftovers
+from tests.helpers.timing import IDLE
 from tests.parallel import Parallel
-from tests.timing import IDLE
 
 PERIOD = 30.0
 """Seconds between two lines that say how far it is, where there is no terminal."""

@@ -4,9 +4,9 @@ import re
 import unittest
 from typing import TYPE_CHECKING
 
-from tests.api import wait_until
-from tests.browser.harness import BrowserTestCase
-from tests.running import READER, TOKENS, WRITER
+from tests.helpers.api import wait_until
+from tests.helpers.browser import BrowserTestCase
+from tests.helpers.running import READER, TOKENS, WRITER
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route

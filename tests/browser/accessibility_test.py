@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.browser import BrowserTestCase
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -1,8 +1,8 @@
 """The page and /docs of a service under a path."""
 
 import unittest
-from tests.browser.harness import BrowserTestCase
-from tests.running import TOKENS, WRITER, bearer
+from tests.helpers.browser import BrowserTestCase
+from tests.helpers.running import TOKENS, WRITER, bearer
 
 
 class BasePathTest(BrowserTestCase):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.browser import BrowserTestCase
 
 BERLIN = "Europe/Berlin"
 NOW = datetime(2026, 3, 27, 12, 0, tzinfo=ZoneInfo(BERLIN))

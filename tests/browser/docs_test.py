@@ -4,9 +4,9 @@ import unittest
 from typing import TYPE_CHECKING
 
 from taskservice.tornado.documents.openapi import description
-from tests.browser.harness import BrowserTestCase
-from tests.browser.looks_test import PHONE
-from tests.running import TOKENS, WRITER
+from tests.helpers.browser import BrowserTestCase
+from tests.helpers.browser import PHONE
+from tests.helpers.running import TOKENS, WRITER
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

@@ -2,7 +2,7 @@
 
 import unittest
 
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.browser import BrowserTestCase
 
 ASKS_BEFORE_UNLOAD = "!dispatchEvent(new Event('beforeunload', {cancelable: true}))"
 """As the browser does it when the page is closed."""

@@ -9,7 +9,7 @@ from typing import Any
 from unicodedata import ucd_3_2_0
 
 from taskservice.folding import fold
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.browser import BrowserTestCase
 
 CHOICES = {
     "show": ("all", "todo", "done", "today", "upcoming"),

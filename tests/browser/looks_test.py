@@ -10,11 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.browser.harness import BrowserTestCase
-from tests.support import ROOT
-
-PHONE: dict[str, Any] = {
-    "viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+from tests.helpers.app import ROOT
+from tests.helpers.browser import BrowserTestCase
+from tests.helpers.browser import PHONE
 
 
 def days(count: int, hour: int = 23, minute: int = 59, second: int = 59) -> int:

@@ -12,8 +12,8 @@ import time
 import unittest
 from typing import TYPE_CHECKING, Any
 
-from tests.api import wait_until
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.api import wait_until
+from tests.helpers.browser import BrowserTestCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable

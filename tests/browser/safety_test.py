@@ -3,7 +3,7 @@
 import unittest
 from urllib.parse import urlsplit
 
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.browser import BrowserTestCase
 
 CORPUS = (
     "<script>window.hit = 1</script>",

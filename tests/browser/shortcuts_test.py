@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.browser import BrowserTestCase
 
 
 class KeysTest(BrowserTestCase):

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.browser.harness import FULL, BrowserTestCase
+from tests.helpers.browser import BrowserTestCase
+from tests.helpers.timing import FULL
 
 TASKS = 10_000
 LONGEST_TASK = 50

@@ -2,7 +2,7 @@
 
 import unittest
 
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.browser import BrowserTestCase
 
 LATE_IN_2030 = 1924905600
 """The last day of 2030: its midnight in UTC."""

@@ -3,8 +3,8 @@
 import unittest
 from typing import TYPE_CHECKING
 
-from tests.api import wait_until
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.api import wait_until
+from tests.helpers.browser import BrowserTestCase
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from tests.browser.harness import BrowserTestCase
+from tests.helpers.browser import BrowserTestCase
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

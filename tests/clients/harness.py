@@ -16,8 +16,8 @@ from typing import Any
 from unittest import SkipTest, TestCase, addModuleCleanup
 from urllib.request import Request, urlopen
 
-from tests.e2e.processes import ServiceProcess
-from tests.running import TOKENS, WRITER, bearer, running
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.running import TOKENS, WRITER, bearer, running
 
 HERE = Path(__file__).resolve().parent
 

@@ -8,14 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urljoin
 
-from tests.browser.harness import BrowserTestCase
 from tests.company.harness import TASK, ProxyCase, needs_nginx
 from tests.company.proxies import nginx
-from tests.e2e.processes import run
 from tests.contract import quick_folder
-from tests.postgres import free_port
-from tests.running import Peer, request, running
-from tests.support import ROOT
+from tests.helpers.app import ROOT
+from tests.helpers.browser import BrowserTestCase
+from tests.helpers.postgres import free_port
+from tests.helpers.processes import run
+from tests.helpers.running import Peer, request, running
 
 COMMAND = (sys.executable, str(ROOT / "run.py"))
 

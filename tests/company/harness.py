@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.company.proxies import DEFAULT_NGINX, example, nginx
-from tests.e2e.processes import PATIENCE, ServiceProcess
-from tests.running import Peer, running
+from tests.helpers.processes import PATIENCE, ServiceProcess
+from tests.helpers.running import Peer, running
 
 needs_nginx = unittest.skipUnless(shutil.which("nginx"), "needs nginx")
 needs_haproxy = unittest.skipUnless(shutil.which("haproxy"), "needs haproxy")

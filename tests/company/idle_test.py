@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager, closing
 from itertools import chain
 
 from taskservice.config import HttpConfig
-from tests.browser.harness import FULL
 from tests.company.harness import Proxy, ProxyCase, needs_haproxy, needs_nginx, nginx_of_deploy, post
 from tests.company.proxies import example, haproxy, nginx
 from tests.company.relay import slow_network
-from tests.e2e.processes import PATIENCE
-from tests.running import Peer
+from tests.helpers.processes import PATIENCE
+from tests.helpers.running import Peer
+from tests.helpers.timing import FULL
 
 CLIENTS = 16
 

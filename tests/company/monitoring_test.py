@@ -15,12 +15,12 @@ from urllib.request import urlopen
 
 import yaml
 
-from tests import postgres
-from tests.api import wait_until
-from tests.e2e.processes import PATIENCE, environment
-from tests.postgres import free_port
-from tests.running import running
-from tests.support import ROOT
+from tests.helpers import postgres
+from tests.helpers.api import wait_until
+from tests.helpers.app import ROOT
+from tests.helpers.postgres import free_port
+from tests.helpers.processes import PATIENCE, environment
+from tests.helpers.running import running
 
 MONITORING = ROOT / "deploy" / "monitoring"
 METRIC = re.compile(r"\b(?:taskservice|process)_\w+")

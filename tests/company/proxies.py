@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from pwd import getpwuid
 
-from tests.api import wait_until
-from tests.e2e.processes import PATIENCE, children, environment
-from tests.postgres import free_port
-from tests.running import Peer
-from tests.support import ROOT
+from tests.helpers.api import wait_until
+from tests.helpers.app import ROOT
+from tests.helpers.postgres import free_port
+from tests.helpers.processes import PATIENCE, children, environment
+from tests.helpers.running import Peer
 
 DEPLOY = ROOT / "deploy"
 

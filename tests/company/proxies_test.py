@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from tests.api import NDJSON, wait_until
+from tests.helpers.api import NDJSON, wait_until
 from tests.company.harness import (
     TASK, Ask, Load, Proxy, ProxyCase, default_nginx, get, needs_apache, needs_caddy, needs_haproxy, needs_nginx,
     needs_varnish, nginx_of_deploy, post)
 from tests.company.proxies import Nginx, apache, caddy, example, haproxy, running_nginx, varnish
-from tests.e2e.processes import PATIENCE, ServiceProcess
-from tests.postgres import free_port
-from tests.running import Peer, request, running
-from tests.support import ROOT
+from tests.helpers.app import ROOT
+from tests.helpers.postgres import free_port
+from tests.helpers.processes import PATIENCE, ServiceProcess
+from tests.helpers.running import Peer, request, running
 
 OPERATING = ROOT / "docs" / "operating.md"
 

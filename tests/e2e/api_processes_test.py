@@ -11,12 +11,12 @@ from typing import Any
 
 from tornado.httpclient import HTTPResponse
 
-from tests import postgres
-from tests.api import EventStream, Request, all_at_once, serving
 from tests.contract import quick_folder
-from tests.e2e.processes import ServiceProcess
-from tests.support import ENGINES
-from tests.timing import at_most
+from tests.helpers import postgres
+from tests.helpers.api import EventStream, Request, all_at_once, serving
+from tests.helpers.app import ENGINES
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.timing import at_most
 
 
 class TwoProcessesCase(unittest.IsolatedAsyncioTestCase):

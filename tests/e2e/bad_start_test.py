@@ -2,8 +2,8 @@
 
 import re
 
-from tests.e2e.processes import SERVER, run
-from tests.e2e.tutorial_test import TutorialTestCase
+from tests.helpers.processes import SERVER, run
+from tests.helpers.tutorial import TutorialTestCase
 
 
 class BadStartTest(TutorialTestCase):

@@ -12,7 +12,7 @@ from benchmarks.environment import is_prepared
 from benchmarks.load import by_asyncio, write_requests
 from benchmarks.processes import running
 from benchmarks.workloads import WORKLOADS
-from tests.e2e.processes import copy_project, run
+from tests.helpers.processes import copy_project, run
 
 
 @unittest.skipUnless(shutil.which("taskset"), "taskset is missing (Debian: util-linux)")

@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 
 from taskservice.tornado.server import main
-from tests.e2e.processes import SERVER, run
-from tests.postgres import free_port
-from tests.running import make_certificate
-from tests.support import ROOT, logging_put_back
+from tests.helpers.app import ROOT, logging_put_back
+from tests.helpers.postgres import free_port
+from tests.helpers.processes import SERVER, run
+from tests.helpers.running import make_certificate
 
 
 HANDLERS: dict[str, dict[str, object]] = {

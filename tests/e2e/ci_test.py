@@ -8,8 +8,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tests.e2e.processes import PATIENCE
-from tests.support import ROOT
+from tests.helpers.app import ROOT
+from tests.helpers.processes import PATIENCE
 
 PYTHON = """#!/bin/sh
 [ "$1" = -c ] && exit 0

@@ -7,10 +7,10 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.api import NDJSON
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess
-from tests.running import peer, running
+from tests.helpers.api import NDJSON
+from tests.helpers.processes import PATIENCE, ServiceProcess
+from tests.helpers.running import peer, running
 
 LINES = b'{"title": "%b"}\n' % (b"x" * 10_000) * 1_000
 """10 MB; three of them are more than the kernel takes for a reader that takes nothing."""

@@ -10,11 +10,11 @@ import unittest
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.api import NDJSON, wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess, alive, children
-from tests.running import Peer, request, running
-from tests.timing import in_time
+from tests.helpers.api import NDJSON, wait_until
+from tests.helpers.processes import PATIENCE, ServiceProcess, alive, children
+from tests.helpers.running import Peer, request, running
+from tests.helpers.timing import in_time
 
 TASK = b'{"title": "a"}'
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from tests.e2e.installed import install
-from tests.e2e.processes import PATIENCE
-from tests.support import ROOT
+from tests.helpers.app import ROOT
+from tests.helpers.processes import PATIENCE
 
 PROGRAM = re.compile(r'```python title="([\w.]+)"\n(.*?)```', re.DOTALL)
 

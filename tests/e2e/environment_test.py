@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess
+from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess
 
 CONFIG = """
 service: {name: "${NAME}"}

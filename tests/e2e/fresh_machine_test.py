@@ -15,9 +15,9 @@ import zipfile
 from pathlib import Path
 
 from scripts.environment import reason_of
-from tests.api import wait_until
-from tests.e2e.processes import alive
-from tests.e2e.run_script_test import ROOT, RUN, run
+from tests.helpers.api import wait_until
+from tests.helpers.processes import alive
+from tests.helpers.run_script import ROOT, RUN, run
 
 SERVER = """
 import os, sys, tiny_package

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-from tests.e2e.processes import copy_project, run
-from tests.support import ROOT
+from tests.helpers.app import ROOT
+from tests.helpers.processes import copy_project, run
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 

@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 from signal import SIGKILL
 
-from tests.e2e.processes import SERVER, ServiceProcess, started
+from tests.helpers.processes import SERVER, ServiceProcess, started
 
 WRITERS = 8
 

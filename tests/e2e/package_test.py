@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from tests.e2e.installed import PROJECT, install
-from tests.e2e.processes import run, started
-from tests.support import ROOT
+from tests.helpers.app import ROOT
+from tests.helpers.processes import run, started
 
 NO_SERVICE = {  # in requirements.txt for the tests, the tools, and their types
     "coverage", "flake8", "hypothesis", "mypy", "asyncpg-stubs", "types-jsonschema", "types-pyyaml", "types-tqdm"}

@@ -12,8 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, to --write
 
 from taskservice.config import parse_config  # noqa: E402
-from tests.e2e import transcript  # noqa: E402
-from tests.support import ROOT  # noqa: E402
+from tests.helpers import transcript  # noqa: E402
+from tests.helpers.app import ROOT  # noqa: E402
 
 README = ROOT / "README.md"
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import yaml
 
-from tests.api import wait_until
-from tests.e2e.processes import PATIENCE, ServiceProcess, children
-from tests.load import KeptConnection
-from tests.reliability.live import config
-from tests.running import (
+from tests.helpers.api import wait_until
+from tests.helpers.live import config
+from tests.helpers.load import KeptConnection
+from tests.helpers.processes import PATIENCE, ServiceProcess, children
+from tests.helpers.running import (
     READER, TOKENS, WRITER, Peer, bearer, make_certificate, peer, request, running, samples, total, write_config)
-from tests.unit.logutils_test import parse
+from tests.helpers.logs import parse
 
 TASK = b'{"title": "a"}'
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.api import wait_until
-from tests.e2e.processes import alive
-from tests.e2e.run_script_test import FAILING, MIXED, PASSING, ROOT, RUN, RunScriptTestCase, run
+from tests.helpers.api import wait_until
+from tests.helpers.processes import alive
+from tests.helpers.run_script import FAILING, MIXED, PASSING, ROOT, RUN, RunScriptTestCase, run
 from tests.runner import SECONDS, expected_seconds, load, runs_alone
 
 MEETING = """

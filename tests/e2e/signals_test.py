@@ -9,12 +9,12 @@ import time
 import unittest
 from pathlib import Path
 
-from tests.api import wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess, alive, children, environment
-from tests.reliability.live import FULL
-from tests.running import peer, running, write_config
-from tests.support import ROOT
+from tests.helpers.api import wait_until
+from tests.helpers.app import ROOT
+from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess, alive, children, environment
+from tests.helpers.running import peer, running, write_config
+from tests.helpers.timing import FULL
 
 IGNORED = (signal.SIGUSR1, signal.SIGUSR2)
 MOMENTS = 40 if FULL else 5

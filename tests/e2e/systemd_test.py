@@ -9,8 +9,8 @@ import unittest
 from pathlib import Path
 
 from taskservice.tornado.systemd import notify
-from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess
-from tests.running import write_config
+from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess
+from tests.helpers.running import write_config
 
 
 class NotifyTest(unittest.TestCase):

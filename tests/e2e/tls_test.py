@@ -5,8 +5,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tests.e2e.processes import SERVER, run, shell
-from tests.running import make_certificate, running, write_config
+from tests.helpers.processes import SERVER, run, shell
+from tests.helpers.running import make_certificate, running, write_config
 
 
 class TLSTest(unittest.TestCase):

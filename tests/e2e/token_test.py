@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 
 from taskservice.config import parse_config
-from tests.e2e.processes import run
-from tests.running import bearer, peer, running
+from tests.helpers.processes import run
+from tests.helpers.running import bearer, peer, running
 
 
 def make(name: str, scope: str) -> tuple[str, str]:

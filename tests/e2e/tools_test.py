@@ -4,8 +4,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tests.e2e.processes import copy_project, shell
-from tests.e2e.tutorial_test import REQUEST_ID
+from tests.helpers.processes import copy_project, shell
+from tests.helpers.tutorial import REQUEST_ID
 
 
 class ToolsTest(unittest.TestCase):

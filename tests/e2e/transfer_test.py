@@ -19,13 +19,13 @@ from typing import Any
 from unittest.mock import patch
 
 from taskservice.client import commands, connection
-from tests.api import NDJSON, json_lines, ndjson, serving, wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess, environment, run, shell
-from tests.postgres import free_port
-from tests.running import READER, TOKENS, WRITER, running
-from tests.support import ROOT
-from tests.transfer import Raw, raw_server
+from tests.helpers.api import NDJSON, json_lines, ndjson, serving, wait_until
+from tests.helpers.app import ROOT
+from tests.helpers.postgres import free_port
+from tests.helpers.processes import PATIENCE, ServiceProcess, environment, run, shell
+from tests.helpers.running import READER, TOKENS, WRITER, running
+from tests.helpers.transfer import Raw, raw_server
 
 COMMAND = (sys.executable, str(ROOT / "run.py"))
 MANY = 20_000

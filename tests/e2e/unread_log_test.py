@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.api import wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, SERVER, environment
-from tests.running import peer, samples, total, write_config
-from tests.support import ROOT
-from tests.unit.logutils_test import parse
+from tests.helpers.api import wait_until
+from tests.helpers.app import ROOT
+from tests.helpers.logs import parse
+from tests.helpers.processes import PATIENCE, SERVER, environment
+from tests.helpers.running import peer, samples, total, write_config
 
 LONG = "/" + "x" * 15_000
 REQUESTS = 400

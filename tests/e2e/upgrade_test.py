@@ -8,10 +8,10 @@ from typing import Any
 
 import apsw
 
-from tests import postgres
 from tests.contract import quick_folder
-from tests.old_stores import BEGAN, CREATED, dump
-from tests.running import peer, running
+from tests.helpers import postgres
+from tests.helpers.old_stores import BEGAN, CREATED, dump
+from tests.helpers.running import peer, running
 
 WORKERS = ("--workers", "2")
 

@@ -16,12 +16,12 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from tests import postgres
-from tests.api import wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess, alive, children, run, shell, started
-from tests.running import write_config
-from tests.support import ENGINES
+from tests.helpers import postgres
+from tests.helpers.api import wait_until
+from tests.helpers.app import ENGINES
+from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess, alive, children, run, shell, started
+from tests.helpers.running import write_config
 
 LOGGING = """
 logging:

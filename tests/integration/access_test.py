@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from tornado.httpclient import HTTPResponse
 
-from tests.api import NDJSON
-from tests.openapi import METHODS, all_paths
-from tests.running import READER, TOKENS, WRITER, ServedTestCase, bearer, on_both_servers, peer
+from tests.helpers.api import NDJSON
+from tests.helpers.openapi import METHODS, all_paths
+from tests.helpers.running import READER, TOKENS, WRITER, ServedTestCase, bearer, on_both_servers, peer
 
 PUBLIC = ("/healthz", "/readyz", "/", "/docs", "/openapi.json")
 BODIES = {"POST": '{"title": "a"}', "PUT": '{"title": "a"}', "PATCH": "{}"}

@@ -20,10 +20,10 @@ from taskservice.tornado.handlers.changes import ChangesRequestHandler
 from taskservice.tornado.handlers.operations import HealthRequestHandler
 from taskservice.tornado.handlers.tasks import (
     TodoListEntryRequestHandler, TodoListRequestHandler)
-from tests.api import NDJSON, PROBLEM, EventStream, until
-from tests.running import (
+from tests.helpers.api import NDJSON, PROBLEM, EventStream, until
+from tests.helpers.running import (
     READER, TOKENS, ServedTestCase, bearer, on_both_servers, request, samples, total)
-from tests.support import Line
+from tests.helpers.app import Line
 
 REQUESTS = "taskservice_request_duration_seconds_count"
 STREAMS = "taskservice_event_streams_ended_total"

@@ -8,9 +8,9 @@ from unittest.mock import patch
 from tornado.httpclient import HTTPResponse
 
 from taskservice.tornado.handlers import tasks as handlers
-from tests.api import NDJSON, json_lines, ndjson
 from tests.contract.harness import noting
-from tests.support import HTTP_SERVER, AppTestCase, on_every_engine
+from tests.helpers.api import NDJSON, json_lines, ndjson
+from tests.helpers.app import HTTP_SERVER, AppTestCase, on_every_engine
 
 
 @on_every_engine

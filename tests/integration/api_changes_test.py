@@ -15,8 +15,8 @@ from taskservice import changes
 from taskservice.changes import ChangeFeed
 from taskservice.config import Config, HttpConfig
 from taskservice.datamodel import TaskEntry
-from tests.api import EVENT_STREAM, EventStream, PROBLEM, until
-from tests.support import AppTestCase, later, on_every_engine
+from tests.helpers.api import EVENT_STREAM, EventStream, PROBLEM, until
+from tests.helpers.app import AppTestCase, later, on_every_engine
 
 
 @on_every_engine

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from tornado.httpclient import HTTPResponse
 
-from tests.api import NDJSON, json_lines, next_page
-from tests.support import AppTestCase, on_every_engine
+from tests.helpers.api import NDJSON, json_lines, next_page
+from tests.helpers.app import AppTestCase, on_every_engine
 
 TASKS: dict[str, dict[str, Any]] = {
     "c": {"title": "Straße fegen", "priority": "low"},

@@ -8,9 +8,9 @@ from typing import Any
 from tornado.httpclient import HTTPResponse
 
 from taskservice.datamodel import PAGE_BYTES, TaskEntry
-from tests.api import NDJSON
-from tests.integration.lists_test import comparable
-from tests.support import AppTestCase, on_every_engine
+from tests.helpers.api import NDJSON
+from tests.helpers.api import comparable
+from tests.helpers.app import AppTestCase, on_every_engine
 
 COUNT = 26
 DESCRIPTION = "x" * 60_000

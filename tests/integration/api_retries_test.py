@@ -6,8 +6,8 @@ from http import HTTPStatus
 
 from tornado.httpclient import HTTPResponse
 
-from tests.api import NDJSON, Request, all_at_once, json_lines
-from tests.support import AppTestCase, later, on_every_engine
+from tests.helpers.api import NDJSON, Request, all_at_once, json_lines
+from tests.helpers.app import AppTestCase, later, on_every_engine
 
 BODY = '{"title": "a"}'
 LINES = '{"title": "a"}\n{"id": "b", "task": {"title": "b"}}\n'

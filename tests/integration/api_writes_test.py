@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 from taskservice.config import Config, HttpConfig
 from taskservice.http.dates import http_date
-from tests.api import MERGE_PATCH, NDJSON, PROBLEM, Request, all_at_once
-from tests.support import HTTP_SERVER, AppTestCase, later, on_every_engine
+from tests.helpers.api import MERGE_PATCH, NDJSON, PROBLEM, Request, all_at_once
+from tests.helpers.app import HTTP_SERVER, AppTestCase, later, on_every_engine
 
 FULL_TASK = (
     b'{"title": "a", "description": "b", "priority": "high", "completed": true, "due_date": 1.5}')

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.support import AppTestCase, on_every_engine
+from tests.helpers.app import AppTestCase, on_every_engine
 
 NO_JSON: dict[str, bytes] = {
     "empty": b"",

@@ -9,9 +9,9 @@ from urllib.parse import urljoin
 from tornado.httpclient import HTTPResponse
 
 from taskservice.tornado.documents.page import WORKER
-from tests.api import NDJSON, next_page
-from tests.openapi import check as check_declared
-from tests.running import READER, TOKENS, ServedTestCase, bearer, on_both_servers
+from tests.helpers.api import NDJSON, next_page
+from tests.helpers.openapi import check as check_declared
+from tests.helpers.running import READER, TOKENS, ServedTestCase, bearer, on_both_servers
 
 BASE = "/apps/to.do"
 

@@ -17,11 +17,11 @@ from unittest import mock
 
 from taskservice.tornado.fast import HandlerDelegate
 from taskservice.tornado.handlers.tasks import TodoListRequestHandler
-from tests.api import NDJSON, until
 from tests.contract import quick_folder
-from tests.e2e.processes import ServiceProcess
-from tests.load import own_memory
-from tests.running import (
+from tests.helpers.api import NDJSON, until
+from tests.helpers.load import own_memory
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.running import (
     TOKENS, WRITER, Peer, ServedTestCase, bearer, peer, request, running, samples, total)
 
 MIB = 2 ** 20

@@ -5,7 +5,7 @@ import json
 import re
 
 from taskservice.tornado.app import TaskServiceApplication
-from tests.support import AppTestCase, Line, told_target
+from tests.helpers.app import AppTestCase, Line, told_target
 
 ABOUT = ["req_id", "method", "uri", "ip"]
 

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 from tornado.httpclient import HTTPResponse
 
 from taskservice.http.dates import http_date
-from tests.api import Request, all_at_once
-from tests.support import AppTestCase, later, on_every_engine
+from tests.helpers.api import Request, all_at_once
+from tests.helpers.app import AppTestCase, later, on_every_engine
 
 HOUR = 3600
 WRITES = (("PUT", '{"title": "b"}'), ("PATCH", '{"title": "b"}'), ("DELETE", None))

@@ -3,7 +3,7 @@
 from tornado.httpclient import HTTPResponse
 
 from taskservice.tornado.documents.openapi import description
-from tests.running import READER, TOKENS, ServedTestCase, bearer, on_both_servers
+from tests.helpers.running import READER, TOKENS, ServedTestCase, bearer, on_both_servers
 
 GOOD, OTHER = "https://good.example", "https://other.example"
 

@@ -5,9 +5,9 @@ import time
 import unittest
 from collections.abc import Callable
 
-from tests.api import NDJSON
-from tests.running import ServedTestCase, request
-from tests.timing import at_most
+from tests.helpers.api import NDJSON
+from tests.helpers.running import ServedTestCase, request
+from tests.helpers.timing import at_most
 
 FEW, MANY = 12_000, 48_000
 """Bytes. What costs the square of its length takes 16 times as long for the second, others 4 times."""

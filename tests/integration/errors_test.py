@@ -8,10 +8,10 @@ from unittest import mock
 import tornado.web
 
 from taskservice.tornado.handlers.operations import HealthRequestHandler
-from tests.api import NDJSON, PROBLEM
-from tests.openapi import METHODS, all_paths
-from tests.running import ServedTestCase, on_both_servers
-from tests.support import told_target
+from tests.helpers.api import NDJSON, PROBLEM
+from tests.helpers.app import told_target
+from tests.helpers.openapi import METHODS, all_paths
+from tests.helpers.running import ServedTestCase, on_both_servers
 
 TOKENS = (b"FROB", b"TRACE", b"PROPFIND", b"M-SEARCH", b"QUERY", b"PREPARE", b"get", b"Options", b"write_error",
           b"__class__", b"!#$%&'*+-.^_`|~09")

@@ -5,9 +5,9 @@ import json
 from collections.abc import Iterator
 
 from taskservice import read_schema
-from tests.api import NDJSON, PROBLEM
-from tests.openapi import all_paths
-from tests.running import TOKENS, WRITER, ServedTestCase, on_both_servers, request
+from tests.helpers.api import NDJSON, PROBLEM
+from tests.helpers.openapi import all_paths
+from tests.helpers.running import TOKENS, WRITER, ServedTestCase, on_both_servers, request
 
 ORIGIN = f"https://{'.'.join(['a' * 62] * 3)[:186]}:65535"
 LONGEST_ID = "aZ0-" * 32

@@ -5,12 +5,12 @@ import re
 import unittest
 from contextlib import closing
 
-from tests import postgres
-from tests.api import wait_until
-from tests.running import Peer, ServedTestCase, on_both_servers, running
 from tests.contract import quick_folder
-from tests.support import on_every_engine
-from tests.timing import in_time
+from tests.helpers import postgres
+from tests.helpers.api import wait_until
+from tests.helpers.app import on_every_engine
+from tests.helpers.running import Peer, ServedTestCase, on_both_servers, running
+from tests.helpers.timing import in_time
 from pathlib import Path
 
 

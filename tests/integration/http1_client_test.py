@@ -3,7 +3,7 @@
 import asyncio
 import gc
 
-from tests.integration.http1_harness import PATIENCE, ServerTestCase, answers, echoed, on_uvloop_too
+from tests.helpers.http1 import PATIENCE, ServerTestCase, answers, echoed, on_uvloop_too
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 

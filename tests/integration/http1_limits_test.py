@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from taskservice.http1.server import HTTP1Server, LargeBody, Limits
-from tests.integration.http1_harness import (
+from tests.helpers.http1 import (
     PATIENCE, Client, ServerTestCase, answers, echoed, on_uvloop_too)
-from tests.timing import at_most
+from tests.helpers.timing import at_most
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 WAIT = b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from taskservice.http1.connection import Connection
 from taskservice.http1.server import HTTP1Server, Limits
-from tests.integration.http1_app import App
-from tests.strategies import cut_into, property_settings
-from tests.timing import at_most
+from tests.helpers.http1_app import App
+from tests.helpers.strategies import cut_into, property_settings
+from tests.helpers.timing import at_most
 
 LIMITS = Limits(header_bytes=300, body_bytes=40)
 

@@ -12,7 +12,7 @@ from tornado.httputil import RequestStartLine
 
 from taskservice.http1 import listener
 from taskservice.http1.server import HTTP1Server, Limits
-from tests.integration.http1_harness import Client, ServerTestCase, on_uvloop_too
+from tests.helpers.http1 import Client, ServerTestCase, on_uvloop_too
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 WAIT = b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -16,9 +16,9 @@ import tornado.web
 import tornado.websocket
 
 from taskservice.http1.server import HTTP1Server, Limits
-from tests.integration.http1_app import EchoHandler
-from tests.integration.http1_harness import PATIENCE, ServerTestCase, answers, echoed, on_uvloop_too
-from tests.timing import at_most, in_time
+from tests.helpers.http1 import PATIENCE, ServerTestCase, answers, echoed, on_uvloop_too
+from tests.helpers.http1_app import EchoHandler
+from tests.helpers.timing import at_most, in_time
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"

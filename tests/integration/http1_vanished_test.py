@@ -7,7 +7,7 @@ import struct
 import unittest
 
 from taskservice.http1.server import Limits
-from tests.integration.http1_harness import PATIENCE, ServerTestCase, on_uvloop_too
+from tests.helpers.http1 import PATIENCE, ServerTestCase, on_uvloop_too
 
 STREAM = b"GET /stream/1/10/wait HTTP/1.1\r\nHost: h\r\n\r\n"
 UNREAD = b"GET /stream/1000/100000 HTTP/1.1\r\nHost: h\r\n\r\n"

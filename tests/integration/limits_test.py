@@ -15,12 +15,12 @@ from typing import Any
 
 from taskservice import read_schema
 from taskservice.config import HttpConfig
-from tests.api import NDJSON, wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import ServiceProcess
-from tests.running import READER, TOKENS, WRITER, Peer, bearer, peer, request, running
-from tests.timing import at_most, in_time
-from tests.transfer import call
+from tests.helpers.api import NDJSON, wait_until
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.running import READER, TOKENS, WRITER, Peer, bearer, peer, request, running
+from tests.helpers.timing import at_most, in_time
+from tests.helpers.transfer import call
 
 SHORT = 0.4
 """Seconds of the limits that are tested."""

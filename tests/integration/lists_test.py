@@ -7,23 +7,14 @@ import socket
 from contextlib import suppress
 from unittest.mock import patch
 
-from tornado.httputil import HTTPHeaders
 
 from taskservice.datamodel import TaskEntry
-from tests.api import NDJSON
-from tests.running import ServedTestCase, on_both_servers
-from tests.support import AppTestCase, on_every_engine
+from tests.helpers.api import NDJSON
+from tests.helpers.api import comparable
+from tests.helpers.app import AppTestCase, on_every_engine
+from tests.helpers.running import ServedTestCase, on_both_servers
 
 MANY = 3_000
-
-
-def comparable(headers: HTTPHeaders) -> dict[str, str]:
-    """Return the headers that are the same in each answer to a request, HEAD or GET.
-
-    HEAD may omit what is known once the content is made (RFC 9110 §9.3.2).
-    """
-    others = ("Date", "X-Request-Id", "Transfer-Encoding")
-    return {name: value for name, value in headers.items() if name not in others}
 
 
 class ListCase(AppTestCase):

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.api import NDJSON, EventStream, wait_until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess, children
-from tests.openapi import all_paths
-from tests.running import ServedTestCase, on_both_servers, peer, request, running, samples, total
-from tests.support import on_every_engine
-from tests.timing import at_most
+from tests.helpers.api import NDJSON, EventStream, wait_until
+from tests.helpers.app import on_every_engine
+from tests.helpers.openapi import all_paths
+from tests.helpers.processes import PATIENCE, ServiceProcess, children
+from tests.helpers.running import ServedTestCase, on_both_servers, peer, request, running, samples, total
+from tests.helpers.timing import at_most
 
 REQUESTS = "taskservice_request_duration_seconds_count"
 STORE = "taskservice_store_operation_duration_seconds_count"

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from tornado.httpclient import HTTPResponse
 
 from taskservice.tornado.documents.openapi import document
-from tests.openapi import METHODS, all_paths, check, route_differences
-from tests.running import ServedTestCase
-from tests.support import AppTestCase, on_every_engine
+from tests.helpers.app import AppTestCase, on_every_engine
+from tests.helpers.openapi import METHODS, all_paths, check, route_differences
+from tests.helpers.running import ServedTestCase
 
 LIST = "/tasks"
 TASK = '{"title": "Task1", "priority": "high"}'

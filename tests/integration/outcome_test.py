@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from tests.running import TOKENS, WRITER, ServedTestCase, bearer, on_both_servers
-from tests.support import on_every_engine
+from tests.helpers.app import on_every_engine
+from tests.helpers.running import TOKENS, WRITER, ServedTestCase, bearer, on_both_servers
 
 TASK = '{"title": "a"}'
 

@@ -3,7 +3,7 @@ import gzip
 import unittest
 
 from taskservice.tornado.documents import page
-from tests.running import TOKENS, ServedTestCase, on_both_servers
+from tests.helpers.running import TOKENS, ServedTestCase, on_both_servers
 
 
 @on_both_servers

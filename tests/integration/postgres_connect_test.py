@@ -12,9 +12,9 @@ from unittest import IsolatedAsyncioTestCase, SkipTest, skipIf
 
 from taskservice.datamodel import TaskEntry, TaskQuery
 from taskservice.errors import ConfigError, StoreBusyError, StoreError, StoreUnavailableError
-from tests import postgres
-from tests.postgres_cases import timing
-from tests.postgres_tls import Authority, TLSFront
+from tests.helpers import postgres
+from tests.helpers.postgres_cases import timing
+from tests.helpers.postgres_tls import Authority, TLSFront
 
 ENTRY = TaskEntry("a title")
 SECRET = "s3cret-of-mine"

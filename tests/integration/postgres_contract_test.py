@@ -7,7 +7,8 @@ import asyncpg
 from taskservice.database.postgres.engine import PostgresTodoListDB
 from taskservice.database.revisions import Clock
 from taskservice.database.todolist_db import AbstractTodoListDB
-from tests import contract, postgres
+from tests import contract
+from tests.helpers import postgres
 
 
 def setUpModule() -> None:

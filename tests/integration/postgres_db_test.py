@@ -17,7 +17,7 @@ from taskservice.errors import (
     BadInputError, ChangesExpiredError, ConfigError, StaleRevisionError, StoreUnavailableError,
     StoreVersionError, TaskExistsError, TaskNotFoundError)
 from taskservice.precondition import Precondition
-from tests import postgres
+from tests.helpers import postgres
 
 ENTRY = TaskEntry("a title")
 DAY = 24 * 3600 * 1_000_000

@@ -3,7 +3,7 @@
 from taskservice.database.sql.migration import migrations
 from taskservice.datamodel import TaskQuery
 from taskservice.errors import ConfigError, StoreReadOnlyError, StoreUnavailableError, StoreVersionError
-from tests.postgres_cases import ENTRY, DatabaseTestCase
+from tests.helpers.postgres_cases import ENTRY, DatabaseTestCase
 
 ON_THE_DATABASE = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I {}', current_database()); END $$"
 

@@ -14,9 +14,9 @@ from taskservice.database.sql.writes import Delete
 from taskservice.datamodel import TaskEntry, TaskQuery
 from taskservice.errors import ConfigError, StoreBusyError, StoreError, StoreFullError, StoreUnavailableError
 from taskservice.precondition import UNCONDITIONAL
-from tests import postgres
-from tests.postgres_cases import AWAY, BACK, ENTRY, FaultTestCase, load_engine, timing
-from tests.timing import at_most
+from tests.helpers import postgres
+from tests.helpers.postgres_cases import AWAY, BACK, ENTRY, FaultTestCase, load_engine, timing
+from tests.helpers.timing import at_most
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 

@@ -10,9 +10,9 @@ from unittest import IsolatedAsyncioTestCase, skipIf
 from taskservice.database.sql.migration import migrations
 from taskservice.database.revisions import Clock, system_clock
 from taskservice.database.todolist_db import AbstractTodoListDB
-from tests import postgres
 from tests.contract import quick_folder
-from tests.old_stores import OldStoreContract, dump
+from tests.helpers import postgres
+from tests.helpers.old_stores import OldStoreContract, dump
 
 
 @skipIf(postgres.available() is not None, postgres.available() or "")

@@ -7,9 +7,9 @@ from taskservice.database.postgres.engine import PostgresTodoListDB
 from taskservice.database.sql import pages
 from taskservice.database.revisions import Clock
 from taskservice.database.todolist_db import AbstractTodoListDB
-from tests import postgres
-from tests.state_machine import EngineMachine, Maker
-from tests.strategies import machine_settings
+from tests.helpers import postgres
+from tests.helpers.state_machine import EngineMachine, Maker
+from tests.helpers.strategies import machine_settings
 
 
 def setUpModule() -> None:

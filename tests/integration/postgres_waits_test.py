@@ -12,11 +12,11 @@ from typing import Any
 from unittest import mock
 
 from taskservice.errors import StoreBusyError, StoreError, StoreUnavailableError
-from tests.api import until
-from tests.postgres_cases import ENTRY, DatabaseTestCase, FaultTestCase, load_engine, timing
-from tests.postgres_tls import TLSFront
-from tests.support import ROOT
-from tests.timing import at_most
+from tests.helpers.api import until
+from tests.helpers.app import ROOT
+from tests.helpers.postgres_cases import ENTRY, DatabaseTestCase, FaultTestCase, load_engine, timing
+from tests.helpers.postgres_tls import TLSFront
+from tests.helpers.timing import at_most
 
 
 _PROCESSES = """

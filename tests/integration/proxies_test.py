@@ -2,7 +2,7 @@
 
 import json
 
-from tests.running import ServedTestCase, on_both_servers, request
+from tests.helpers.running import ServedTestCase, on_both_servers, request
 
 
 @on_both_servers

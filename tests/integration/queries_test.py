@@ -4,9 +4,9 @@ import asyncio
 import json
 import unittest
 
-from tests.api import NDJSON, ndjson
-from tests.running import ServedTestCase, samples, total
-from tests.support import on_every_engine
+from tests.helpers.api import NDJSON, ndjson
+from tests.helpers.app import on_every_engine
+from tests.helpers.running import ServedTestCase, samples, total
 
 MANY = 2_500
 """More tasks than an engine in memory looks at on the event loop."""

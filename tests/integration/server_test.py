@@ -15,8 +15,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from taskservice.tornado import server
-from tests.postgres import free_port
-from tests.support import logging_put_back
+from tests.helpers.app import logging_put_back
+from tests.helpers.postgres import free_port
 
 CONFIG = """
 service: {name: Server Test}

@@ -10,10 +10,10 @@ from tornado.httpclient import HTTPResponse
 
 from taskservice.config import Config
 from taskservice.tornado.app import TaskServiceApplication
-from tests import postgres
-from tests.api import wait_until
-from tests.postgres_tls import Authority, TLSFront
-from tests.support import AppTestCase
+from tests.helpers import postgres
+from tests.helpers.api import wait_until
+from tests.helpers.app import AppTestCase
+from tests.helpers.postgres_tls import Authority, TLSFront
 
 TASK = '{"title": "a"}'
 

@@ -10,7 +10,7 @@ from taskservice.errors import StaleRevisionError, StoreUnavailableError, TaskNo
 from taskservice.precondition import Precondition
 from taskservice.service import TodoListService
 from tests.contract import quick_folder
-from tests.support import ENGINES, on_every_engine
+from tests.helpers.app import ENGINES, on_every_engine
 
 
 @on_every_engine

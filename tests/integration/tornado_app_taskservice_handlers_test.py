@@ -6,8 +6,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 import data
-from tests.support import AppTestCase, on_every_engine
-from tests.unit.tornado_app_handlers_test import TaskServiceTornadoAppTestSetup
+from tests.helpers.app import AppTestCase, TaskServiceTornadoAppTestSetup, on_every_engine
 
 JSON = "application/json; charset=UTF-8"
 

@@ -21,7 +21,7 @@ import tornado.testing
 from tornado.netutil import ssl_options_to_context
 
 from taskservice.http1.server import HTTP1Server, Limits
-from tests.support import ROOT, journal
+from tests.helpers.app import ROOT, journal
 
 MODULES = [importlib.import_module(f"tornado.test.{name}") for name in ("httpserver_test", "web_test")]
 PAGE = (ROOT / "docs" / "http-server.md").read_text("utf-8")

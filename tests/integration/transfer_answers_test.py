@@ -13,9 +13,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 from taskservice.client import connection
-from tests.api import ndjson
-from tests.running import make_certificate
-from tests.transfer import PATIENCE, Raw, RawServer, call, raw_server
+from tests.helpers.api import ndjson
+from tests.helpers.running import make_certificate
+from tests.helpers.transfer import PATIENCE, Raw, RawServer, call, raw_server
 
 LINES = ndjson({"id": f"id-{number}", "revision": number, "task": {"title": "x" * 50}} for number in range(3))
 LINE = LINES.index(b"\n") + 1

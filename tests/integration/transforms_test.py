@@ -7,7 +7,7 @@ from typing import Any
 import tornado.httputil
 import tornado.web
 
-from tests.running import ServedTestCase, on_both_servers
+from tests.helpers.running import ServedTestCase, on_both_servers
 
 TASK = '{"title": "%s"}' % ("a" * 2000)
 

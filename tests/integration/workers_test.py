@@ -13,11 +13,11 @@ from unittest import mock
 from taskservice.errors import TodoListError
 from taskservice.tornado.metrics_folder import MetricsFolder
 from taskservice.tornado.workers import Supervisor
-from tests.api import until, wait_until
-from tests.e2e.processes import alive
-from tests.support import journal
-from tests.time_limit import LimitedTestCase
-from tests.timing import in_time
+from tests.helpers.api import until, wait_until
+from tests.helpers.app import journal
+from tests.helpers.processes import alive
+from tests.helpers.time_limit import LimitedTestCase
+from tests.helpers.timing import in_time
 
 DELAY = 0.1
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tests import postgres
-from tests.api import serving
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess
-from tests.reliability.live import FULL
-from tests.support import ENGINES
+from tests.helpers import postgres
+from tests.helpers.api import serving
+from tests.helpers.app import ENGINES
+from tests.helpers.processes import PATIENCE, ServiceProcess
+from tests.helpers.timing import FULL
 
 ROUNDS = 40 if FULL else 4
 CLIENTS = 8

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests import postgres
-from tests.api import NDJSON, json_lines
 from tests.contract import quick_folder
-from tests.e2e.processes import ServiceProcess
-from tests.load import KeptConnection, own_memory
-from tests.reliability.live import FULL
-from tests.running import peer, running
-from tests.support import ENGINES
-from tests.timing import at_most
+from tests.helpers import postgres
+from tests.helpers.api import NDJSON, json_lines
+from tests.helpers.app import ENGINES
+from tests.helpers.load import KeptConnection, own_memory
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.running import peer, running
+from tests.helpers.timing import FULL
+from tests.helpers.timing import at_most
 
 MIB = 1 << 20
 

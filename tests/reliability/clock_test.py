@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from tests import postgres
 from tests.contract import quick_folder
-from tests.e2e.processes import SERVER, ServiceProcess
-from tests.reliability_support import Answer, Client, task_db
-from tests.running import write_config
+from tests.helpers import postgres
+from tests.helpers.processes import SERVER, ServiceProcess
+from tests.helpers.restarts import Answer, Client, task_db
+from tests.helpers.running import write_config
 
 LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 

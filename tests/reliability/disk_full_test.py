@@ -15,13 +15,13 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-from tests import postgres
-from tests.e2e.processes import SERVER, ServiceProcess, children, started
-from tests.reliability.live import FULL
-from tests.reliability_support import (
+from tests.helpers import postgres
+from tests.helpers.processes import SERVER, ServiceProcess, children, started
+from tests.helpers.timing import FULL
+from tests.helpers.restarts import (
     SEED, Client, Service, chance, is_whole, task_db, tasks, wait_until, whole)
-from tests.running import peer, write_config
-from tests.timing import at_most
+from tests.helpers.running import peer, write_config
+from tests.helpers.timing import at_most
 
 ROUNDS = 5 if FULL else 1
 CLIENTS = 4

@@ -11,13 +11,13 @@ import time
 import unittest
 from pathlib import Path
 
-from tests import postgres
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess
-from tests.load import KeptConnection, NotSent, Unanswered
-from tests.reliability.live import FULL
-from tests.running import peer, write_config
-from tests.timing import at_most
+from tests.helpers import postgres
+from tests.helpers.load import KeptConnection, NotSent, Unanswered
+from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess
+from tests.helpers.running import peer, write_config
+from tests.helpers.timing import FULL
+from tests.helpers.timing import at_most
 
 RESTARTS = 10 if FULL else 3
 CLIENTS = 64

@@ -10,12 +10,12 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from tests import postgres
-from tests.api import EventStream, serving, until
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess
-from tests.reliability.live import FULL
-from tests.support import ENGINES
+from tests.helpers import postgres
+from tests.helpers.api import EventStream, serving, until
+from tests.helpers.app import ENGINES
+from tests.helpers.processes import PATIENCE, ServiceProcess
+from tests.helpers.timing import FULL
 
 ROUNDS = 40 if FULL else 4
 WRITERS = 4

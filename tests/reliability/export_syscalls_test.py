@@ -8,11 +8,11 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.api import ndjson
-from tests.e2e.processes import PATIENCE, environment
-from tests.reliability.syscalls_test import CALLS, FLUSHES, RENAMES, Call, parse, why_no_strace
-from tests.support import ROOT
-from tests.transfer import Raw, raw_server
+from tests.helpers.api import ndjson
+from tests.helpers.app import ROOT
+from tests.helpers.processes import PATIENCE, environment
+from tests.helpers.syscalls import CALLS, FLUSHES, RENAMES, Call, parse, why_no_strace
+from tests.helpers.transfer import Raw, raw_server
 
 LINES = ndjson([{"id": "a", "revision": 1, "task": {"title": "of the test"}}])
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n" % len(LINES) + LINES

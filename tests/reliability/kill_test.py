@@ -14,10 +14,10 @@ from statistics import median
 from typing import Any
 from uuid import UUID
 
-from tests.reliability.live import FULL
-from tests.reliability_support import (
+from tests.helpers.timing import FULL
+from tests.helpers.restarts import (
     READY, SEED, Client, Cut, Service, batch, chance, is_whole, task_db, tasks, whole)
-from tests.timing import at_most
+from tests.helpers.timing import at_most
 
 ROUNDS = 25 if FULL else 3
 WRITERS = 8

@@ -17,11 +17,11 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from tests import postgres
-from tests.linearizability import (
+from tests.helpers import postgres
+from tests.helpers.linearizability import (
     Absent, Done, Kind, Operation, Outcome, Stale, Unknown, describe, first_contradiction)
-from tests.reliability.live import FULL
-from tests.reliability_support import (
+from tests.helpers.timing import FULL
+from tests.helpers.restarts import (
     SEED, Answer, Client, Cut, Refused, Service, chance, listens, task_db, wait_until)
 
 CLIENTS = 5

@@ -13,12 +13,13 @@ from pathlib import Path
 import yaml
 
 from tests.contract import quick_folder
-from tests.e2e.processes import ServiceProcess
-from tests.reliability.live import FULL, config
-from tests.reliability_support import SEED
-from tests.running import READER, TOKENS, WRITER, Peer, running
-from tests.support import ROOT, told_target
-from tests.unit.logutils_test import LINE_ENDS, parse
+from tests.helpers.app import ROOT, told_target
+from tests.helpers.live import config
+from tests.helpers.logs import LINE_ENDS, parse
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.restarts import SEED
+from tests.helpers.running import READER, TOKENS, WRITER, Peer, running
+from tests.helpers.timing import FULL
 
 REQUESTS = 20_000 if FULL else 1_500
 

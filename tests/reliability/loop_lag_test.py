@@ -21,13 +21,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, to --serve
 
 from taskservice.tornado import server  # noqa: E402
-from tests.api import NDJSON  # noqa: E402
 from tests.contract import quick_folder  # noqa: E402
-from tests.e2e.processes import ServiceProcess, environment  # noqa: E402
-from tests.load import KeptConnection, Mix, percentile  # noqa: E402
-from tests.reliability.live import FULL  # noqa: E402
-from tests.running import write_config  # noqa: E402
-from tests.support import ENGINES  # noqa: E402
+from tests.helpers.api import NDJSON  # noqa: E402
+from tests.helpers.app import ENGINES  # noqa: E402
+from tests.helpers.load import KeptConnection, Mix, percentile  # noqa: E402
+from tests.helpers.processes import ServiceProcess, environment  # noqa: E402
+from tests.helpers.running import write_config  # noqa: E402
+from tests.helpers.timing import FULL  # noqa: E402
 
 SECONDS = 60.0 if FULL else 5.0
 SHARE = 0.999 if FULL else 0.99

@@ -6,12 +6,12 @@ import unittest
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests import postgres
-from tests.api import NDJSON, serving
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess
-from tests.reliability.live import FULL
-from tests.support import ENGINES
+from tests.helpers import postgres
+from tests.helpers.api import NDJSON, serving
+from tests.helpers.app import ENGINES
+from tests.helpers.processes import PATIENCE, ServiceProcess
+from tests.helpers.timing import FULL
 
 OUT = 1_000_000 if FULL else 50_000
 IN = 100_000 if FULL else 20_000

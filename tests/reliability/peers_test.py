@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from taskservice.http1.limits import Limits
-from tests.api import NDJSON, until
 from tests.contract import quick_folder
-from tests.e2e.processes import ServiceProcess
-from tests.load import KeptConnection, Mix, NotSent, Unanswered, descriptors, percentile, rss
-from tests.reliability.live import FULL
-from tests.running import peer, request, running
-from tests.support import ENGINES
-from tests.timing import at_most
+from tests.helpers.api import NDJSON, until
+from tests.helpers.app import ENGINES
+from tests.helpers.load import KeptConnection, Mix, NotSent, Unanswered, descriptors, percentile, rss
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.running import peer, request, running
+from tests.helpers.timing import FULL
+from tests.helpers.timing import at_most
 
 IDLE = 10_000 if FULL else 2_000
 SLOW = 500 if FULL else 50

@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import postgres
-from tests.reliability.live import FULL
-from tests.reliability_support import Answer, Client, Service, is_whole, tasks, whole
-from tests.timing import at_most
+from tests.helpers import postgres
+from tests.helpers.restarts import Answer, Client, Service, is_whole, tasks, whole
+from tests.helpers.timing import FULL
+from tests.helpers.timing import at_most
 
 WITHIN = 3.0
 """Seconds that an answer may take while the store is away."""

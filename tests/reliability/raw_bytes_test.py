@@ -13,10 +13,11 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from tests.e2e.processes import ServiceProcess
-from tests.reliability.live import FULL, live_server
-from tests.timing import at_most
-from tests.unit.logutils_test import parse
+from tests.helpers.live import live_server
+from tests.helpers.logs import parse
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.timing import FULL
+from tests.helpers.timing import at_most
 
 CASES = 20_000 if FULL else 1_000
 SEED = os.environ.get("TASKSERVICE_SEED", "1")

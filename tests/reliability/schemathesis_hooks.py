@@ -13,7 +13,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 
 from taskservice.errors import BadInputError
 from taskservice.http.parameters import epoch_seconds
-from tests import openapi
+from tests.helpers import openapi
 
 Case: TypeAlias = "schemathesis.Case[Any]"
 

@@ -13,10 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tests import postgres
-from tests.e2e.processes import environment
-from tests.reliability.live import FULL, live_server
-from tests.support import ENGINES, ROOT, on_every_engine
+from tests.helpers import postgres
+from tests.helpers.app import ENGINES, ROOT, on_every_engine
+from tests.helpers.live import live_server
+from tests.helpers.processes import environment
+from tests.helpers.timing import FULL
 
 EXAMPLES = 1_200 if FULL else 14  # for each operation and phase, at most
 CASES = 10_000 if FULL else 1_000  # in all, at least

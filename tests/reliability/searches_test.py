@@ -10,15 +10,15 @@ from pathlib import Path
 
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.datamodel import TaskEntry, TaskPriority
-from tests import postgres
 from tests.contract import quick_folder
-from tests.e2e.processes import ServiceProcess
-from tests.load import KeptConnection
-from tests.reliability.live import FULL
+from tests.helpers import postgres
+from tests.helpers.app import ENGINES
+from tests.helpers.load import KeptConnection
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.running import request, running
+from tests.helpers.timing import FULL
+from tests.helpers.timing import at_most
 from tests.reliability.watching import Others
-from tests.running import request, running
-from tests.support import ENGINES
-from tests.timing import at_most
 
 TASKS = 1_000_000 if FULL else 50_000
 BATCH = 10_000

@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.api import EVENT_STREAM, NDJSON
 from tests.contract import quick_folder
-from tests.e2e.processes import ServiceProcess
-from tests.load import KeptConnection
-from tests.reliability.live import FULL
+from tests.helpers.api import EVENT_STREAM, NDJSON
+from tests.helpers.app import ENGINES
+from tests.helpers.load import KeptConnection
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.running import request, running
+from tests.helpers.timing import FULL
+from tests.helpers.timing import at_most
 from tests.reliability.watching import Others
-from tests.running import request, running
-from tests.support import ENGINES
-from tests.timing import at_most
 
 TASKS = 200_000 if FULL else 20_000
 SECONDS = 10.0 if FULL else 1.5

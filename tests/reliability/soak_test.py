@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.contract import quick_folder
-from tests.load import (
+from tests.helpers.load import (
     KeptConnection, Mix, NotSent, Unanswered, descriptors, own_memory, percentile, rss, slope)
-from tests.reliability.live import FULL
-from tests.running import request, running
+from tests.helpers.running import request, running
+from tests.helpers.timing import FULL
 
 SECONDS = 30 * 60.0 if FULL else 30.0
 WARM = 5 * 60.0 if FULL else 12.0

@@ -8,12 +8,12 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-from tests import postgres
-from tests.api import NDJSON, serving
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE, ServiceProcess
-from tests.reliability.live import FULL
-from tests.support import ENGINES
+from tests.helpers import postgres
+from tests.helpers.api import NDJSON, serving
+from tests.helpers.app import ENGINES
+from tests.helpers.processes import PATIENCE, ServiceProcess
+from tests.helpers.timing import FULL
 
 TASKS = 1_000 if FULL else 250
 """How many tasks of nearly 64 KiB, the most that a body has by default, an answer has."""

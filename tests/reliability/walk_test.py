@@ -7,11 +7,12 @@ import threading
 import unittest
 from pathlib import Path
 
-from tests.api import NDJSON, json_lines, ndjson
 from tests.contract import quick_folder
-from tests.e2e.processes import PATIENCE
-from tests.reliability.live import FULL, live_server
-from tests.support import ENGINES, on_every_engine
+from tests.helpers.api import NDJSON, json_lines, ndjson
+from tests.helpers.app import ENGINES, on_every_engine
+from tests.helpers.live import live_server
+from tests.helpers.processes import PATIENCE
+from tests.helpers.timing import FULL
 
 TASKS = 100_000 if FULL else 5_000
 CHURN = 10

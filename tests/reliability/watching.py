@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.load import KeptConnection, own_memory, percentile
+from tests.helpers.load import KeptConnection, own_memory, percentile
 
 TASK = "/tasks/watched"
 

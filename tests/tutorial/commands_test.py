@@ -15,7 +15,7 @@ import unittest
 from contextlib import suppress
 from pathlib import Path
 
-from tests.e2e.processes import copy_project, environment
+from tests.helpers.processes import copy_project, environment
 
 PATIENCE = 1800.0
 """Seconds that a command may take: CI ends all of them far earlier."""

@@ -9,7 +9,7 @@ from unittest import mock
 from taskservice.config import HttpConfig
 from taskservice.errors import ForbiddenError, MisdirectedError, UnauthorizedError
 from taskservice.http.access import Access, hash_token, new_token
-from tests.running import READER, TOKENS, WRITER
+from tests.helpers.running import READER, TOKENS, WRITER
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "FROB")
 

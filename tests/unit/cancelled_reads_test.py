@@ -7,7 +7,7 @@ import unittest
 from taskservice.database.memory_db import LONG_READ
 from taskservice.database.todolist_db import InMemoryTodoListDB
 from taskservice.datamodel import TaskEntry, TaskQuery, TaskSort
-from tests.api import until
+from tests.helpers.api import until
 
 HELD = threading.Event()
 LOOKED_AT: list[TaskEntry] = []

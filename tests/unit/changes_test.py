@@ -11,8 +11,8 @@ from taskservice.changes import ChangeFeed
 from taskservice.database.todolist_db import InMemoryTodoListDB
 from taskservice.datamodel import PORTION_BYTES, Change, ChangePage, TaskEntry
 from taskservice.errors import ChangesExpiredError, StoreUnavailableError
-from tests.support import Line, journal
-from tests.time_limit import LimitedTestCase
+from tests.helpers.app import Line, journal
+from tests.helpers.time_limit import LimitedTestCase
 
 BACKLOG = 5
 

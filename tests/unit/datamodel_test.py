@@ -12,7 +12,7 @@ from taskservice.datamodel import (
     NO_DUE_DATE, StoredTask, TaskEntry, TaskPriority, TaskQuery, TaskSort, search_text, sort_key)
 from taskservice.folding import fold
 from taskservice.task import MEMBERS
-from tests.strategies import property_settings, queries, task_entries
+from tests.helpers.strategies import property_settings, queries, task_entries
 
 WHOLE: dict[str, Any] = {
     "title": "t", "description": "d", "priority": "urgent", "completed": True, "due_date": 1.5}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskservice.http.dates import http_date, parse_http_date
-from tests.strategies import property_settings
+from tests.helpers.strategies import property_settings
 
 NOW = 1_783_000_000
 """Thu, 02 Jul 2026 13:46:40 GMT."""

@@ -24,8 +24,8 @@ from taskservice.database.db_engines import create_todolist_db
 from taskservice.tornado.options import parse_arguments
 from taskservice.tornado.check import check_config
 from taskservice.tornado.workers import check_sharable
-from tests.e2e.processes import started
-from tests.support import ROOT
+from tests.helpers.app import ROOT
+from tests.helpers.processes import started
 
 DEPLOY = ROOT / "deploy"
 

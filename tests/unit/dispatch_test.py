@@ -10,8 +10,8 @@ from tornado.httputil import HTTPServerRequest
 from taskservice.http1.parser import parse_head
 from taskservice.tornado import fast
 from taskservice.tornado.fast import Request
-from tests.api import NDJSON, until
-from tests.running import ServedTestCase
+from tests.helpers.api import NDJSON, until
+from tests.helpers.running import ServedTestCase
 
 
 class RequestTest(unittest.TestCase):

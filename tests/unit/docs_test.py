@@ -27,12 +27,12 @@ from taskservice.config import parse_config  # noqa: E402
 from taskservice.database.sql.group_commit import WriteQueue  # noqa: E402
 from taskservice.tornado.metrics import Metrics  # noqa: E402
 from taskservice.utils.log_formats import JsonFormatter  # noqa: E402
-from tests import postgres  # noqa: E402
-from tests.api import serving  # noqa: E402
 from tests.contract import quick_folder  # noqa: E402
-from tests.e2e.processes import environment  # noqa: E402
-from tests.running import peer, samples  # noqa: E402
-from tests.support import ROOT  # noqa: E402
+from tests.helpers import postgres  # noqa: E402
+from tests.helpers.api import serving  # noqa: E402
+from tests.helpers.app import ROOT  # noqa: E402
+from tests.helpers.processes import environment  # noqa: E402
+from tests.helpers.running import peer, samples  # noqa: E402
 
 DOCS = ROOT / "docs"
 CONFIGURATION, OPERATING, CHOOSING = (

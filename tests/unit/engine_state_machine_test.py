@@ -10,8 +10,8 @@ from taskservice.database.sqlite.engine import SQLiteTodoListDB
 from taskservice.database.revisions import Clock
 from taskservice.database.todolist_db import AbstractTodoListDB, FileTodoListDB, InMemoryTodoListDB
 from taskservice.datamodel import TaskEntry
-from tests.state_machine import EngineMachine
-from tests.strategies import machine_settings
+from tests.helpers.state_machine import EngineMachine
+from tests.helpers.strategies import machine_settings
 
 
 def make_memory(folder: str, clock: Clock) -> AbstractTodoListDB:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskservice.folding import _MARKS, fold
-from tests.strategies import property_settings
-from tests.timing import at_most
+from tests.helpers.strategies import property_settings
+from tests.helpers.timing import at_most
 
 FORMS: tuple[Literal["NFC", "NFD", "NFKC", "NFKD"], ...] = ("NFC", "NFD", "NFKC", "NFKD")
 

@@ -17,7 +17,7 @@ from taskservice.datamodel import StoredTask, TaskEntry, TaskQuery
 from taskservice.errors import StoreError, TaskNotFoundError
 from tests.contract import ManualClock, quick_folder
 from tests.contract.harness import matching
-from tests.support import journal
+from tests.helpers.app import journal
 
 ENTRY = TaskEntry("t")
 NEW = TaskEntry("new")

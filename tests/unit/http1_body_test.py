@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from taskservice.http1.body import ChunkedBody, SizedBody
 from taskservice.http1.request import BadRequest
-from tests.strategies import cut_into, property_settings
+from tests.helpers.strategies import cut_into, property_settings
 
 MOST_BESIDE = 16 * 1024
 """Bytes: of the size line of a chunk, and of the last chunk with its trailers."""

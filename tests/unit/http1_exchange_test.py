@@ -8,7 +8,7 @@ from tornado import httputil
 
 from taskservice.http1.connection import TURN, Connection
 from taskservice.http1.server import HTTP1Server, Limits, Refusal
-from tests.unit.http1_wire_test import FLUSH, RESET, Transport
+from tests.helpers.transport import FLUSH, RESET, Transport
 
 
 class Part(httputil.HTTPServerConnectionDelegate, httputil.HTTPMessageDelegate):

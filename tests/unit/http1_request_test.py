@@ -7,7 +7,7 @@ from tornado.httputil import HTTPHeaders
 
 from taskservice.http1.request import (
     BadRequest, body_length, check_host, keeps_alive, origin_form, waits)
-from tests.timing import at_most
+from tests.helpers.timing import at_most
 
 UNKNOWN, BAD, CHUNKED = 501, 400, -1
 

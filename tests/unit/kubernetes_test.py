@@ -10,7 +10,7 @@ import yaml
 from taskservice.config import parse_config
 from taskservice.tornado.options import parse_arguments
 from taskservice.tornado.workers import CLOSING_TIME
-from tests.support import ROOT
+from tests.helpers.app import ROOT
 
 MANIFEST = ROOT / "deploy" / "kubernetes.yaml"
 

@@ -132,6 +132,18 @@ class LayeringTest(unittest.TestCase):
             "taskservice.config", "taskservice.read_schema", "taskservice.config_variables", "taskservice.errors")
 
 
+class TestsTest(unittest.TestCase):
+
+    def test_tests_take_nothing_from_tests_and_no_folder_from_another(self) -> None:
+        runner = ("tests.runner", "tests.parallel", "tests.leftovers", "tests.mutants", "tests.mutants_map")
+        shared = ("tests.helpers", "tests.contract", *runner)
+        for file in (ROOT / "tests").glob("*/*.py"):
+            folder = f"tests.{file.parent.name}"
+            names = {name for name in imports(ast.parse(file.read_bytes())) if is_of(name, "tests")}
+            bad = {name for name in names if "_test." in name or not is_of(name, folder, *shared)}
+            self.assertEqual(bad, set(), file)
+
+
 class CirclesTest(unittest.TestCase):
     """No module needs another that needs it, not even for a type."""
 

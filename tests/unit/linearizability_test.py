@@ -8,10 +8,10 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.linearizability import (
+from tests.helpers.linearizability import (
     Absent, Done, Kind, Operation, Outcome, Stale, State, TooManyConfigurations, Unknown, after,
     describe, first_contradiction)
-from tests.strategies import property_settings
+from tests.helpers.strategies import property_settings
 
 UNKNOWN = Unknown()
 

@@ -21,7 +21,7 @@ from taskservice.errors import BadInputError
 from taskservice.http.listing import (
     MAX_CURSOR_LENGTH, MAX_WORD_LENGTH, MAX_WORDS, STREAMED_AT_ONCE, ChangesRequest, decode_cursor, encode_cursor,
     parse_changes_query, parse_list_query)
-from tests.strategies import property_settings, task_entries
+from tests.helpers.strategies import property_settings, task_entries
 
 IDS = st.text("abcXYZ019-", min_size=1, max_size=128)
 TASKS = st.builds(StoredTask.of, IDS, st.integers(0, 2 ** 63 - 1), task_entries)

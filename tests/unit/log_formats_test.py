@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from taskservice.utils import log_formats, logutils
 from taskservice.utils.log_formats import JsonFormatter, OneLineFormatter
-from tests.strategies import property_settings
-from tests.unit.logutils_test import ANY_TEXT, KEYS, SCALARS
+from tests.helpers.logs import ANY_TEXT, KEYS, SCALARS
+from tests.helpers.strategies import property_settings
 
 
 class OneLineFormatterTest(unittest.TestCase):

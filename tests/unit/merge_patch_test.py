@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskservice.http.merge_patch import merge_patch
-from tests.strategies import property_settings
+from tests.helpers.strategies import property_settings
 
 # RFC 7396, Appendix A: original, patch, result.
 EXAMPLES: list[tuple[Any, Any, Any]] = [

@@ -10,7 +10,7 @@ from unittest import mock
 
 from taskservice.errors import TodoListError
 from taskservice.tornado.metrics_folder import PREFIX, MetricsFolder
-from tests.support import ROOT
+from tests.helpers.app import ROOT
 
 MAKING = """
 from taskservice.tornado.metrics_folder import MetricsFolder

@@ -19,8 +19,8 @@ from taskservice.database.measurement import Measurement
 from taskservice.tornado.metrics import (
     CONTENT_TYPE, FOLDER_VARIABLE, WORKER_VARIABLE, LoopHistogram, Metrics, SharedHistogram, count_restart,
     forget_worker, make_files)
-from tests.running import samples, total
-from tests.support import ROOT
+from tests.helpers.app import ROOT
+from tests.helpers.running import samples, total
 
 
 class MetricsTest(unittest.TestCase):

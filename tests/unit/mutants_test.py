@@ -5,7 +5,7 @@ import unittest
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.support import ROOT
+from tests.helpers.app import ROOT
 
 CODE = '''"""Module."""
 LIMIT: int | None = 5

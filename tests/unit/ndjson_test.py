@@ -11,7 +11,7 @@ from taskservice.datamodel import StoredTask, TaskEntry
 from taskservice.errors import InvalidTaskError, TaskTooLargeError, TooManyLinesError
 from taskservice.http.ndjson import (
     MAX_VIOLATIONS, created_lines, parse_batch, task_lines)
-from tests.strategies import property_settings, task_entries
+from tests.helpers.strategies import property_settings, task_entries
 
 IDS = st.text("abcXYZ019-", min_size=1, max_size=128)
 

@@ -9,7 +9,7 @@ from taskservice.errors import UnsupportedMediaTypeError
 from taskservice.http.negotiation import (
     EVENT_STREAM, JSON, MERGE_PATCH, NDJSON, accepts_gzip, check_content_encoding, media_type,
     preferred_type, wants_problem)
-from tests.strategies import property_settings
+from tests.helpers.strategies import property_settings
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
 PIECES = st.lists(st.sampled_from(

@@ -17,8 +17,8 @@ from taskservice import __version__, read_schema
 from taskservice.errors import BadInputError
 from taskservice.http.fields import parse_idempotency_key
 from taskservice.tornado.documents import openapi
-from tests.openapi import check, decode, violations
-from tests.strategies import property_settings
+from tests.helpers.openapi import check, decode, violations
+from tests.helpers.strategies import property_settings
 
 EXPLAINING = frozenset({"title", "description", "default", "examples", "format"})
 """Keywords of a schema that demand nothing of a value."""

@@ -12,7 +12,7 @@ from taskservice.datamodel import StoredTask, TaskEntry, TaskPage, TaskQuery
 from taskservice.errors import (
     StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError, StoreUnavailableError,
     TaskNotFoundError)
-from tests.support import journal
+from tests.helpers.app import journal
 
 ENTRY = TaskEntry("a title")
 

@@ -12,7 +12,7 @@ from taskservice.errors import BadInputError
 from taskservice.http.parameters import (
     MAX_QUERY_LENGTH, MAX_PARAMETERS, ascii_query, check_length, epoch_seconds, parse_query,
     revision_number, whole_number)
-from tests.strategies import property_settings
+from tests.helpers.strategies import property_settings
 
 QUERIES = st.binary(max_size=300).map(lambda raw: raw.decode("latin-1")) | st.lists(
     st.sampled_from(["a", "b", "=", "&", "%", "%c3%a9", "%ff", "+", "\xff", "1", ";"])).map("".join)

@@ -17,10 +17,10 @@ from unittest import mock
 
 from taskservice.utils import log_config, queued_stream
 from taskservice.utils.queued_stream import QueuedStream
-from tests.support import ROOT
-from tests.time_limit import time_limit
-from tests.timing import at_most
-from tests.unit.logutils_test import ConfigureTestCase, parse
+from tests.helpers.app import ROOT
+from tests.helpers.logs import ConfigureTestCase, parse
+from tests.helpers.time_limit import time_limit
+from tests.helpers.timing import at_most
 
 PATIENCE = 20.0
 LINE = "x" * 99 + "\n"

@@ -6,7 +6,7 @@ import unittest
 from taskservice.http1.server import Refusal
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.refusals import refuser
-from tests.support import journal
+from tests.helpers.app import journal
 
 
 class AdviceTest(unittest.TestCase):

@@ -6,7 +6,7 @@ from typing import Any
 
 from taskservice.config import Config, HttpConfig, changed_keys, with_restart_keys_of
 from taskservice.utils import log_config
-from tests.unit.logutils_test import ConfigureTestCase
+from tests.helpers.logs import ConfigureTestCase
 
 
 class ChangedKeysTest(ConfigureTestCase):

@@ -10,7 +10,7 @@ from taskservice.datamodel import IdempotencyKey
 from taskservice.errors import BadInputError
 from taskservice.http.fields import (
     idempotency_key, parse_idempotency_key, parse_list, preferred_return, remembered, shorten)
-from tests.strategies import property_settings
+from tests.helpers.strategies import property_settings
 
 FIELDS = st.binary(max_size=400).map(lambda raw: raw.decode("latin-1")) | st.lists(
     st.sampled_from(["return", "=", "minimal", ";", ",", '"', "\\", " ", "a"])).map("".join)

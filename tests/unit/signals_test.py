@@ -7,7 +7,7 @@ import subprocess
 import sys
 import unittest
 
-from tests.support import ROOT
+from tests.helpers.app import ROOT
 
 PREAMBLE = """
 import os, signal

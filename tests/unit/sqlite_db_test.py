@@ -37,8 +37,8 @@ from taskservice.errors import (
     ChangesExpiredError, ConfigError, StoreError, StoreFullError, StoreUnavailableError,
     StoreVersionError, TaskExistsError, TodoListError)
 from taskservice.precondition import UNCONDITIONAL
-from tests.api import until
-from tests.timing import at_most
+from tests.helpers.api import until
+from tests.helpers.timing import at_most
 
 ENTRY = TaskEntry("Buy milk")
 DAY = 24 * 3600 * 1_000_000

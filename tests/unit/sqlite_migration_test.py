@@ -13,10 +13,10 @@ from taskservice.database.sqlite import connection
 from taskservice.database.sqlite.engine import SQLiteTodoListDB
 from taskservice.database.revisions import Clock, system_clock
 from taskservice.database.todolist_db import AbstractTodoListDB
-from tests.api import until
 from tests.contract import quick_folder
-from tests.old_stores import OldStoreContract, dump
-from tests.support import journal
+from tests.helpers.api import until
+from tests.helpers.app import journal
+from tests.helpers.old_stores import OldStoreContract, dump
 
 
 class OldSQLiteStoreTest(OldStoreContract, IsolatedAsyncioTestCase):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from taskservice.datamodel import Change, StoredTask, TaskEntry
 from taskservice.errors import BadInputError
 from taskservice.http import sse
-from tests.strategies import property_settings
+from tests.helpers.strategies import property_settings
 
 
 def interpret(stream: bytes) -> tuple[list[tuple[str, str]], str, str | None]:

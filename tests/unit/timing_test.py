@@ -4,7 +4,7 @@ import asyncio
 import unittest
 from unittest import mock
 
-from tests import timing
+from tests.helpers import timing
 
 
 class InTimeTest(unittest.TestCase):

@@ -1,34 +1,8 @@
-"""The request handlers, quietly: put INFO for ERROR below to see their log lines."""
+"""The request handlers, quietly: put INFO for ERROR in `IN_MEMORY_CFG_TXT` to see their log lines."""
 
 import json
-from dataclasses import replace
 
-from taskservice.config import Config, parse_config
-from taskservice.utils import log_config
-from tests.support import ENGINES, AppTestCase, logging_put_back
-
-IN_MEMORY_CFG_TXT = '''
-service:
-  name: Todo List Test
-logging:
-  version: 1
-  root:
-    level: ERROR
-'''
-
-
-class TaskServiceTornadoAppTestSetup(AppTestCase):
-    """The application in debug mode as the text above has it, its log lines where that says."""
-
-    debug_mode = True
-
-    def set_up_logging(self) -> None:
-        self.enterContext(logging_put_back())
-        log_config.configure(self.config().logging)
-
-    def config(self) -> Config:
-        config = parse_config(IN_MEMORY_CFG_TXT)
-        return replace(config, task_db=ENGINES[self.engine](self.folder))
+from tests.helpers.app import TaskServiceTornadoAppTestSetup
 
 
 class TaskServiceTornadoAppUnitTests(TaskServiceTornadoAppTestSetup):

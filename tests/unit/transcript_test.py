@@ -2,7 +2,7 @@
 
 import unittest
 
-from tests.e2e.transcript import (
+from tests.helpers.transcript import (
     END, Block, Step, excerpts, is_excerpt, masked, read_blocks)
 
 DOCUMENT = """

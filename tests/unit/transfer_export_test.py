@@ -16,8 +16,8 @@ from unittest.mock import patch
 
 from taskservice.client.errors import BrokenAnswerError, OptionError, TransferError
 from taskservice.client.export import exported_lines
-from tests.api import ndjson
-from tests.transfer import PATIENCE, TransferTestCase, call, powerless
+from tests.helpers.api import ndjson
+from tests.helpers.transfer import PATIENCE, TransferTestCase, call, powerless
 
 LINES = ndjson({"id": f"id-{number}", "revision": number, "task": {"title": "é" * number}} for number in range(3))
 

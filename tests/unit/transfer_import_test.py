@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from taskservice.client.errors import AwayError, OptionError
-from tests.transfer import URL, TransferTestCase, answer, call, created, powerless
+from tests.helpers.transfer import URL, TransferTestCase, answer, call, created, powerless
 
 TASK = {"id": "a", "revision": 5, "task": {"title": "A", "completed": False}}
 

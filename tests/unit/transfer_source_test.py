@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from taskservice.client.errors import AwayError
-from tests.api import ndjson
-from tests.transfer import PATIENCE, TransferTestCase, answer, call
+from tests.helpers.api import ndjson
+from tests.helpers.transfer import PATIENCE, TransferTestCase, answer, call
 
 TASKS = {"a": {"title": "é"}, "b": {"title": "B", "completed": True}}
 TRIPLES = [{"id": id_, "revision": 1, "task": task} for id_, task in TASKS.items()]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from taskservice.datamodel import TaskEntry, TaskPriority
 from taskservice.errors import InvalidTaskError, MalformedBodyError
 from taskservice.validation import DETAIL_LENGTH, TASK_SCHEMA, check_task, parse_json, parse_task
-from tests.strategies import property_settings
+from tests.helpers.strategies import property_settings
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-2 ** 60, 2 ** 60) | st.text(max_size=3)

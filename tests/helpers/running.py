@@ -16,9 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from taskservice.config import Config, HttpConfig
 from taskservice.tornado.server import make_server
-from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess, started
-from tests.reliability.live import config
-from tests.support import AppTestCase
+from tests.helpers.app import AppTestCase
+from tests.helpers.live import config
+from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess, started
 
 Case = TypeVar("Case", bound="ServedTestCase")
 

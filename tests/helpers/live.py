@@ -1,6 +1,5 @@
 """A live server for the tests of this folder: a process of its own, as a user starts it."""
 
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,10 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.processes import ServiceProcess, started
-
-FULL = os.environ.get("TASKSERVICE_FULL", "") not in ("", "0")
-"""Whether to test at full size, which takes long; TASKSERVICE_FULL=1 says so."""
+from tests.helpers.processes import ServiceProcess, started
 
 
 def config(task_db: Mapping[str, Any], level: str = "INFO", **sections: Any) -> str:

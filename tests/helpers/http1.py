@@ -17,9 +17,9 @@ import tornado.netutil
 import uvloop
 
 from taskservice.http1.server import HTTP1Server, Limits
-from tests.integration.http1_app import App
-from tests.time_limit import time_limit
-from tests.timing import at_most
+from tests.helpers.http1_app import App
+from tests.helpers.time_limit import time_limit
+from tests.helpers.timing import at_most
 
 Case = TypeVar("Case", bound="ServerTestCase")
 

@@ -15,8 +15,8 @@ from taskservice.errors import TaskExistsError, TodoListError
 from taskservice.precondition import ANY_REVISION, Precondition, modified_at
 from tests.contract import ManualClock, quick_folder
 from tests.contract.harness import NOON
-from tests.model import DAY, ModelTodoListDB
-from tests.strategies import client_ids, queries, server_ids, task_entries, task_ids
+from tests.helpers.model import DAY, ModelTodoListDB
+from tests.helpers.strategies import client_ids, queries, server_ids, task_entries, task_ids
 
 Maker = Callable[[str, Clock], AbstractTodoListDB]
 """Makes an engine on a folder that is its own."""

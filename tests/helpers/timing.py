@@ -16,6 +16,9 @@ from contextlib import contextmanager
 IDLE = "TASKSERVICE_IDLE" in os.environ
 """Whether nothing else runs on this machine, as CI says: times can be asserted, new files are the tests' own."""
 
+FULL = os.environ.get("TASKSERVICE_FULL", "") not in ("", "0")
+"""Whether to test at full size and by the limits of an idle machine; TASKSERVICE_FULL=1 says so."""
+
 PATIENCE = 60.0
 """Seconds after which a test has failed on a machine of any load: nothing that is right takes so long."""
 

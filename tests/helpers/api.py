@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from tornado.httputil import HTTPHeaders
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
-from tests.e2e.processes import PATIENCE, SERVER, ServiceProcess, started
-from tests.reliability.live import config
+from tests.helpers.live import config
+from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess, started
 
 NDJSON = "application/x-ndjson"
 MERGE_PATCH = "application/merge-patch+json"
@@ -168,3 +169,12 @@ async def until(condition: Callable[[], object], what: str, seconds: float = PAT
     while not condition():
         assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
         await asyncio.sleep(0.005)
+
+
+def comparable(headers: HTTPHeaders) -> dict[str, str]:
+    """Return the headers that are the same in each answer to a request, HEAD or GET.
+
+    HEAD may omit what is known once the content is made (RFC 9110 §9.3.2).
+    """
+    others = ("Date", "X-Request-Id", "Transfer-Encoding")
+    return {name: value for name, value in headers.items() if name not in others}

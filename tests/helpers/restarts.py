@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests import postgres
-from tests.e2e.processes import SERVER, ServiceProcess
-from tests.reliability.live import FULL, config
+from tests.helpers import postgres
+from tests.helpers.live import config
+from tests.helpers.processes import SERVER, ServiceProcess
+from tests.helpers.timing import FULL
 
 SEED = int(os.environ.get("TASKSERVICE_SEED", "2026"))
 """What chance goes by; a failed test tells it. TASKSERVICE_SEED=N chooses another."""

@@ -13,7 +13,7 @@ from taskservice.database.revisions import Clock, system_clock
 from taskservice.database.todolist_db import AbstractTodoListDB
 from taskservice.datamodel import (
     Created, IdempotencyKey, TaskEntry, TaskPriority, TaskQuery, TaskSort, search_words)
-from tests.support import journal
+from tests.helpers.app import journal
 
 if TYPE_CHECKING:
     from unittest import IsolatedAsyncioTestCase as Base
@@ -33,7 +33,7 @@ CREATED = [
 
 def dump(engine: str) -> str:
     """Return the SQL that makes the engine's store of version 1."""
-    return (Path(__file__).parent / "stores" / f"version-1-{engine}.sql").read_text("utf-8")
+    return (Path(__file__).parents[1] / "stores" / f"version-1-{engine}.sql").read_text("utf-8")
 
 
 class OldStoreContract(Base):

@@ -21,17 +21,17 @@ import tornado.web
 from tornado.httpclient import HTTPResponse
 
 from taskservice import LOGGER_NAME
-from taskservice.config import Config
+from taskservice.config import Config, parse_config
 from taskservice.database import revisions
 from taskservice.tornado.app import TaskServiceApplication, make_taskservice_app
 from taskservice.tornado.server import make_server
-from taskservice.utils import taskcontext
-from tests import postgres
+from taskservice.utils import log_config, taskcontext
 from tests.contract import quick_folder
-from tests.openapi import check as check_declared
-from tests.unit.logutils_test import ConfigureTestCase, parse
+from tests.helpers import postgres
+from tests.helpers.logs import ConfigureTestCase, parse
+from tests.helpers.openapi import check as check_declared
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 ENGINES: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
     "memory": lambda folder: {"memory": None},
@@ -209,3 +209,27 @@ class AppTestCase(tornado.testing.AsyncHTTPTestCase):
 
         answer: bytes = self.io_loop.run_sync(talk, timeout=30)
         return answer
+
+
+IN_MEMORY_CFG_TXT = '''
+service:
+  name: Todo List Test
+logging:
+  version: 1
+  root:
+    level: ERROR
+'''
+
+
+class TaskServiceTornadoAppTestSetup(AppTestCase):
+    """The application in debug mode as the text above has it, its log lines where that says."""
+
+    debug_mode = True
+
+    def set_up_logging(self) -> None:
+        self.enterContext(logging_put_back())
+        log_config.configure(self.config().logging)
+
+    def config(self) -> Config:
+        config = parse_config(IN_MEMORY_CFG_TXT)
+        return replace(config, task_db=ENGINES[self.engine](self.folder))

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import SkipTest, TestCase
 
 from tests.contract import quick_folder
-from tests.e2e.processes import ServiceProcess
-from tests.postgres import free_port
-from tests.running import running
+from tests.helpers.postgres import free_port
+from tests.helpers.processes import ServiceProcess
+from tests.helpers.running import running
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -38,6 +38,10 @@ ARGUMENTS = (
 
 PATIENCE = 30_000
 """Milliseconds that something may take to be seen."""
+
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+"""A window as Playwright's options have it: a phone held upright."""
 
 
 def chromium() -> str | None:
@@ -228,7 +232,3 @@ class BrowserTestCase(TestCase):
         path = folder / f"{name}.png"
         page.screenshot(path=path)
         return path
-
-
-FULL = os.environ.get("TASKSERVICE_FULL", "") not in ("", "0")
-"""Whether limits are checked that only an idle machine can keep; TASKSERVICE_FULL=1 says so."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.running import request
+from tests.helpers.running import request
 
 PATIENCE = 60.0
 """Seconds after which a request that is not answered has failed."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
-from tests.support import ROOT
+from tests.helpers.app import ROOT
 
 PATIENCE = 60.0
 """Seconds to wait for a process before a test fails."""

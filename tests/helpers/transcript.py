@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.environment import VENV, is_prepared
-from tests.e2e.processes import PATIENCE, ServiceProcess, copy_project, environment
+from tests.helpers.processes import PATIENCE, ServiceProcess, copy_project, environment
 
 BLOCK = re.compile(r"(?ms)^(?:<!-- (?P<marks>[^\n]*) -->\n)?```console\n(?P<body>.*?)^```$")
 STEP = re.compile(r"(?m)^\$ (?P<command>.*(?:\n>(?: .*)?)*)\n(?P<output>(?:(?!\$ ).*\n)*)")

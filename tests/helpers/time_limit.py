@@ -5,7 +5,7 @@ import unittest
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.timing import at_most
+from tests.helpers.timing import at_most
 
 _AGAIN = 5.0
 """Seconds after which what goes on in spite of its limit, such as a clean-up, is interrupted again."""

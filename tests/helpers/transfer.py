@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from taskservice.client import commands, export, import_
 from taskservice.client.answers import Answer
-from tests.api import ndjson
+from tests.helpers.api import ndjson
 
 URL = "http://service:8080"
 PATIENCE = 30.0

@@ -8,8 +8,8 @@ from unittest import IsolatedAsyncioTestCase, SkipTest
 
 from taskservice.datamodel import TaskEntry
 from taskservice.errors import StoreUnavailableError
-from tests import postgres
-from tests.timing import at_most
+from tests.helpers import postgres
+from tests.helpers.timing import at_most
 
 ENTRY = TaskEntry("a title")
 
