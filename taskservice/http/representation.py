@@ -1,11 +1,15 @@
 """What goes over the wire: tasks as bytes, in lists and on their own."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from taskservice.datamodel import StoredTask
 
 JSON = "application/json; charset=UTF-8"
+
+COMMON_FIELDS: Mapping[str, str] = {
+    "Server": "taskservice", "X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+"""The header fields of every answer, whether a handler gives it or the connection."""
 
 
 def joined_members(tasks: Iterable[StoredTask]) -> bytes:

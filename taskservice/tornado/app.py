@@ -10,14 +10,13 @@ import tornado.httputil
 import tornado.web
 
 from taskservice import LOGGER_NAME
-from taskservice.config import Config, HttpConfig
+from taskservice.config import Config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.database.metered_db import MeteredTodoListDB
 from taskservice.database.read_queue import ReadLimits
 from taskservice.datamodel import TASK_ID
 from taskservice.errors import TodoListError
-from taskservice.http.access import Access
-from taskservice.http.forwarded import TrustedProxies, share_of
+from taskservice.http.forwarded import share_of
 from taskservice.http1.exchange import Exchange
 from taskservice.http1.server import LargeBody
 from taskservice.service import TodoListService
@@ -26,6 +25,7 @@ from taskservice.tornado.documents.page import LOADED_FILES, PAGE_FILES
 from taskservice.tornado.fast import HandlerDelegate
 from taskservice.tornado.handlers.base import BaseRequestHandler
 from taskservice.tornado.handlers.changes import ChangesRequestHandler
+from taskservice.tornado.handlers.dependencies import Dependencies, Policy
 from taskservice.tornado.handlers.documents import DocsRequestHandler, OpenAPIRequestHandler
 from taskservice.tornado.handlers.operations import (
     DefaultRequestHandler, HealthRequestHandler, MetricsRequestHandler, ReadinessRequestHandler)
@@ -84,24 +84,25 @@ def _routes(base_path: str) -> Routes:
 class TaskServiceApplication(tornado.web.Application):
     """Takes requests on our own connection to their handlers itself; others by Tornado's rules."""
 
-    def __init__(self, service: TodoListService, **settings: Any) -> None:
-        self._service = service
-        self._arguments = {"service": service}
-        routes = _routes(settings["base_path"])
+    def __init__(self, dependencies: Dependencies, store: MeteredTodoListDB) -> None:
+        """Take what the handlers work with, and the store that the service works with."""
+        self.dependencies = dependencies
+        self._store = store
+        self._arguments: dict[str, Any] = {"dependencies": dependencies}
+        routes = _routes(dependencies.policy.http.base_path)
         self._patterns = [(re.compile(path), handler) for path, handler in routes]
         super().__init__(
             [(path, handler, self._arguments) for path, handler in routes],
             default_handler_class=DefaultRequestHandler, default_handler_args=self._arguments,
-            log_function=log_response, **settings)
+            log_function=log_response, cross_origin_protection=True)
 
     def configure(self, config: Config) -> None:
         """Take what of a config can change while the service runs, at the start and at each reload of the config."""
         http = config.http
-        self.settings.update(
-            service_name=config.service_name, http=http, trusted_origins=list(http.cors_origins),
-            access=Access.of(config.tokens, http.hosts), proxies=TrustedProxies(http.trusted_proxies))
-        self.settings["store"].limit_reads(ReadLimits(http.query_timeout, http.max_queued_reads))
-        self._service.limit_followers(http.stream_backlog, http.max_event_streams)
+        self.dependencies.policy = Policy.of(config)
+        self.settings["trusted_origins"] = list(http.cors_origins)
+        self._store.limit_reads(ReadLimits(http.query_timeout, http.max_queued_reads))
+        self.dependencies.service.limit_followers(http.stream_backlog, http.max_event_streams)
 
     def start_request(
         self, server_conn: object, request_conn: tornado.httputil.HTTPConnection
@@ -121,20 +122,22 @@ class TaskServiceApplication(tornado.web.Application):
 
         It takes the share of its token, or else of the client's address, also behind trusted proxies.
         """
-        http: HttpConfig = self.settings["http"]
-        access: Access = self.settings["access"]
-        method, (handler, _) = start_line.method, self._route(start_line)
+        policy, method, (handler, _) = self.dependencies.policy, start_line.method, self._route(start_line)
         try:
-            _, limit = handler.body_rules(http, method, headers.get("Content-Type"))
-            access.check_host(headers.get("Host", "127.0.0.1"))  # HTTP/1.0 need not say it
-            token = access.check_token(headers.get("Authorization"), method)
+            _, limit = handler.body_rules(policy.http, method, headers.get("Content-Type"))
+            policy.access.check_host(headers.get("Host", "127.0.0.1"))  # HTTP/1.0 need not say it
+            token = policy.access.check_token(headers.get("Authorization"), method)
         except TodoListError:
             return None
-        if limit <= http.max_body:
+        if limit <= policy.http.max_body:
             return None
-        proxies: TrustedProxies = self.settings["proxies"]
-        return LargeBody(limit, token.name if token is not None else share_of(proxies.client(
+        return LargeBody(limit, token.name if token is not None else share_of(policy.proxies.client(
             address, headers.get("X-Forwarded-For"))))
+
+    def is_probe(self, start_line: tornado.httputil.RequestStartLine) -> bool:
+        """Return whether a request asks how the service is, for which connections are kept."""
+        handler, _ = self._route(start_line)
+        return handler.is_probe
 
     def _log_cut(
         self, connection: tornado.httputil.HTTPConnection,
@@ -169,14 +172,6 @@ def make_taskservice_app(
     store = MeteredTodoListDB(engine, metrics.observe_store, reads=metrics)
     service = TodoListService(store)
     application = TaskServiceApplication(
-        service,
-        cross_origin_protection=True,
-        base_path=config.http.base_path,
-        logger=logging.getLogger(LOGGER_NAME),
-        store=store,
-        metrics=metrics,
-        debug_errors=debug,
-        draining=False,
-    )
+        Dependencies(service, metrics, logging.getLogger(LOGGER_NAME), Policy.of(config), debug), store)
     application.configure(config)
     return service, application

@@ -77,7 +77,7 @@ def _log_end(handler: BaseRequestHandler, message: str, status: int, seconds: fl
     elif status >= 400 or message != "RESPONSE":
         level = logging.WARNING
     logutils.log(
-        handler.settings["logger"], level, context=handler.context, message=message,
+        handler.dependencies.logger, level, context=handler.context, message=message,
         status=status, time_ms=seconds * 1000, store_ms=round(handler.store_time[0] * 1000, 3),
         bytes=handler.written, **_explanation(handler, status, failed))
 
@@ -89,6 +89,6 @@ def _explanation(handler: BaseRequestHandler, status: int, failed: bool) -> dict
         facts["precondition"] = "failed"
     error = handler.error
     if error is not None and (
-            failed and not is_foreseen(error) or handler.settings["debug_errors"]):
+            failed and not is_foreseen(error) or handler.dependencies.debug):
         facts["trace"] = logutils.format_trace(error)
     return facts

@@ -12,7 +12,7 @@ from taskservice.http.forwarded import TrustedProxies
 from taskservice.http.identity import identify
 from taskservice.http.negotiation import PROBLEM, wants_problem
 from taskservice.http.problems import RETRY_AFTER, Problem
-from taskservice.http.representation import JSON
+from taskservice.http.representation import COMMON_FIELDS, JSON
 from taskservice.http1.server import Refusal, Refuse
 from taskservice.tornado.metrics import Metrics
 from taskservice.utils import logutils
@@ -65,8 +65,7 @@ def _answer(refusal: Refusal, about: Mapping[str, Any]) -> tuple[dict[str, str],
     phrase = HTTPStatus(refusal.status).phrase
     problem = Problem(refusal.status, phrase, refusal.message)
     fields = {
-        "Server": "taskservice", "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "private, no-cache", "X-Request-Id": about["req_id"], "Vary": "Accept",
+        **COMMON_FIELDS, "X-Request-Id": about["req_id"], "Vary": "Accept",
         "Content-Type": PROBLEM if as_problem else JSON}
     if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
         fields["Retry-After"] = str(RETRY_AFTER)

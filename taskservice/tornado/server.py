@@ -20,9 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tornado.httpserver
-import tornado.httputil
 import tornado.netutil
-import tornado.web
 import uvloop
 
 from taskservice import LOGGER_NAME
@@ -42,10 +40,8 @@ from taskservice.tornado.tls import make_ssl_context
 from taskservice.tornado.workers import inherited_config, inherited_sockets, on_parent_exit, supervise
 from taskservice.utils import log_config, logutils, taskcontext
 
-PROBES = ("/healthz", "/readyz")
-
 RESERVED_CONNECTIONS = 16
-"""How many connections beyond the limit are kept for those."""
+"""How many connections beyond the limit are kept for probes."""
 
 
 def main(
@@ -143,7 +139,8 @@ async def _serve(
     config: Config, sockets: Sequence[socket.socket], debug: bool, stopping: asyncio.Event, reloader: Reloader
 ) -> None:
     service, application = make_taskservice_app(config, debug)
-    metrics: Metrics = application.settings["metrics"]
+    shared = application.dependencies
+    metrics = shared.metrics
     async with service:
         _quiet_collector()
         server = make_server(config, application)
@@ -165,11 +162,11 @@ async def _serve(
                     await stopping.wait()
                 systemd.notify("STOPPING=1")
                 _log("SHUTTING DOWN", config)
-                application.settings["draining"] = True
-                await asyncio.sleep(application.settings["http"].shutdown_delay)
+                shared.draining = True
+                await asyncio.sleep(shared.policy.http.shutdown_delay)
                 server.stop()
                 await service.stop_following()
-                await _drain(server, application, application.settings["http"].drain_timeout)
+                await _drain(server, metrics, shared.policy.http.drain_timeout)
                 await server.close_all_connections()
     _log("STOPPED", config)
 
@@ -196,11 +193,7 @@ def make_server(
             max_body_size=http.max_ndjson_body, body_timeout=http.body_timeout,
             idle_connection_timeout=http.idle_timeout)
 
-    settings = application.settings
-
-    def is_probe(start_line: tornado.httputil.RequestStartLine) -> bool:
-        return start_line.path.partition("?")[0].removeprefix(http.base_path).rstrip("/") in PROBES
-
+    metrics = application.dependencies.metrics
     return HTTP1Server(
         application, Limits(
             header_bytes=http.max_header, body_bytes=http.max_body,
@@ -209,10 +202,10 @@ def make_server(
             answer_timeout=http.answer_timeout, reader_timeout=http.reader_timeout,
             vanished_timeout=max(VANISHED_TIMEOUT, http.reader_timeout),
             connections=http.max_connections, reserve=RESERVED_CONNECTIONS),
-        refuse=refuser(settings["metrics"], http.cors_origins, TrustedProxies(http.trusted_proxies)),
+        refuse=refuser(metrics, http.cors_origins, TrustedProxies(http.trusted_proxies)),
         allow_large_body=application.allow_large_body,
-        observe_body_memory=settings["metrics"].observe_body_memory,
-        is_probe=is_probe, pass_too_large=True, ssl_context=make_ssl_context(http.tls))
+        observe_body_memory=metrics.observe_body_memory,
+        is_probe=application.is_probe, pass_too_large=True, ssl_context=make_ssl_context(http.tls))
 
 
 def take_settings(
@@ -227,16 +220,14 @@ def take_settings(
 
 
 async def _drain(
-    server: HTTP1Server | tornado.httpserver.HTTPServer, application: tornado.web.Application,
-    timeout: float
+    server: HTTP1Server | tornado.httpserver.HTTPServer, metrics: Metrics, timeout: float
 ) -> None:
     """Let the requests in flight end, and their answers go out."""
     if isinstance(server, HTTP1Server):
         await server.drain(timeout)
         return
     deadline = asyncio.get_running_loop().time() + timeout
-    while application.settings["metrics"].in_flight and (
-            asyncio.get_running_loop().time() < deadline):
+    while metrics.in_flight and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.02)
 
 

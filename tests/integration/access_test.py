@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tornado.httpclient import HTTPResponse
 
@@ -141,7 +142,7 @@ class SecretTest(ServedTestCase):
         self.assertNotIn(WRITER, "".join(record.getMessage() for record in self.journal.records))
 
     def test_without_tokens_there_is_no_name(self) -> None:
-        self._app.settings["access"] = self._app.settings["access"].__class__((), {"127.0.0.1"})
+        self._app.configure(replace(self.config(), tokens=()))
         self.ask("GET", "/tasks", **bearer(READER))
         self.assertNotIn("token", self.journal.responses()[-1].values)
 

@@ -43,7 +43,7 @@ class AccountsCase(ServedTestCase):
     def check_accounts(self) -> None:
         """Compare what was logged with what was counted."""
         lines = self.journal.responses()
-        found = samples(self._app.settings["metrics"].render().decode())
+        found = samples(self._app.dependencies.metrics.render().decode())
         counted: Counter[str] = Counter()
         for labels, count in found.get(REQUESTS, {}).items():
             counted[dict(labels)["status"]] += int(count)
@@ -358,7 +358,7 @@ class CutBodyTest(AccountsCase):
 
     def counted(self) -> float:
         """Return how many requests of the route were counted."""
-        found = samples(self._app.settings["metrics"].render().decode())
+        found = samples(self._app.dependencies.metrics.render().decode())
         return total(found[REQUESTS], route="/tasks", method="POST")
 
     def test_by_a_reset_of_the_client(self) -> None:
@@ -439,7 +439,7 @@ class StreamsTest(AccountsCase):
 
     def counts(self) -> tuple[float, float]:
         """Return how many requests for `/changes` and how many streams were counted."""
-        found = samples(self._app.settings["metrics"].render().decode())
+        found = samples(self._app.dependencies.metrics.render().decode())
         return total(found.get(REQUESTS, {}), route="/changes"), total(found[STREAMS])
 
     def test_one_that_its_client_ends(self) -> None:
@@ -484,7 +484,7 @@ class StreamsTest(AccountsCase):
         """By others than its client: it is cut, and the client is not blamed."""
         async def cancel() -> None:
             gauge = "taskservice_event_streams"
-            metrics = self._app.settings["metrics"]
+            metrics = self._app.dependencies.metrics
             await until(lambda: total(samples(metrics.render().decode())[gauge]) == 1, "the stream")
             [task] = [task for task in asyncio.all_tasks() if "_execute" in repr(task.get_coro())]
             task.cancel()
@@ -534,7 +534,7 @@ class RefusedTest(AccountsCase):
         self.assertNotIn("time_ms", self.lines()[-1].values)
         self.send(request("POST", "/tasks", b"", 10))
         self.assertGreaterEqual(self.lines()[-1].values["time_ms"], 190)
-        found = samples(self._app.settings["metrics"].render().decode())
+        found = samples(self._app.dependencies.metrics.render().decode())
         seconds = total(found[REQUESTS.replace("count", "sum")], route="refused", method="POST", status="408")
         self.assertGreaterEqual(seconds, 0.19)
 
@@ -608,7 +608,7 @@ class LateTest(AccountsCase):
                 self.assertEqual((line.level, line.values["status"]), ("ERROR", 503))
                 self.assertGreaterEqual(line.values["time_ms"], 90)
                 if body or method == "DELETE":
-                    self.assertEqual(self._app.settings["metrics"].in_flight, 1, "it is worked on")
+                    self.assertEqual(self._app.dependencies.metrics.in_flight, 1, "it is worked on")
                     waiting.gate.set()
                 return answer, await self.line("LATE RESPONSE", late + 1)
 

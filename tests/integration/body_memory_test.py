@@ -133,7 +133,7 @@ class BudgetCase(ServedTestCase):
 
     def taken(self) -> float:
         """Return what bodies take now."""
-        return now_and_peak(self._app.settings["metrics"].render())[0]
+        return now_and_peak(self._app.dependencies.metrics.render())[0]
 
     def upload(self, size: int, **fields: str) -> bytes:
         """Return an upload of this many bytes, beside its head."""

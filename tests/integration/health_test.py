@@ -36,7 +36,7 @@ class HealthTest(ServedTestCase):
         self.assertEqual(self.ask("GET", "/readyz").code, 200)
 
     def test_when_it_is_going_away_it_lives_and_is_not_ready(self) -> None:
-        self._app.settings["draining"] = True
+        self._app.dependencies.draining = True
         answer = self.ask("GET", "/readyz")
         self.assertEqual(answer.code, 503)
         self.assertIn("Retry-After", answer.headers)

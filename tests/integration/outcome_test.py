@@ -66,7 +66,7 @@ class OutcomeTest(OutcomeCase):
 
     def test_each_key_is_there_once(self) -> None:
         """`values` fails at a key that comes twice; here all that can come together do."""
-        self._app.settings["debug_errors"] = True
+        self._app.dependencies.debug = True
         values = self.told("POST", "/tasks", "x", Idempotency_Key="k", X_Request_Id="r")
         self.assertLessEqual({"req_id", "reason", "trace", "status", "time_ms", "store_ms", "bytes"}, set(values))
 

@@ -10,6 +10,8 @@ from tornado.httputil import HTTPServerRequest
 from taskservice.http1.parser import parse_head
 from taskservice.tornado import fast
 from taskservice.tornado.fast import Request
+from taskservice.tornado.handlers.base import BaseRequestHandler
+from taskservice.tornado.handlers.tasks import TodoListEntryRequestHandler
 from tests.helpers.api import NDJSON, until
 from tests.helpers.running import ServedTestCase
 
@@ -47,6 +49,50 @@ class RequestTest(unittest.TestCase):
         ours, _ = self.both(b"GET / HTTP/1.0\r\n\r\n")
         with self.assertRaises(AttributeError):
             ours.nothing
+
+
+class LeanHandlerTest(ServedTestCase):
+    """A handler that is made for less is the one that Tornado makes."""
+
+    http = {"cors_origins": ["https://example.com"]}
+
+    def both(self) -> list[BaseRequestHandler]:
+        """Return a handler as our own connection has it, and one as Tornado makes it."""
+        head = parse_head(b"GET /tasks/a HTTP/1.1\r\nHost: localhost\r\nOrigin: https://example.com\r\n\r\n")
+        made = []
+        for handler in (fast.LEAN[TodoListEntryRequestHandler], TodoListEntryRequestHandler):
+            request = HTTPServerRequest(
+                start_line=head.start_line, headers=head.headers, connection=SimpleNamespace(  # type: ignore[arg-type]
+                    set_close_callback=id, context=SimpleNamespace(remote_ip="10.0.0.1", protocol="http")))
+            made.append(handler(self._app, request, dependencies=self._app.dependencies))
+        return made
+
+    def test_it_has_the_same_attributes_but_the_namespaces_of_templates(self) -> None:
+        lean, plain = self.both()
+        self.assertEqual(set(vars(lean)), set(vars(plain)) - {"ui"})
+        for name in ("_headers_written", "_finished", "_auto_finish", "_prepared_future", "_write_buffer",
+                     "_status_code", "_reason", "application"):
+            self.assertEqual(getattr(lean, name), getattr(plain, name), name)
+
+    def test_its_answers_have_the_same_fields(self) -> None:
+        lean, plain = self.both()
+        for status in (200, 404):
+            for handler in (lean, plain):
+                handler.clear()
+                handler.set_status(status)
+                handler.set_header("X-Text", "a b")
+                handler.set_header("X-Number", 1)
+                handler.set_header("X-Bytes", b"c")
+                handler.set_header("Date", "now")
+                with self.assertRaises(ValueError):
+                    handler.set_header("X-Lines", "a\r\nb")
+            self.assertEqual(sorted(lean._headers.get_all()), sorted(plain._headers.get_all()))
+            self.assertEqual(lean._headers["Server"], "taskservice")
+
+    def test_the_settings_are_those_that_tornado_knows(self) -> None:
+        self.assertEqual(set(self._app.settings), {
+            "cross_origin_protection", "default_handler_args", "default_handler_class", "log_function",
+            "trusted_origins"})
 
 
 class BodyTest(ServedTestCase):

@@ -10,28 +10,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import tornado.web
-from tornado.httputil import HTTPServerRequest
 
 from taskservice.config import HttpConfig
 from taskservice.database import metered_db
-from taskservice.http import conditions, representation
-from taskservice.http.access import READING_METHODS, Access, cross_origin_fields, preflight_fields
+from taskservice.http import conditions
+from taskservice.http.access import READING_METHODS, cross_origin_fields, preflight_fields
 from taskservice.http.dates import http_date
 from taskservice.http.identity import identify
 from taskservice.http.negotiation import (
     MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
 from taskservice.http.problems import Problem, cross_site_problem, is_foreseen, problem_of
-from taskservice.http1.headers import LeanHeaders
-from taskservice.service import TodoListService
-from taskservice.tornado.metrics import Metrics
+from taskservice.http.representation import COMMON_FIELDS, JSON
+from taskservice.tornado.handlers.dependencies import Dependencies
 from taskservice.utils import logutils, taskcontext
 
 CLIENT_GONE = "the client went away"
 
-_EVERY_ANSWER = {
-    "server": "taskservice", "content-type": "text/html; charset=UTF-8", "date": "",
-    "x-content-type-options": "nosniff", "cache-control": "private, no-cache",
-    "vary": "Accept-Encoding"}
+DEFAULT_FIELDS: Mapping[str, str] = {**COMMON_FIELDS, "Vary": "Accept-Encoding"}
+"""The header fields with which each answer begins, beside its Date."""
 
 
 class BaseRequestHandler(tornado.web.RequestHandler):
@@ -55,8 +51,11 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     public = False
     """Whether everybody may use it, also where there are tokens."""
 
-    any_host = False
-    """Whether it answers to any name: orchestrators and load balancers probe by whatever name they know."""
+    is_probe = False
+    """Whether orchestrators and load balancers ask it how the service is.
+
+    They do so by whatever name they know, and also where all connections are taken.
+    """
 
     request_id = ""
     """What the request is called in logs and answers; empty before it is known."""
@@ -85,28 +84,16 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     facts: dict[str, object]
     """What else explains the outcome, for the canonical log line."""
 
-    def __init__(
-        self, application: tornado.web.Application, request: HTTPServerRequest, **options: Any
-    ) -> None:
-        # Not the base's, which makes the namespaces of templates; this is all else that it does.
-        self.application = application
-        self.request = request
-        self._headers_written = self._finished = False
-        self._auto_finish = True
-        self._prepared_future = None
-        self.clear()
-        assert request.connection is not None
-        request.connection.set_close_callback(  # type: ignore[attr-defined]  # each has it
-            self.on_connection_close)
-        self.initialize(**options)
-
-    def initialize(self, service: TodoListService) -> None:
-        """Take the service, and keep the body from Tornado's form parser.
+    def initialize(self, dependencies: Dependencies) -> None:
+        """Take what the handler works with, and keep the body from Tornado's form parser.
 
         curl's `-d` declares a form; Tornado would parse it before `prepare`, and refuse JSON that
         has many `&` or looks like a broken multipart.
         """
-        self.service = service
+        self.dependencies = dependencies
+        self.service = dependencies.service
+        self.metrics = dependencies.metrics
+        self.policy = dependencies.policy  # a reload changes that of later requests
         self.SUPPORTED_METHODS = (self.request.method or "",)  # `prepare` knows which there are
         self.facts = {}
         self.store_time = [0.0]
@@ -131,60 +118,31 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     @property
     def http(self) -> HttpConfig:
         """The `http` section of the config."""
-        config: HttpConfig = self.settings["http"]
-        return config
-
-    @property
-    def metrics(self) -> Metrics:
-        """Where what happens is counted."""
-        metrics: Metrics = self.settings["metrics"]
-        return metrics
-
-    @property
-    def base_path(self) -> str:
-        """What paths of the service begin with, where they are sent."""
-        path: str = self.settings["base_path"]
-        return path
+        return self.policy.http
 
     def header(self, name: str) -> str | None:
         """Return a field of the request; several of one name come joined by commas."""
         value: str | None = self.request.headers.get(name)
         return value
 
-    def clear(self) -> None:
-        """Begin an answer with what every one has, also an error.
-
-        Tornado's own makes the Date anew for each, which costs as much as all the rest.
-        """
+    def set_default_headers(self) -> None:
+        """Begin an answer with what every one has, also an error."""
         self.now = int(time.time())
-        headers = self._headers = LeanHeaders.of({**_EVERY_ANSWER, "date": http_date(self.now)})
-        self._write_buffer: list[bytes] = []
-        self._status_code = 200
-        self._reason = "OK"
-        if self.settings["http"].cors_origins:
-            self._set_cross_origin_headers()
-        if self.request_id:
-            headers["X-Request-Id"] = self.request_id
+        for name, value in DEFAULT_FIELDS.items():
+            self.set_header(name, value)
+        self.set_header("Date", http_date(self.now))
 
-    def set_header(self, name: str, value: Any) -> None:
-        """Set a field as the base does; a number and printable ASCII need no closer look."""
-        if type(value) is str and value.isascii() and value.isprintable():
-            self._headers[name] = value
-        elif type(value) is int:
-            self._headers[name] = str(value)
-        else:
-            super().set_header(name, value)
+    def _set_request_headers(self) -> None:
+        """Name the request in its answer; let pages of the origins in the config see that."""
+        self.set_header("X-Request-Id", self.request_id)
+        if origins := self.http.cors_origins:
+            self.vary("Origin")
+            for name, value in cross_origin_fields(self.header("Origin"), origins).items():
+                self.set_header(name, value)
 
     def vary(self, name: str) -> None:
         """Note a field that the answer depends on (RFC 9110 §12.5.5)."""
-        self._headers["Vary"] = f"{name}, {self._headers['Vary']}"
-
-    def _set_cross_origin_headers(self) -> None:
-        """Let pages of the origins in the config see the answer."""
-        self.vary("Origin")
-        fields = cross_origin_fields(self.header("Origin"), self.http.cors_origins)
-        for name, value in fields.items():
-            self.set_header(name, value)
+        self.set_header("Vary", f"{name}, {self._headers['Vary']}")
 
     def compute_etag(self) -> None:
         """Have no tags but those that are set: Tornado would digest every other answer."""
@@ -197,8 +155,8 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.begin()
         metered_db.spent.set(self.store_time)
         logutils.log(
-            self.settings["logger"], logging.DEBUG, context=self.context,
-            message="REQUEST", service_name=self.settings["service_name"])
+            self.dependencies.logger, logging.DEBUG, context=self.context,
+            message="REQUEST", service_name=self.policy.service_name)
         method = self.request.method or ""
         self._check_access(method)
         if method not in tornado.web.RequestHandler.SUPPORTED_METHODS:
@@ -214,21 +172,22 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.metrics.began()
         self.task = self.task or asyncio.current_task()
         self.context = taskcontext.bind(self.identify(), self.task)
+        self._set_request_headers()
 
     def identify(self) -> dict[str, object]:
         """Give the request its id, and return what each line on it says of it."""
         request = self.request
-        peer, proxies = request.remote_ip or "", self.settings["proxies"]
+        peer, proxies = request.remote_ip or "", self.policy.proxies
         facts = identify(request.headers, request.method, request.uri, peer, proxies)
-        self.request_id = self._headers["X-Request-Id"] = str(facts["req_id"])
+        self.request_id = str(facts["req_id"])
         setattr(request.connection, "request_id", self.request_id)
         request.protocol = proxies.scheme(peer, request.protocol, self.header("X-Forwarded-Proto"))
         request.remote_ip = str(facts["ip"])
         return facts
 
     def _check_access(self, method: str) -> None:
-        access: Access = self.settings["access"]
-        if not self.any_host:
+        access = self.policy.access
+        if not self.is_probe:
             access.check_host(self.request.host)
         if not self.public and method != "OPTIONS":
             token = access.check_token(self.header("Authorization"), method)
@@ -315,7 +274,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         error: BaseException = tornado.web.HTTPError(status_code)  # as where it is cancelled
         if "exc_info" in kwargs:
             self.error = error = kwargs["exc_info"][1]
-        if not self.request_id:  # it was refused before `prepare`
+        if self.request_id:
+            self._set_request_headers()  # `send_error` has cleared them
+        else:  # it was refused before `prepare`
             self.begin()
         problem = self._problem(error)
         taskcontext.set("reason", str(error) if is_foreseen(error) else problem.message)
@@ -323,9 +284,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         for name, value in problem.headers.items():
             self.set_header(name, value)
         self.vary("Accept")
-        trace = logutils.format_trace(error) if self.settings["debug_errors"] else None
+        trace = logutils.format_trace(error) if self.dependencies.debug else None
         as_problem = wants_problem(self.header("Accept"))
-        self.set_header("Content-Type", PROBLEM if as_problem else representation.JSON)
+        self.set_header("Content-Type", PROBLEM if as_problem else JSON)
         self.finish(problem.to_json(self.context, trace, rfc_9457=as_problem))
 
     def _problem(self, error: BaseException) -> Problem:
@@ -349,5 +310,5 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self.error = value
         elif value is not None:
             logutils.log(
-                self.settings["logger"], logging.ERROR, context=self.context,
+                self.dependencies.logger, logging.ERROR, context=self.context,
                 message="ERROR AFTER RESPONSE", trace=logutils.format_trace(value))

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from taskservice.datamodel import Change
 from taskservice.errors import UnauthorizedError
 from taskservice.http import sse
-from taskservice.http.access import Access
 from taskservice.http.listing import ChangesRequest, parse_changes_query
 from taskservice.http.negotiation import EVENT_STREAM, preferred_type
 from taskservice.http.representation import JSON, Joined
@@ -53,7 +52,7 @@ class ChangesRequestHandler(StreamingHandler):
         self.write(members.end(b'], "revision": %d}' % revision))
 
     async def _stream(self, since: int | None) -> None:
-        self._access: Access = self.settings["access"]
+        self._access = self.policy.access
         if since is None:
             since = await self.service.revision()
         async with aclosing(self.service.follow_changes(since)) as batches:
@@ -74,11 +73,12 @@ class ChangesRequestHandler(StreamingHandler):
 
     def _may_go_on(self) -> bool:
         """Return whether the token is still good, where a reload may have taken it away."""
-        if self.settings["access"] is self._access:
+        access = self.dependencies.policy.access
+        if access is self._access:
             return True
-        self._access = self.settings["access"]
+        self._access = access
         try:
-            self._access.check_token(self.header("Authorization"), self.request.method or "")
+            access.check_token(self.header("Authorization"), self.request.method or "")
         except UnauthorizedError:
             return False
         return True

@@ -30,8 +30,8 @@ class OpenAPIRequestHandler(DocumentRequestHandler):
 
     async def get(self) -> None:
         """Give it."""
-        tokens = bool(self.settings["access"].tokens)
-        self.give(await asyncio.to_thread(openapi.openapi_file, tokens, self.base_path))
+        tokens = bool(self.policy.access.tokens)
+        self.give(await asyncio.to_thread(openapi.openapi_file, tokens, self.http.base_path))
 
     head = get
 
@@ -44,6 +44,6 @@ class DocsRequestHandler(DocumentRequestHandler):
     async def get(self, name: str = openapi.DOCS_PAGE) -> None:
         """Give one of its files."""
         self.set_header("Content-Security-Policy", openapi.CONTENT_SECURITY_POLICY)
-        self.give(await asyncio.to_thread(openapi.docs_file, name, self.base_path))
+        self.give(await asyncio.to_thread(openapi.docs_file, name, self.http.base_path))
 
     head = get

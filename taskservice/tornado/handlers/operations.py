@@ -15,7 +15,7 @@ class HealthRequestHandler(BaseRequestHandler):
 
     route = "/healthz"
     public = True
-    any_host = True
+    is_probe = True
 
     async def get(self) -> None:
         """Say so."""
@@ -32,7 +32,7 @@ class ReadinessRequestHandler(HealthRequestHandler):
 
     async def get(self) -> None:
         """Say so; raises StoreError."""
-        if self.settings["draining"]:
+        if self.dependencies.draining:
             raise StoreUnavailableError("the service is going away")
         await self.service.check_ready()
         await super().get()

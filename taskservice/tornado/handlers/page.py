@@ -19,7 +19,7 @@ class PageRequestHandler(DocumentRequestHandler):
         self.set_header("Content-Security-Policy", page.CONTENT_SECURITY_POLICY)
         self.set_header("Referrer-Policy", "no-referrer")
         if name == page.WORKER:
-            self.set_header("Service-Worker-Allowed", f"{self.base_path}/")
+            self.set_header("Service-Worker-Allowed", f"{self.http.base_path}/")
         self.give(page.page_file(name) if name else page.page_file())
 
     head = get
@@ -33,7 +33,7 @@ class BasePathRequestHandler(DocumentRequestHandler):
     def get(self) -> None:
         """Send the client to the page, with the view that the query names."""
         query = f"?{self.request.query}" if self.request.query else ""
-        self.redirect(f"{self.base_path}/{query}", permanent=True)
+        self.redirect(f"{self.http.base_path}/{query}", permanent=True)
 
     head = get
 

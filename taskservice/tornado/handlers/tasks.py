@@ -101,7 +101,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
         created = await self.service.create_task(entry, key)
         self._note_replay(created)
         [(task_id, revision)] = created.tasks
-        self.set_header("Location", f"{self.base_path}/tasks/{task_id}")
+        self.set_header("Location", f"{self.http.base_path}/tasks/{task_id}")
         self.answer(True, revision, entry.to_json)
 
     async def _create_batch(self) -> None:
@@ -161,7 +161,7 @@ class TodoListEntryRequestHandler(TaskWriter):
         if precondition.creates:
             created = await self.service.create_task(entry, task_id=task_id)
             [(_, revision)] = created.tasks
-            self.set_header("Location", f"{self.base_path}/tasks/{task_id}")
+            self.set_header("Location", f"{self.http.base_path}/tasks/{task_id}")
             self.answer(True, revision, entry.to_json)
         else:
             self._answer_task(await self.service.update_task(task_id, entry, precondition))
