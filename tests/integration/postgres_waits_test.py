@@ -252,7 +252,7 @@ class HangTest(FaultTestCase):
     async def test_one_who_leaves_does_not_keep_the_others_waiting(self) -> None:
         self.server.pause()
         reads = [asyncio.create_task(self.engine.read_task("a")) for _ in range(2)]
-        await until(lambda: self.engine._connections._probe is not None, "the server is asked")
+        await until(lambda: self.engine._connections._probes, "the server is asked")
         reads[0].cancel()
         await self.assert_hung(reads[1])
         self.assertTrue(reads[0].cancelled())

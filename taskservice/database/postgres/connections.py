@@ -2,17 +2,19 @@
 
 import asyncio
 import ssl
+import weakref
 from collections import deque
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from collections.abc import Iterable
-from typing import Any, AsyncIterator, Self, TypeAlias
+from typing import Any, AsyncIterator, Self
 
 import asyncpg
 
 from taskservice.database.measurement import Measurement
-from taskservice.database.postgres.dsn import check_certificates, check_options, location
+from taskservice.database.postgres.dsn import check_certificates, check_options, host_dsns, location
 from taskservice.database.postgres.errors import LOST, SESSION_SETTINGS, ArgumentError, translated
+from taskservice.database.postgres.hosts import Connection, first_connection
 from taskservice.errors import ConfigError, StoreBusyError, StoreUnavailableError
 
 SOON = 0.5
@@ -23,8 +25,6 @@ TOO_LATE = 0.05
 
 GRACE = 0.25
 """How many seconds more than a statement may take, for the server to say itself that it is over."""
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,14 @@ class Connections:
         self.statement_timeout = statement_timeout
         self.timing = timing
         self._dsn = dsn
+        self._hosts = host_dsns(dsn)
+        self._host_of: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
         self._pgbouncer = pgbouncer
         self.schema = schema
         self._size = size
         self._slots = asyncio.Semaphore(size)
         self._idle: deque[tuple[float, Connection]] = deque()
-        self._probe: asyncio.Task[bool] | None = None
+        self._probes: dict[str, asyncio.Task[bool]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._used = self._waiting = self._waits = 0
         self._waited = 0.0
@@ -115,11 +117,14 @@ class Connections:
             raise TimeoutError(late)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._connect()
+                if len(self._hosts) == 1:
+                    return await self._connect(self._dsn)
+                return await first_connection(self._hosts, self._connect)
         except TimeoutError as error:
             raise TimeoutError(late) from error
 
-    async def _connect(self) -> Connection:
+    async def _connect(self, host: str) -> Connection:
+        """Make a connection by the DSN of one host."""
         try:
             check_certificates(self._dsn)
         except ConfigError as error:  # they were there when the service started
@@ -131,9 +136,11 @@ class Connections:
             settings |= zip(SESSION_SETTINGS, values, strict=True)
             if self.schema:
                 settings["search_path"] = f'"{self.schema}"'
-        return await asyncpg.connect(
-            self._dsn, server_settings=settings, timeout=self.acquire_timeout,
+        connection = await asyncpg.connect(
+            host, server_settings=settings, timeout=self.acquire_timeout,
             statement_cache_size=0 if self._pgbouncer else 100)
+        self._host_of[connection] = host
+        return connection
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run one reading statement.
@@ -236,17 +243,21 @@ class Connections:
         with suppress(*LOST, asyncpg.PostgresError):
             await connection.close(timeout=self.timing.probe)
 
-    async def answers(self) -> bool:
-        """Return whether the server answers on a new connection; one probe serves all who ask."""
-        if self._probe is None or self._probe.done():
-            self._probe = asyncio.create_task(self._ask())
-        return await asyncio.shield(self._probe)
+    async def answers(self, connection: Connection) -> bool:
+        """Return whether the server of a connection answers on a new one; one probe serves all who ask.
 
-    async def _ask(self) -> bool:
+        Another host of the DSN is no answer: it may have been promoted in the place of this one.
+        """
+        host = self._host_of[connection]
+        if (probe := self._probes.get(host)) is None or probe.done():
+            probe = self._probes[host] = asyncio.create_task(self._ask(host))
+        return await asyncio.shield(probe)
+
+    async def _ask(self, host: str) -> bool:
         deadline = asyncio.get_running_loop().time() + self.timing.probe
         try:
             async with asyncio.timeout_at(deadline):
-                connection = await self._connect()
+                connection = await self._connect(host)
             # Cut, not cancelled: asyncpg would ask the server to cancel, and wait for it.
             cut = asyncio.get_running_loop().call_at(deadline, connection.terminate)
             try:
@@ -257,10 +268,20 @@ class Connections:
         except ssl.SSLCertVerificationError:  # it lives, as with too many clients
             return True
         except LOST:
+            self._leave(host)
             return False
         except asyncpg.PostgresError:
             pass
         return True
+
+    def _leave(self, host: str) -> None:
+        """End the idle connections to a host that does not answer: each would be waited for in vain."""
+        idle, self._idle = self._idle, deque()
+        for since, connection in idle:
+            if self._host_of[connection] == host:
+                connection.terminate()
+            else:
+                self._idle.append((since, connection))
 
 
 class Watch:
@@ -305,7 +326,7 @@ class Watch:
 
     async def _judge(self) -> None:
         while (left := self._deadline - self._loop.time()) > 0:
-            if not await self._connections.answers():
+            if not await self._connections.answers(self._connection):
                 self._verdict = TimeoutError(
                     f"no answer for {self._patience:g} s, and none on a new connection")
                 break

@@ -44,6 +44,15 @@ def location(dsn: str) -> str:
     return hosts or options.get("host", "the default address")
 
 
+def host_dsns(dsn: str) -> Sequence[str]:
+    """Return a DSN for each host of this one, in order."""
+    parts = urlsplit(dsn)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return [dsn]
+    return [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
+
+
 def _malformed() -> ConfigError:
     return ConfigError(
         "task-db.postgres.dsn: expected postgresql://user:password@host:port/database, with "

@@ -6,9 +6,10 @@ from typing import Any, Sequence
 
 from taskservice.database.measurement import Measurement
 from taskservice.database.postgres import search_index as index
-from taskservice.database.postgres.connections import Connection, Connections, Timing, Watch
+from taskservice.database.postgres.connections import Connections, Timing, Watch
 from taskservice.database.postgres.errors import starting
 from taskservice.database.postgres.examine import check_encoding, check_place, examine, read_only_error
+from taskservice.database.postgres.hosts import Connection
 from taskservice.database.postgres.writer import Writer
 from taskservice.database.sql import migration
 from taskservice.database.sql.migration import REFOLDED, Progress, migrations, refolded

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from taskservice.database.postgres.connections import Connection
+from taskservice.database.postgres.hosts import Connection
 from taskservice.database.sql.migration import migrations
 from taskservice.errors import ConfigError, StoreReadOnlyError, StoreUnavailableError
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from taskservice import LOGGER_NAME
-from taskservice.database.postgres.connections import Connection
+from taskservice.database.postgres.hosts import Connection
 from taskservice.database.sql.pages import Candidates
 from taskservice.errors import ConfigError
 from taskservice.utils import logutils

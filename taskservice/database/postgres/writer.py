@@ -8,9 +8,9 @@ import asyncpg
 
 from taskservice.database.expiry import latest_expiry
 from taskservice.database.measurement import Measurement
-from taskservice.database.postgres.connections import (
-    SOON, Connection, Connections, Watch)
+from taskservice.database.postgres.connections import SOON, Connections, Watch
 from taskservice.database.postgres.errors import LOST, translated
+from taskservice.database.postgres.hosts import Connection
 from taskservice.database.sql.batch import Batch, portions
 from taskservice.database.sql.columns import TASK_COLUMNS, Row
 from taskservice.database.sql.group_commit import MAX_TASKS, Group, WriteQueue, failures, settle
@@ -18,7 +18,7 @@ from taskservice.database.sql.kept_keys import KeptKey
 from taskservice.database.sql.writes import Result, Write, apply_all
 from taskservice.database.revisions import Clock
 from taskservice.datamodel import DELETION_LIFETIME, FACETS, IDEMPOTENCY_KEY_LIFETIME
-from taskservice.errors import StoreUnavailableError
+from taskservice.errors import StoreBusyError, StoreUnavailableError
 
 PRUNE_INTERVAL = 10 * 1_000_000
 """How often what is past its lifetime is looked for, in microseconds."""
@@ -172,13 +172,40 @@ class Writer:
             batch, outcomes = await _decide(writes, batch)
             if not batch.is_empty:
                 await self._write(connection, batch)
-            with Watch(self._connections, connection):
-                await connection.execute("ROLLBACK" if batch.is_empty else "COMMIT")
+            if batch.is_empty:
+                with Watch(self._connections, connection):
+                    await connection.execute("ROLLBACK")
+            else:
+                await self._end(connection)
         except BaseException:
             self._disconnect()
             raise
         self._used = asyncio.get_running_loop().time()
         return outcomes
+
+    async def _end(self, connection: Connection) -> None:
+        """Commit; raise an error for what is committed here, but not on a synchronous standby.
+
+        The server waits for that one until somebody has it give up, as by pg_cancel_backend: then it says COMMIT, with
+        a warning, of what a failover would lose.
+        """
+        warnings: list[str] = []
+
+        def note(_: Any, message: asyncpg.PostgresLogMessage) -> None:
+            if message.sqlstate.startswith("01"):
+                warnings.append(str(message.message))
+
+        connection.add_log_listener(note)
+        try:
+            with Watch(self._connections, connection):
+                await connection.execute("COMMIT")
+        except StoreBusyError as error:
+            raise StoreBusyError(f"{error}: its COMMIT waits, perhaps for a synchronous standby") from error
+        finally:
+            connection.remove_log_listener(note)
+        if warnings:
+            raise StoreUnavailableError(
+                f"PostgreSQL at {self._connections.where} committed without its synchronous standby: {warnings[0]}")
 
     async def _begin_transaction(self) -> Connection:
         """Begin on the connection at hand, or else on a new one: nothing was sent before."""

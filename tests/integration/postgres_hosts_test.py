@@ -1,0 +1,143 @@
+"""A DSN of several hosts, and a primary whose synchronous standby is away: what the engine makes of them."""
+
+import asyncio
+from typing import Any
+
+from taskservice.errors import StoreBusyError, StoreUnavailableError, TaskNotFoundError
+from tests import postgres
+from tests.api import until
+from tests.postgres_cases import ENTRY, DatabaseTestCase, FaultTestCase, load_engine, timing
+from tests.postgres_tls import TLSFront
+from tests.timing import PATIENCE, in_time
+
+_COMMITS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+def setUpModule() -> None:
+    load_engine()
+
+
+async def second_host_first(case: Any, *ports: int) -> TLSFront:
+    """Have a case's DSN name a front before the case's server, and then these ports."""
+    front = TLSFront(case.server.port, None)
+    hosts = ",".join(f"127.0.0.1:{port}" for port in (await front.start(), *ports))
+    case.addAsyncCleanup(front.stop)
+    case.dsn = (case.dsn.replace(f"127.0.0.1:{case.server.port}", hosts)
+                + "?sslmode=disable&target_session_attrs=read-write")
+    return front
+
+
+class HostsTest(DatabaseTestCase):
+
+    async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        self.front = await second_host_first(self, self.server.port)
+
+    async def test_the_first_one_that_answers_is_used(self) -> None:
+        engine = await self.start()
+        await engine.create_task("a", ENTRY)
+        await engine.read_task("a")
+        self.assertEqual(self.front.accepted, 3)
+
+    async def test_one_that_is_silent_keeps_nobody_waiting(self) -> None:
+        self.front.silent = True
+        engine = await self.start(acquire_timeout=PATIENCE)
+        with in_time(self, 2):
+            await engine.create_task("a", ENTRY)
+            await engine.read_task("a")
+        self.assertGreaterEqual(self.front.accepted, 3)
+
+    async def test_one_that_is_not_there(self) -> None:
+        await self.front.stop()
+        engine = await self.start()
+        await engine.create_task("a", ENTRY)
+
+    async def test_that_another_one_answers_does_not_help_a_connection_to_one_that_is_silent(self) -> None:
+        engine = await self.start(timing=timing(patience=0.4, probe=0.4), statement_timeout=PATIENCE)
+        await engine.create_task("a", ENTRY)
+        await asyncio.gather(*(engine.read_task("a") for _ in range(8)))
+        self.front.silent = True
+        for call in engine.read_task("a"), engine.update_task("a", ENTRY):
+            with self.assertRaisesRegex(StoreUnavailableError, r"no answer for 0\.4 s"):
+                await call
+        with in_time(self, 2):  # the other idle connections were to the silent one, too
+            for _ in range(8):
+                await engine.read_task("a")
+            await engine.update_task("a", ENTRY)
+
+
+class PromotionTest(FaultTestCase):
+
+    async def asyncSetUp(self) -> None:
+        await super().asyncSetUp()
+        await self.engine.create_task("a", ENTRY)
+        await asyncio.to_thread(self.server.become_standby)
+
+    async def test_a_standby_that_is_promoted_while_the_other_host_is_silent_is_asked_again(self) -> None:
+        front = await second_host_first(self, self.server.port)
+        front.silent = True
+        start = asyncio.create_task(self.start(acquire_timeout=PATIENCE))
+        await until(lambda: front.accepted, "the first host is asked")
+        await asyncio.sleep(1)
+        self.assertFalse(start.done())
+        await asyncio.to_thread(self.server.promote)
+        await (await start).update_task("a", ENTRY)
+
+    async def test_what_a_standby_says_tells_more_than_that_the_other_host_is_not_there(self) -> None:
+        front = await second_host_first(self, self.server.port)
+        await front.stop()
+        with self.assertRaisesRegex(StoreUnavailableError, "has no host as target_session_attrs wants it"):
+            await self.start()
+        await asyncio.to_thread(self.server.promote)
+        await self.start()
+
+
+class SynchronousStandbyTest(FaultTestCase):
+    """The server waits for a standby that is not there."""
+
+    async def asyncSetUp(self) -> None:
+        await super().asyncSetUp()
+        await self.configure("nobody")
+
+    async def configure(self, standby: str) -> None:
+        """Have the server wait for a standby of this name."""
+        for statement in f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'", "SELECT pg_reload_conf()":
+            await asyncio.to_thread(self.server.psql, statement)
+        async with asyncio.timeout(PATIENCE):
+            while await self.select("SHOW synchronous_standby_names") != [(standby,)]:
+                await asyncio.sleep(0.01)
+
+    async def asyncTearDown(self) -> None:
+        await self.configure("")
+
+    async def test_nothing_is_acknowledged_before_it_is_there(self) -> None:
+        engine = await self.start_while_there_is_one(statement_timeout=0.5)
+        with self.assertRaisesRegex(StoreBusyError, r"longer than 0\.5 s .*: its COMMIT waits, perhaps for a sync"):
+            await engine.create_task("a", ENTRY)
+        with self.assertRaises(TaskNotFoundError):  # or readers see what a failover loses
+            await engine.read_task("a")
+        with self.assertRaisesRegex(StoreBusyError, "canceling statement due to statement timeout"):
+            await engine.create_task("b", ENTRY)
+        await self.configure("")
+        await engine.update_task("a", ENTRY)
+        await engine.create_task("b", ENTRY)
+
+    async def test_a_commit_that_somebody_cancels_is_not_acknowledged(self) -> None:
+        engine = await self.start_while_there_is_one(statement_timeout=PATIENCE)
+        write = asyncio.create_task(engine.create_task("a", ENTRY))
+        async with asyncio.timeout(PATIENCE):
+            while not (waiting := await self.select(_COMMITS)):
+                await asyncio.sleep(0.01)
+        await self.query(f"SELECT pg_cancel_backend({waiting[0][0]})")
+        with self.assertRaisesRegex(
+                StoreUnavailableError, "committed without its synchronous standby: canceling wait for sync"):
+            await write
+        await self.configure("")
+        await engine.update_task("a", ENTRY)
+
+    async def start_while_there_is_one(self, **options: Any) -> Any:
+        """Start an engine, which writes at its start."""
+        await self.configure("")
+        engine = await self.start(**options)
+        await self.configure("nobody")
+        return engine
