@@ -4,11 +4,10 @@ import asyncio
 from typing import Any
 
 from taskservice.errors import StoreBusyError, StoreUnavailableError, TaskNotFoundError
-from tests import postgres
-from tests.api import until
-from tests.postgres_cases import ENTRY, DatabaseTestCase, FaultTestCase, load_engine, timing
-from tests.postgres_tls import TLSFront
-from tests.timing import PATIENCE, in_time
+from tests.helpers.api import until
+from tests.helpers.postgres_cases import ENTRY, DatabaseTestCase, FaultTestCase, load_engine, timing
+from tests.helpers.postgres_tls import TLSFront
+from tests.helpers.timing import PATIENCE, in_time
 
 _COMMITS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
