@@ -6,14 +6,13 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from contextvars import Context
 from typing import Any
 
 from taskservice import LOGGER_NAME
 from taskservice.database.contract import AbstractTodoListDB
 from taskservice.datamodel import PORTION_BYTES, Change, fitting
 from taskservice.errors import ChangesExpiredError, StoreError, TooManyFollowersError
-from taskservice.utils import logutils
+from taskservice.utils import logutils, taskcontext
 
 POLL_INTERVAL = 0.25
 """Seconds between looks at the store, whose other processes do not announce their writes."""
@@ -125,8 +124,7 @@ class ChangeFeed:
                 raise TooManyFollowersError(self._followers)
             if self._reader is None or self._reader.done():
                 self._begin_after(await self._db.revision())
-                # Not in the context of the request that happens to be the first.
-                self._reader = asyncio.create_task(self._read(), context=Context())
+                self._reader = asyncio.create_task(self._read())
             self._followers += 1
         try:
             yield
@@ -135,6 +133,7 @@ class ChangeFeed:
             self._wake.set()
 
     async def _read(self) -> None:
+        taskcontext.clear()  # this is not the work of the request that happens to be the first
         while self._followers and not self._stopped:
             self._wake.clear()
             try:

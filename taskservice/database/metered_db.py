@@ -3,7 +3,6 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from contextvars import ContextVar
 from typing import TypeVar
 
 from taskservice.database.outages import Outages
@@ -12,11 +11,12 @@ from taskservice.database.contract import AbstractTodoListDB
 from taskservice.datamodel import (
     ChangePage, Created, IdempotencyKey, Portion, StoredTask, TaskEntry, TaskPage, TaskQuery)
 from taskservice.precondition import UNCONDITIONAL, Precondition
+from taskservice.utils import taskcontext
 
 Result = TypeVar("Result")
 
-spent: ContextVar[list[float]] = ContextVar("spent")
-"""Where the seconds of one request's operations are added up: a list of one number."""
+STORE_SECONDS = "store_seconds"
+"""The value of the task context in which the seconds of a request's operations are added up."""
 
 Observer = Callable[[str, float], None]
 """Called with an operation's name and the seconds it took, also when it failed."""
@@ -62,13 +62,12 @@ class MeteredTodoListDB(AbstractTodoListDB):
                 self._outages.succeeded(operation, started)
             return result
         except Exception as error:
-            self._outages.failed(operation, started, error, counts=spent.get(None) is not None)
+            self._outages.failed(operation, started, error, counts=bool(taskcontext.current()))
             raise
         finally:
             seconds = time.perf_counter() - started
             self._observe(operation, seconds)
-            if (total := spent.get(None)) is not None:
-                total[0] += seconds
+            taskcontext.add(STORE_SECONDS, seconds)
 
     async def check_ready(self) -> None:
         """Raise StoreError unless the store answers and takes writes."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import tornado.web
 
+from taskservice.database.metered_db import STORE_SECONDS
 from taskservice.http.problems import is_foreseen
 from taskservice.tornado.handlers.base import CLIENT_GONE, BaseRequestHandler
 from taskservice.utils import logutils
@@ -76,9 +77,10 @@ def _log_end(handler: BaseRequestHandler, message: str, status: int, seconds: fl
         level = logging.ERROR
     elif status >= 400 or message != "RESPONSE":
         level = logging.WARNING
+    store_ms = handler.context.pop(STORE_SECONDS, 0.0) * 1000
     logutils.log(
         handler.dependencies.logger, level, context=handler.context, message=message,
-        status=status, time_ms=seconds * 1000, store_ms=round(handler.store_time[0] * 1000, 3),
+        status=status, time_ms=seconds * 1000, store_ms=round(store_ms, 3),
         bytes=handler.written, **_explanation(handler, status, failed))
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import unittest
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from unittest.mock import patch
 
 from taskservice import changes
@@ -11,6 +11,7 @@ from taskservice.changes import ChangeFeed
 from taskservice.database.todolist_db import InMemoryTodoListDB
 from taskservice.datamodel import PORTION_BYTES, Change, ChangePage, TaskEntry
 from taskservice.errors import ChangesExpiredError, StoreUnavailableError
+from taskservice.utils import taskcontext
 from tests.helpers.app import Line, journal
 from tests.helpers.time_limit import LimitedTestCase
 
@@ -27,6 +28,7 @@ class Store(InMemoryTodoListDB):
         self.slow: asyncio.Event | None = None
         self.slow_revision: asyncio.Event | None = None
         self.reads = self.failures = self.reading = 0
+        self.context: Mapping[str, object] = {}  # that of the last read
 
     async def revision(self) -> int:
         """Return the revision."""
@@ -40,6 +42,7 @@ class Store(InMemoryTodoListDB):
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
         """Return changes."""
         self.reads += 1
+        self.context = dict(taskcontext.current())
         if self.expired:
             raise ChangesExpiredError("too late")
         if self.slow is not None:
@@ -166,6 +169,12 @@ class ChangeFeedTest(LimitedTestCase):
         for follower in followers:
             self.assertEqual(await follower.batch(), [1])
         self.assertEqual(self.store.reads - reads, 1)
+
+    async def test_the_reader_works_for_no_request(self) -> None:
+        taskcontext.install(asyncio.get_running_loop())
+        taskcontext.set("req_id", "1")
+        await self.follow_live()
+        self.assertEqual(self.store.context, {})
 
     async def test_an_idle_follower_gets_an_empty_batch_from_time_to_time(self) -> None:
         self.patch(HEARTBEAT=0.005)

@@ -186,10 +186,10 @@ class LogTest(unittest.TestCase):
 
     def test_the_context_comes_first_when_asked_for(self) -> None:
         async def task() -> None:
-            with taskcontext.scope(req_id="1", method="GET"):
-                logutils.log(self.logger, logging.INFO, context=taskcontext.current(), status=200)
-                logutils.log(self.logger, logging.INFO, context=taskcontext.current(), method="PUT", a=1)
-                logutils.log(self.logger, logging.INFO, status=200)
+            taskcontext.bind({"req_id": "1", "method": "GET"})
+            logutils.log(self.logger, logging.INFO, context=taskcontext.current(), status=200)
+            logutils.log(self.logger, logging.INFO, context=taskcontext.current(), method="PUT", a=1)
+            logutils.log(self.logger, logging.INFO, status=200)
 
         asyncio.run(task())
         self.assertEqual(self.messages(), ['req_id="1" method="GET" status=200',

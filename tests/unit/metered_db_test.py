@@ -5,10 +5,11 @@ import unittest
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from taskservice.database.metered_db import MeteredTodoListDB, spent
+from taskservice.database.metered_db import STORE_SECONDS, MeteredTodoListDB
 from taskservice.database.todolist_db import AbstractTodoListDB, InMemoryTodoListDB
 from taskservice.datamodel import TaskEntry, TaskQuery
 from taskservice.errors import StoreUnavailableError, TaskNotFoundError
+from taskservice.utils import taskcontext
 
 TASK = TaskEntry.from_dict({"title": "a"})
 
@@ -66,16 +67,20 @@ class MeteredTodoListDBTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_requests_operations_are_added_up(self) -> None:
         async def request(times: int) -> tuple[float, float]:
-            total, before = [0.0], len(self.seen)
-            spent.set(total)
+            before = len(self.seen)
+            taskcontext.set("req_id", str(times))
             for _ in range(times):
                 await self.db.revision()
-            return total[0], sum(seconds for _, seconds in self.seen[before:])
+            return taskcontext.current().get(STORE_SECONDS, 0.0), sum(seconds for _, seconds in self.seen[before:])
 
         for times in (0, 1, 5):  # each in a task of its own, as requests are
             total, seen = await asyncio.create_task(request(times))
             self.assertAlmostEqual(total, seen)
             self.assertEqual(total > 0, times > 0)
+
+    async def test_what_is_no_requests_is_added_up_nowhere(self) -> None:
+        await self.db.revision()
+        self.assertEqual(dict(taskcontext.current()), {})
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ import unittest
 from collections.abc import Awaitable
 from typing import Any
 
-from taskservice.database.metered_db import MeteredTodoListDB, spent
+from taskservice.database.metered_db import MeteredTodoListDB
 from taskservice.database.todolist_db import InMemoryTodoListDB
 from taskservice.datamodel import StoredTask, TaskEntry, TaskPage, TaskQuery
 from taskservice.errors import (
     StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError, StoreUnavailableError,
     TaskNotFoundError)
+from taskservice.utils import taskcontext
 from tests.helpers.app import journal
 
 ENTRY = TaskEntry("a title")
@@ -60,7 +61,7 @@ class OutagesTest(unittest.IsolatedAsyncioTestCase):
     async def ask(self, *operations: Awaitable[object]) -> None:
         """Do some operations, each of which may fail, as requests of their own."""
         async def request(operation: Awaitable[object]) -> None:
-            spent.set([0.0])
+            taskcontext.set("req_id", "1")
             await operation
         for operation in operations:
             await asyncio.gather(request(operation), return_exceptions=True)

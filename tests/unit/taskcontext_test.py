@@ -5,7 +5,7 @@ import contextvars
 import sys
 import threading
 import unittest
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import aiotask_context
@@ -23,17 +23,22 @@ def run(coro: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(main())
 
 
+def get(key: str, default: object = None) -> Any:
+    """Return a value of the current task."""
+    return taskcontext.current().get(key, default)
+
+
 async def req_id() -> Any:
     """Return what a task of its own sees."""
-    return taskcontext.get("req_id")
+    return get("req_id")
 
 
 async def request(name: str) -> list[Any]:
     """Bind a request id as a handler does; return what was there before and what is there then."""
-    before = taskcontext.get("req_id")
+    before = get("req_id")
     taskcontext.set("req_id", name)
     await asyncio.sleep(0)
-    return [before, taskcontext.get("req_id")]
+    return [before, get("req_id")]
 
 
 class InheritanceTest(unittest.TestCase):
@@ -43,7 +48,7 @@ class InheritanceTest(unittest.TestCase):
             create = asyncio.get_running_loop().create_task
             one_by_one = [await create(request("1")), await create(request("2"))]
             both = await asyncio.gather(create(request("3")), create(request("4")))
-            return one_by_one + list(both) + [taskcontext.get("req_id")]
+            return one_by_one + list(both) + [get("req_id")]
 
         self.assertEqual(
             run(connection()), [[None, "1"], [None, "2"], [None, "3"], [None, "4"], None])
@@ -52,7 +57,7 @@ class InheritanceTest(unittest.TestCase):
         """Also where the request ran in the task of its connection, which goes on to the next."""
         async def background(go_on: asyncio.Event) -> Any:
             await go_on.wait()
-            return taskcontext.get("req_id")
+            return get("req_id")
 
         async def connection() -> Any:
             go_on = asyncio.Event()
@@ -68,7 +73,7 @@ class InheritanceTest(unittest.TestCase):
         async def parent() -> Any:
             taskcontext.set("req_id", "parent")
             child = await asyncio.create_task(request("child"))
-            return child, taskcontext.get("req_id")
+            return child, get("req_id")
 
         self.assertEqual(run(parent()), (["parent", "child"], "parent"))
 
@@ -76,7 +81,7 @@ class InheritanceTest(unittest.TestCase):
         async def task() -> Any:
             taskcontext.set("a", 1)
             aiotask_context.set("b", 2)
-            return aiotask_context.get("a"), taskcontext.get("b")
+            return aiotask_context.get("a"), get("b")
 
         self.assertEqual(run(task()), (1, 2))
 
@@ -88,7 +93,7 @@ class AsyncioTest(unittest.TestCase):
 
         async def child() -> Any:
             task = asyncio.current_task()
-            return task and task.get_name(), variable.get(), taskcontext.get("req_id")
+            return task and task.get_name(), variable.get(), get("req_id")
 
         async def parent() -> Any:
             taskcontext.set("req_id", "1")
@@ -112,17 +117,6 @@ class AsyncioTest(unittest.TestCase):
 
         self.assertEqual(run(main()), "worker")
 
-    @unittest.skipIf(sys.version_info < (3, 12), "tasks start eagerly from Python 3.12 on")
-    def test_an_eager_task_has_its_values_in_its_first_step(self) -> None:
-        async def parent() -> Any:
-            loop: Any = asyncio.get_running_loop()
-            taskcontext.set("req_id", "parent")
-            factory = loop.get_task_factory()
-            task = factory(loop, request("child"), eager_start=True)
-            return await task, taskcontext.get("req_id")
-
-        self.assertEqual(run(parent()), (["parent", "child"], "parent"))
-
     def test_task_group(self) -> None:
         async def parent() -> Any:
             taskcontext.set("req_id", "1")
@@ -136,7 +130,7 @@ class AsyncioTest(unittest.TestCase):
         async def parent() -> Any:
             taskcontext.set("req_id", "parent")
             children = await asyncio.gather(request("1"), request("2"))
-            return children, taskcontext.get("req_id")
+            return children, get("req_id")
 
         self.assertEqual(run(parent()), ([["parent", "1"], ["parent", "2"]], "parent"))
 
@@ -144,7 +138,7 @@ class AsyncioTest(unittest.TestCase):
         """What it writes stays in a child up to Python 3.11; later it runs in the same task."""
         async def parent() -> Any:
             taskcontext.set("req_id", "parent")
-            return await asyncio.wait_for(request("inner"), 60), taskcontext.get("req_id")
+            return await asyncio.wait_for(request("inner"), 60), get("req_id")
 
         after = "parent" if sys.version_info < (3, 12) else "inner"
         self.assertEqual(run(parent()), (["parent", "inner"], after))
@@ -155,7 +149,7 @@ class AsyncioTest(unittest.TestCase):
             taskcontext.set("req_id", "1")
             with self.assertRaises(RuntimeError):
                 await asyncio.to_thread(taskcontext.set, "req_id", "2")
-            return await asyncio.to_thread(taskcontext.get, "req_id", "default")
+            return await asyncio.to_thread(get, "req_id", "default")
 
         self.assertEqual(run(parent()), "default")
 
@@ -163,13 +157,12 @@ class AsyncioTest(unittest.TestCase):
 class OutsideATaskTest(unittest.TestCase):
 
     def assert_nothing_here(self) -> None:
-        self.assertEqual(taskcontext.get("req_id", "default"), "default")
+        self.assertEqual(get("req_id", "default"), "default")
         self.assertEqual(dict(taskcontext.current()), {})
         with self.assertRaisesRegex(RuntimeError, "only inside a task"):
             taskcontext.set("req_id", "1")
         with self.assertRaisesRegex(RuntimeError, "only inside a task"):
-            with taskcontext.scope(req_id="1"):
-                self.fail("entered")
+            taskcontext.clear()
 
     def test_without_a_loop(self) -> None:
         self.assert_nothing_here()
@@ -193,7 +186,7 @@ class OutsideATaskTest(unittest.TestCase):
 
     def test_in_a_thread(self) -> None:
         seen: list[object] = []
-        thread = threading.Thread(target=lambda: seen.append(taskcontext.get("req_id", "default")))
+        thread = threading.Thread(target=lambda: seen.append(get("req_id", "default")))
         thread.start()
         thread.join()
         self.assertEqual(seen, ["default"])
@@ -210,12 +203,12 @@ class OutsideATaskTest(unittest.TestCase):
 
     def test_a_task_made_before_install_has_what_it_sets_itself(self) -> None:
         async def main() -> Any:
-            self.assertEqual(taskcontext.get("req_id", "default"), "default")
+            self.assertEqual(get("req_id", "default"), "default")
             self.assertEqual(dict(taskcontext.current()), {})
             taskcontext.install(asyncio.get_running_loop())
             before = await asyncio.create_task(req_id())
             taskcontext.set("req_id", "1")
-            return before, taskcontext.get("req_id"), await asyncio.create_task(req_id())
+            return before, get("req_id"), await asyncio.create_task(req_id())
 
         self.assertEqual(asyncio.run(main()), (None, "1", "1"))
 
@@ -226,37 +219,15 @@ class InstallTest(unittest.TestCase):
         self.loop = asyncio.new_event_loop()
         self.addCleanup(self.loop.close)
 
-    def test_twice_is_once(self) -> None:
+    def test_another_factory_gives_way(self) -> None:
+        self.loop.set_task_factory(aiotask_context.task_factory)
         taskcontext.install(self.loop)
-        factory = self.loop.get_task_factory()
-        taskcontext.install(self.loop)
-        self.assertIs(self.loop.get_task_factory(), factory)
-
-    def test_another_factory_goes_on_making_the_tasks(self) -> None:
-        made: list[Any] = []
-
-        def factory(loop: Any, coro: Any, **options: Any) -> Any:
-            made.append(asyncio.Task(coro, loop=loop, **options))
-            return made[-1]
-
-        variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
-
-        async def child() -> tuple[Any, str]:
-            return taskcontext.get("req_id"), variable.get()
 
         async def parent() -> Any:
             taskcontext.set("req_id", "1")
-            context = contextvars.copy_context()
-            context.run(variable.set, "2")
-            return await self.loop.create_task(child(), context=context)
+            return await self.loop.create_task(request("2")), get("req_id")
 
-        self.loop.set_task_factory(factory)
-        taskcontext.install(self.loop)
-        carrying = self.loop.get_task_factory()
-        taskcontext.install(self.loop)
-        self.assertIs(self.loop.get_task_factory(), carrying)
-        self.assertEqual(self.loop.run_until_complete(parent()), ("1", "2"))
-        self.assertEqual(len(made), 2)
+        self.assertEqual(self.loop.run_until_complete(parent()), (["1", "2"], "1"))
 
     def test_tasks_are_of_the_class_asyncio_is_fast_with(self) -> None:
         async def main() -> Any:
@@ -282,7 +253,7 @@ class BindTest(unittest.TestCase):
         async def task() -> Any:
             child = asyncio.create_task(req_id())
             taskcontext.bind({"req_id": "child"}, child)
-            return await child, taskcontext.get("req_id")
+            return await child, get("req_id")
 
         self.assertEqual(run(task()), ("child", None))
 
@@ -299,50 +270,6 @@ class BindTest(unittest.TestCase):
 
         self.assertEqual(run(task()), 2)
 
-
-class ScopeTest(unittest.TestCase):
-
-    def test_puts_back_what_was_there(self) -> None:
-        async def task() -> Any:
-            taskcontext.set("a", 1)
-            with taskcontext.scope(a=2, b=3):
-                inside = dict(taskcontext.current())
-                taskcontext.set("c", 4)
-            return inside, dict(taskcontext.current())
-
-        self.assertEqual(run(task()), ({"a": 2, "b": 3}, {"a": 1, "c": 4}))
-
-    def test_puts_it_back_after_an_error(self) -> None:
-        async def task() -> Any:
-            with self.assertRaises(ZeroDivisionError), taskcontext.scope(a=1):
-                raise ZeroDivisionError
-            return dict(taskcontext.current())
-
-        self.assertEqual(run(task()), {})
-
-    def test_nests(self) -> None:
-        async def task() -> Any:
-            with taskcontext.scope(a=1):
-                with taskcontext.scope(a=2):
-                    inner = taskcontext.get("a")
-                return inner, taskcontext.get("a")
-
-        self.assertEqual(run(task()), (2, 1))
-
-    def test_ends_where_it_began_though_another_task_closes_it(self) -> None:
-        async def values() -> AsyncIterator[int]:
-            with taskcontext.scope(a="generator"):
-                yield 1
-
-        async def task() -> Any:
-            generator: Any = values()
-            await anext(generator)
-            bound = taskcontext.get("a")
-            await asyncio.create_task(generator.aclose())
-            return bound, taskcontext.get("a")
-
-        self.assertEqual(run(task()), ("generator", None))
-
     def test_current_keeps_the_order_of_insertion(self) -> None:
         async def task() -> Any:
             for key in ("req_id", "method", "uri", "ip"):
@@ -351,6 +278,40 @@ class ScopeTest(unittest.TestCase):
             return list(taskcontext.current())
 
         self.assertEqual(run(task()), ["req_id", "method", "uri", "ip"])
+
+
+class AddTest(unittest.TestCase):
+
+    def test_a_number_begins_at_0(self) -> None:
+        async def task() -> Any:
+            taskcontext.set("req_id", "1")
+            taskcontext.add("seconds", 1.5)
+            taskcontext.add("seconds", 2)
+            return get("seconds")
+
+        self.assertEqual(run(task()), 3.5)
+
+    def test_nothing_is_added_where_nothing_is_bound(self) -> None:
+        async def task() -> Any:
+            taskcontext.add("seconds", 1)
+            return dict(taskcontext.current())
+
+        self.assertEqual(run(task()), {})
+        taskcontext.add("seconds", 1)  # outside a task
+
+
+class ClearTest(unittest.TestCase):
+
+    def test_it_is_for_one_task(self) -> None:
+        async def child() -> Any:
+            taskcontext.clear()
+            return await req_id()
+
+        async def parent() -> Any:
+            taskcontext.set("req_id", "1")
+            return await asyncio.create_task(child()), get("req_id")
+
+        self.assertEqual(run(parent()), (None, "1"))
 
 
 class _Handler(tornado.web.RequestHandler):

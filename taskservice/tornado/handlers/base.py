@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import tornado.web
 
 from taskservice.config import HttpConfig
-from taskservice.database import metered_db
 from taskservice.http import conditions
 from taskservice.http.access import READING_METHODS, cross_origin_fields, preflight_fields
 from taskservice.http.dates import http_date
@@ -66,7 +65,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     task: asyncio.Task[None] | None = None
     """The task that it runs in; None before it is known."""
 
-    context: Mapping[str, object]
+    context: dict[str, Any]
     """The values of the task context."""
 
     streams = False
@@ -96,7 +95,6 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.policy = dependencies.policy  # a reload changes that of later requests
         self.SUPPORTED_METHODS = (self.request.method or "",)  # `prepare` knows which there are
         self.facts = {}
-        self.store_time = [0.0]
         self.written = 0
         self.started = time.perf_counter()
         self.content_type = self.header("Content-Type")
@@ -153,7 +151,6 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         Raises what is answered by 421, 401, 403, 405, 415, 413 and 428, in this order.
         """
         self.begin()
-        metered_db.spent.set(self.store_time)
         logutils.log(
             self.dependencies.logger, logging.DEBUG, context=self.context,
             message="REQUEST", service_name=self.policy.service_name)
