@@ -17,7 +17,7 @@ from taskservice.utils.arguments import Parser
 def serve(prog: str, args: Sequence[str]) -> int:
     """Serve in this process; the options are the server's own."""
     from taskservice.tornado.signals import Signals
-    signals = Signals()  # before the imports that follow, which take their time
+    signals = Signals()  # before the slow imports that follow
     from taskservice import shared_folder
     from taskservice.tornado.server import main as serve_main
     return serve_main(args, prog, shared_folder("configs") / "todoList-serve.yaml", signals)
@@ -63,7 +63,7 @@ def _transfer(command: str, options: argparse.Namespace) -> int:
 
 
 def token(prog: str, args: Sequence[str]) -> int:
-    """Make a token and print it once, with its entry for the config."""
+    """Make a token and print it once, together with the entry to add to the config."""
     parser = Parser(prog=prog, description="Make a token for a client of the service.")
     parser.add_argument("name", metavar="NAME", help="the owner, for the log: 1-64 letters, digits, '.', '_', '-'")
     parser.add_argument("--scope", choices=("read", "write"), required=True, help="what the token allows")
@@ -87,7 +87,7 @@ def openapi(prog: str, args: Sequence[str]) -> int:
 
 
 class Command(NamedTuple):
-    """A command: its function (called with the name that it goes by, and its arguments), and its line of the help."""
+    """A command: its function, which gets the program's name and the arguments, and its line in the help."""
 
     run: Callable[[str, Sequence[str]], int]
     arguments: str
@@ -125,8 +125,8 @@ def run(program: str, name: str, args: Sequence[str]) -> int:
     try:
         return COMMANDS[name].run(f"{program} {name}", args)
     except KeyboardInterrupt:
-        return 130  # what a shell reports for a command that Ctrl-C ended
-    except BrokenPipeError:  # the reader of standard output has left, as `head` does
+        return 130  # as shells report a command that Ctrl-C ended
+    except BrokenPipeError:  # the reader of standard output has gone, as with `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

@@ -15,30 +15,29 @@ from taskservice.errors import ChangesExpiredError, StoreError, TooManyFollowers
 from taskservice.utils import logutils, taskcontext
 
 POLL_INTERVAL = 0.25
-"""Seconds between looks at the store, whose other processes do not announce their writes."""
+"""Seconds between polls of the store: other processes do not announce their writes."""
 
 HEARTBEAT = 15.0
-"""Seconds without a change after which a follower is given an empty batch."""
+"""Seconds without a change after which a follower gets an empty batch."""
 
 PAGE = 1_000
-"""How many changes are read at once, at the most: PORTION_BYTES of them."""
+"""Maximum number of changes in one read, which is limited to PORTION_BYTES as well."""
 
 BACKLOG_BYTES = 16 * 1024 * 1024
-"""How many bytes of changes are kept for the followers, however many changes they may be behind."""
+"""Bytes of changes kept for the followers, whatever the number of changes they are behind."""
 
 CATCHING_UP = 2
-"""How many followers read what was before they came at the same time: the others wait, and leave
-room for other readers."""
+"""How many followers may read older changes at the same time; the others wait and leave the store's readers free."""
 
 TURN = 16
-"""How many followers are woken at once: each has something to send, and others wait, too."""
+"""How many followers wake at once: each has something to send, and other requests need the loop, too."""
 
 
 class ChangeFeed:
-    """Reads a store's changes while anybody follows, and keeps the latest of them for all.
+    """Reads a store's changes while anybody follows, and keeps the latest of them for all followers.
 
-    A follower that falls more than `backlog` changes behind the others is dropped. At most
-    `max_followers` follow at once.
+    A follower that falls more than `backlog` changes behind the others is dropped. At most `max_followers` follow at
+    once.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class ChangeFeed:
         self._outage = _Outage()
 
     async def stop(self) -> None:
-        """Let the followers end."""
+        """End all followers."""
         self._stopped = True
         await self._tell()
         if self._reader is not None:
@@ -73,18 +72,17 @@ class ChangeFeed:
         self._wake.set()
 
     async def follow(self, since: int | None) -> AsyncGenerator[Sequence[Change], None]:
-        """Give the changes after `since` (None: after now), in batches, as they come.
+        """Yield the changes after `since` (None: after now) in batches, as they come.
 
-        Each id's latest change is given, none twice. An empty batch comes once what was before is
-        given, and after each HEARTBEAT without a change. Ends when the feed stops, whatever is left
-        to give, and when the follower falls too far behind: it can go on from the last revision
-        that it was given. Raises ChangesExpiredError, as `read_changes` does, TooManyFollowersError,
-        and StoreError.
+        Yields the latest change of each id, and none twice. An empty batch follows the changes that were there before,
+        and each HEARTBEAT without a change. Ends when the feed stops, with changes left or not, and when the follower
+        falls too far behind: it can resume from the last revision it got. Raises ChangesExpiredError, as `read_changes`
+        does, TooManyFollowersError, and StoreError.
         """
         last = await self._db.revision() if since is None else since
         begun = False
         async with self._following():
-            while True:  # what was before
+            while True:  # the changes from before
                 try:
                     async with self._turns:
                         with self._db.continuing(begun):
@@ -92,7 +90,7 @@ class ChangeFeed:
                 except ChangesExpiredError:
                     if not begun:
                         raise
-                    return  # it reads so slowly that what comes next is forgotten
+                    return  # a reader this slow would miss what comes next
                 if self._stopped:
                     return
                 last, begun = page.revision, True
@@ -107,7 +105,7 @@ class ChangeFeed:
                 last = batch[-1].revision if batch else last
 
     def _after(self, revision: int) -> Sequence[Change]:
-        """Return the first recent changes after a revision, which is mostly the last or nearly so."""
+        """Return the first recent changes after a revision, which is usually the last one or close to it."""
         later: list[Change] = []
         for change in reversed(self._recent):
             if change.revision <= revision:
@@ -138,14 +136,14 @@ class ChangeFeed:
             self._wake.clear()
             try:
                 await self._advance()
-            except Exception as error:  # nobody awaits this task while it runs: it must not end
+            except Exception as error:  # nothing awaits this task while it runs, so it must not end
                 self._outage.begin(error)
             else:
                 self._outage.end()
             await _within(self._wake.wait(), POLL_INTERVAL)
 
     async def _advance(self) -> None:
-        """Read what is new, and wake the followers."""
+        """Read new changes, and wake the followers."""
         if await self._db.revision() == self._position:
             return
         try:
@@ -161,13 +159,13 @@ class ChangeFeed:
         await self._tell()
 
     def _begin_after(self, revision: int) -> None:
-        """Keep nothing of what was up to a revision."""
+        """Forget the changes up to a revision."""
         self._recent.clear()
         self._size = 0
         self._floor = self._position = revision
 
     def _keep(self, changes: Sequence[Change]) -> None:
-        """Keep changes for the followers, and as many of those before as the limits allow."""
+        """Keep changes for the followers, and of the earlier ones as many as the limits allow."""
         self._recent.extend(changes)
         self._size += sum(change.size for change in changes)
         while len(self._recent) > self.backlog or self._size > BACKLOG_BYTES:
@@ -176,7 +174,7 @@ class ChangeFeed:
             self._floor = oldest.revision
 
     async def _tell(self) -> None:
-        """Wake those who follow, in turns."""
+        """Wake the followers, a few at a time."""
         waiting = tuple(self._waiting)
         for start in range(0, len(waiting), TURN):
             for waiter in waiting[start:start + TURN]:
@@ -185,7 +183,7 @@ class ChangeFeed:
             await asyncio.sleep(0)
 
     async def _told(self, seconds: float) -> bool:
-        """Wait for news; return whether there are some within so many seconds."""
+        """Wait for news; return whether any came within `seconds`."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.add(waiter)
         try:
@@ -195,7 +193,7 @@ class ChangeFeed:
 
 
 class _Outage:
-    """Logs once that the store is away, and once that it is back, however often it is asked."""
+    """Logs once that the store is away and once that it is back, however often it is polled."""
 
     def __init__(self) -> None:
         self._began: float | None = None
@@ -222,7 +220,7 @@ class _Outage:
 
 
 async def _within(awaited: Awaitable[object], seconds: float) -> bool:
-    """Wait for something; return whether it came within so many seconds."""
+    """Wait for an event; return whether it came within `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             await awaited

@@ -19,7 +19,7 @@ from taskservice.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class HttpConfig:
-    """How the service speaks HTTP; the schema says what each is. In bytes, and in seconds."""
+    """How the service speaks HTTP; the schema describes each member. Sizes are in bytes, times in seconds."""
 
     server: str = "taskservice"
     hosts: Sequence[str] = ("localhost", "127.0.0.1", "[::1]")
@@ -49,7 +49,7 @@ class HttpConfig:
 
     @property
     def max_task(self) -> int:
-        """The largest task as JSON, in bytes: title and description as long as a body each."""
+        """The largest task as JSON, in bytes: a title and a description of the size of a body each."""
         return 2 * self.max_body + 1024
 
 
@@ -65,7 +65,7 @@ class Config:
 
 
 RESTART_KEYS = ("task-db", "http.server", "http.base-path")
-"""The keys whose values are those of the start: a reload keeps them."""
+"""The keys that a reload does not change: their values are those of the start."""
 
 
 def changed_keys(before: Config, after: Config) -> list[str]:
@@ -85,7 +85,7 @@ def with_restart_keys_of(before: Config, after: Config) -> Config:
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes each key once (YAML 1.2.2 §3.2.1.1), where the base lets the last one win."""
+    """Refuses a key that comes twice (YAML 1.2.2 §3.2.1.1); the base class lets the last one win."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -98,7 +98,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-# As JSON Schema has them, but for 1.0, which is no integer here, and for what JSON has no number.
+# The types of JSON Schema, except that 1.0 is no integer here, and NaN and infinity are no numbers.
 _TYPES = jsonschema.Draft7Validator.TYPE_CHECKER.redefine_many({
     "integer": lambda _checker, value: type(value) is int,
     "number": lambda _checker, value: type(value) in (int, float) and math.isfinite(value)})
@@ -107,7 +107,7 @@ _Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # i
 
 
 def read_config(path: str | Path) -> Config:
-    """Read a config file; raises ConfigError, which names the file and what is wrong in it."""
+    """Read a config file; raises ConfigError, which names the file and the fault."""
     try:
         return parse_config(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -118,13 +118,13 @@ def read_config(path: str | Path) -> Config:
 
 
 def parse_config(text: str, environment: Mapping[str, str] = os.environ) -> Config:
-    """Make a config of YAML and the environment variables that it refers to.
+    """Make a config from YAML and the environment variables it refers to.
 
-    Raises ConfigError, in one line, with every key that is wrong.
+    Raises ConfigError: one line with every key that is wrong.
     """
     try:
         document = replace_variables(yaml.load(text, _Loader), environment)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a day 30 of February, say
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as the 30th of February
         raise ConfigError(f"not YAML: {' '.join(str(error).split())}") from error
     document = {} if document is None else document
     if problems := list(_problems(document)) or [
@@ -151,7 +151,7 @@ def _problems(document: Any) -> Iterator[str]:
 
 
 def _twins(document: Any) -> Iterator[str]:
-    """Find a token that is there twice: which of its scopes would hold?"""
+    """Find a token that is listed twice: its scope would be ambiguous."""
     first: dict[str, int] = {}
     for number, token in enumerate(document.get("auth", {}).get("tokens", ())):
         if (earlier := first.setdefault(token["sha256"], number)) != number:
@@ -159,7 +159,7 @@ def _twins(document: Any) -> Iterator[str]:
 
 
 def _shares(document: Any) -> Iterator[str]:
-    """Find a memory in which no body can be as large as it may."""
+    """Find a memory limit below the largest body that is accepted."""
     http = document.get("http", {})
     body = http.get("max-ndjson-body", HttpConfig.max_ndjson_body)
     memory = http.get("max-body-memory", HttpConfig.max_body_memory)
@@ -170,7 +170,7 @@ def _shares(document: Any) -> Iterator[str]:
 
 
 def _streams(document: Any) -> Iterator[str]:
-    """Find event streams that could take all connections."""
+    """Find a limit of event streams that would leave no connection for requests."""
     http = document.get("http", {})
     connections = http.get("max-connections", HttpConfig.max_connections)
     if (streams := http.get("max-event-streams", 0)) >= connections:
@@ -180,17 +180,17 @@ def _streams(document: Any) -> Iterator[str]:
 
 
 def _default_streams(http: Mapping[str, Any]) -> int:
-    """Return how many event streams there may be where the config does not say it."""
+    """Return the default limit of event streams."""
     connections: int = http.get("max_connections", HttpConfig.max_connections)
     return min(HttpConfig.max_event_streams, connections * 5 // 8)
 
 
 def _networks(document: Any) -> Iterator[str]:
-    """Check what JSON Schema cannot: that each trusted proxy is an address or a network."""
+    """Check that each trusted proxy is an address or a network, which JSON Schema cannot."""
     for number, network in enumerate(document.get("http", {}).get("trusted-proxies", ())):
         try:
             ipaddress.ip_network(network)
-        except ValueError as error:  # also of a network with bits beyond its mask
+        except ValueError as error:  # also a network with host bits set
             yield f"http.trusted-proxies.{number}: expected an address or a network such as 10.0.0.0/8: {error}"
 
 

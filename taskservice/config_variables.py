@@ -1,6 +1,7 @@
-"""`${NAME}`, `${NAME:-default}` and `${file:/path}` in the values of a config, replaced after its YAML was parsed.
+"""`${NAME}`, `${NAME:-default}` and `${file:/path}` in the values of a config, replaced after the YAML was parsed.
 
-So what a variable or a file holds is data: no quote, colon or line end in it can change the structure of the config.
+The content of a variable or a file is therefore data: no quote, colon or line end in it can change the structure of the
+config.
 """
 
 import re
@@ -21,22 +22,22 @@ _REFERENCE = re.compile(r"""
     | (?P<wrong> \$\{ [^}]* \}?)
     """, re.VERBOSE)
 
-# Python's logging has a use of its own for ${name} there: `style: '$'`.
+# Python's logging uses ${name} itself there, with `style: '$'`.
 _LEFT_ALONE = ("logging", "formatters")
 
 
 class FileContent(str):
-    """What a file named by `${file:…}` holds, often a secret: an error that shows the value does not show it."""
+    """The content of a file named by `${file:…}`, often a secret: errors do not show it."""
 
     def __repr__(self) -> str:
         return "the content of a file"
 
 
 def replace_variables(document: Any, environment: Mapping[str, str]) -> Any:
-    """Return the document with each reference in a value replaced; raises ConfigError, naming key and variable.
+    """Return the document with each reference in a value replaced; raises ConfigError, which names key and variable.
 
     A value that is one `${NAME}` is read as a YAML scalar, so `${PORT}` can be a number and `${DEBUG}` a boolean. The
-    content of a file is a text, without the line ends at its end. Keys stay as they are.
+    content of a file is a string, without trailing line ends. Keys stay as they are.
     """
     return _replace(document, environment, ())
 
@@ -93,7 +94,7 @@ def _scalar(text: str, key: str) -> Any:
     try:
         tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # it has no types
         return loader.construct_object(yaml.ScalarNode(tag, text))
-    except (ValueError, yaml.YAMLError) as error:  # a day 30 of February, say
+    except (ValueError, yaml.YAMLError) as error:  # such as the 30th of February
         raise ConfigError(f"{key}: {' '.join(str(error).split())}") from error
     finally:
         loader.dispose()

@@ -1,4 +1,4 @@
-"""The object data model: a task, what an engine hands out, and what an engine is asked for."""
+"""The data model: a task, queries, pages and changes, as engines take and return them."""
 
 import json
 import re
@@ -16,51 +16,51 @@ from taskservice.folding import fold
 from taskservice.task import TaskEntry as TaskEntry, TaskPriority as TaskPriority
 
 MAX_ID_LENGTH = 128
-"""How many characters the id of a task has, at the most."""
+"""Maximum length of a task's id, in characters."""
 
 TASK_ID = re.compile(f"[a-zA-Z0-9-]{{1,{MAX_ID_LENGTH}}}")
-"""The form of a task's id, whether the server or a client chose it."""
+"""The form of a task's id, chosen by the server or by a client."""
 
 MAX_REVISION = 2 ** 63 - 1
-"""The largest that the SQL engines can hold."""
+"""The largest revision that the SQL engines can store."""
 
 NO_DUE_DATE = float(2 ** 53)
-"""Where a task without a due date sorts: after all others, whose magnitude is below this."""
+"""The sort key of a task without a due date: after all others, which are smaller in magnitude."""
 
 TITLE_KEY_LENGTH = 200
-"""How many characters of a title count for sorting; titles that begin alike for as long go by id.
+"""How many characters of a title count for sorting; titles that agree in them are ordered by id.
 
-A cursor holds as much, and goes into a `Link`: the head of any answer stays below 4 KiB. An entry of
-PostgreSQL's indexes has little more room. A store's `title_key` column depends on it.
+A cursor holds as many and goes into a `Link`, and the head of any answer has to stay below 4 KiB. An entry of
+PostgreSQL's indexes has little more room. The stores' column `title_key` depends on it.
 """
 
 
 DELETION_LIFETIME = 7 * 24 * 3600 * 1_000_000
-"""How long a deletion is kept for readers of changes, in microseconds."""
+"""How long readers of changes can learn of a deletion, in microseconds."""
 
 IDEMPOTENCY_KEY_LIFETIME = 24 * 3600 * 1_000_000
 """How long an idempotency key is kept, in microseconds."""
 
 MAX_FOLDED_GROWTH = 2
-"""How many times as many characters as a text what a search looks in may have, from MIN_FOLDED on."""
+"""The folded text of a task has at most this many times the characters of the text itself, or MIN_FOLDED."""
 
 MIN_FOLDED = 500
 
 PAGE_BYTES = 512 * 1024
-"""How many bytes of JSON the tasks of a page have that are read with it; the others are `unread`."""
+"""Bytes of JSON of the tasks that are read together with their page; the others are `unread`."""
 
 PORTION_BYTES = 256 * 1024
-"""How many bytes of JSON a portion has, unless its first task alone has more.
+"""Bytes of JSON in a portion of an answer, unless its first task alone is larger.
 
-A reader of an answer, however slow and however large the answer, has the service hold little more.
+The service holds little more than that for a reader, however slow it is and however large the answer.
 """
 
 
 @dataclass(frozen=True)
 class StoredTask:
-    """What an engine hands out: a task's id, the revision of its last write, and its JSON.
+    """A task as an engine returns it: its id, the revision of its last write, and its JSON.
 
-    The JSON is made once, when the task is written; the entry is parsed from it when asked for.
+    The JSON is made once, when the task is written; the entry is parsed from it on demand.
     """
 
     id: str
@@ -68,7 +68,7 @@ class StoredTask:
     body: bytes
 
     member: ClassVar[bytes] = b""
-    """The task as it is in a list; kept in the instance once it has been in one."""
+    """The task as a member of a list; kept here from its first use on."""
 
     @classmethod
     def of(cls, task_id: str, revision: int, entry: TaskEntry) -> "StoredTask":
@@ -79,7 +79,7 @@ class StoredTask:
 
     @property
     def size(self) -> int:
-        """How many bytes its JSON has."""
+        """The length of its JSON in bytes."""
         return len(self.body)
 
     @cached_property
@@ -89,9 +89,9 @@ class StoredTask:
 
 
 class TaskSort(Enum):
-    """What a list can be sorted by; ties go by id.
+    """What a list can be sorted by; ties are ordered by id.
 
-    CREATED is the order of ids, which is that of creation but for ids that clients chose.
+    CREATED is the order of ids, which is the order of creation except for ids that clients chose.
     """
 
     CREATED = "created"
@@ -102,12 +102,12 @@ class TaskSort(Enum):
 
 
 SortKey = int | float | str
-"""The id (created), revision (updated), seconds (due_date), rank (priority), title's beginning."""
+"""The id (created), revision (updated), seconds (due_date), rank (priority), or first characters of the title."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """What lists filter or sort by, made of a task; the SQL engines have a column of each.
+    """A value that lists filter or sort by, derived from a task; the SQL engines have a column for each.
 
     Members that were not sent count as the schema's defaults.
     """
@@ -117,7 +117,7 @@ class Facet:
     """The type of the column: str, bool, int or float."""
     of: Callable[[TaskEntry], Any]
     sort: TaskSort | None = None
-    """The order that it is the sort key of; a number is at most `largest` then."""
+    """The sort order whose key it is; `largest` is the limit of a number."""
     largest: float = 0
 
     def is_key(self, key: object) -> bool:
@@ -139,22 +139,21 @@ FACETS = (
 )
 
 SORTED = {facet.sort: facet for facet in FACETS if facet.sort is not None}
-"""The facets that lists can be sorted by; other orders are those of ids and revisions."""
+"""The facets that lists can be sorted by; the other orders go by id and revision."""
 
 
 def _filter(default: Any, passes: Callable[[Any, TaskEntry], bool]) -> Any:
-    """Return a field of TaskQuery that leaves tasks out, unless it has its default."""
+    """Declare a field of TaskQuery that filters tasks, unless it has its default."""
     return field(default=default, metadata={"passes": passes})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQuery:
-    """Which tasks, in which order, from where, and how many at most.
+    """Selects and orders tasks: the filters, the order, where to start, and how many at most.
 
-    `words` are folded, and each has to occur in the folded title or description (`fold`). A due
-    date has to lie strictly between `due_after` and `due_before` (seconds since the epoch), and be
-    there. `after` is the keyset position to go on from: sort key and id of the last task seen.
-    `descending` reverses the whole order, ties included.
+    `words` are folded, and each has to occur in the folded title or description (`fold`). With `due_after` or
+    `due_before` (seconds since the epoch) a task needs a due date strictly between them. `after` is the position to go
+    on from: sort key and id of the last task of the page before. `descending` reverses the whole order, ties included.
     """
 
     completed: bool | None = _filter(None, lambda value, entry: bool(entry.completed) is value)
@@ -172,23 +171,23 @@ class TaskQuery:
     limit: int = 1000
 
     def __post_init__(self) -> None:
-        """Raise BadInputError for an `after` that is no task's: some engines could not compare it."""
+        """Raise BadInputError for an `after` that no task can have: some engines could not compare it."""
         if self.after is not None and not is_sort_key(self.sort, *self.after):
             raise BadInputError("a position to go on from that no task has")
 
     def filters(self) -> dict[str, Any]:
-        """Return the filters that leave tasks out, with their values."""
+        """Return the filters in use, with their values."""
         return {
             name: value for name, value, default in zip(FILTERS, _filter_values(self), _UNFILTERED)
             if value != default}
 
     @property
     def filtered(self) -> bool:
-        """Whether tasks may be left out."""
+        """Whether any filter is in use."""
         return bool(_filter_values(self) != _UNFILTERED)
 
     def sort_key(self, task: StoredTask) -> tuple[SortKey, str]:
-        """Return where `task` stands in this order: its sort key and its id."""
+        """Return the position of `task` in this order: its sort key and its id."""
         return sort_key(self.sort, task.id, task.revision, task.entry), task.id
 
     def matches(self, entry: TaskEntry) -> bool:
@@ -201,7 +200,7 @@ class TaskQuery:
 
 FILTERS: Mapping[str, Callable[[Any, TaskEntry], bool]] = {
     each.name: each.metadata["passes"] for each in fields(TaskQuery) if each.metadata}
-"""The filters of TaskQuery: each says of a value of its own and a task whether that passes."""
+"""The filters of TaskQuery: each takes its value and a task, and returns whether the task passes."""
 
 _UNFILTERED = tuple(each.default for each in fields(TaskQuery) if each.metadata)
 _filter_values = attrgetter(*FILTERS)
@@ -212,7 +211,7 @@ def _contains(text: str, words: tuple[str, ...]) -> bool:
 
 
 def sort_key(sort: TaskSort, task_id: str, revision: int, entry: TaskEntry) -> SortKey:
-    """Return what a task is sorted by, with the schema's defaults for what was not sent."""
+    """Return the key a task is sorted by, with the schema's defaults for members that were not sent."""
     match sort:
         case TaskSort.CREATED:
             return task_id
@@ -235,18 +234,18 @@ def is_sort_key(sort: TaskSort, key: object, task_id: str) -> bool:
 
 
 def search_text(entry: TaskEntry) -> str:
-    """Return what a search looks in: title and description, folded, on lines of their own.
+    """Return the text that searches look in: title and description, folded, each on a line of its own.
 
-    A word has no white space in it, so none can match across the two. Of a text that folding makes
-    far longer, such as one of U+FDFA alone (18 characters each), only the beginning is searched:
-    what is stored stays in proportion to what was sent.
+    A word has no white space, so none can match across the two. Some texts become far longer by folding, such as U+FDFA
+    alone (18 characters each); of these only the beginning is searched, so that what is stored stays in proportion to
+    what was sent.
     """
     text = f"{entry.title}\n{entry.description or ''}"
     return fold(text)[:max(MAX_FOLDED_GROWTH * len(text), MIN_FOLDED)]
 
 
 def search_words(text: str) -> tuple[str, ...]:
-    """Return the words that a text asks for, folded, each once."""
+    """Return the folded words of a search, each once."""
     return tuple(dict.fromkeys(fold(text).split()))
 
 
@@ -254,8 +253,8 @@ def search_words(text: str) -> tuple[str, ...]:
 class TaskPage:
     """A page of a list, as it was when the store had `revision`.
 
-    The tasks that do not fit PAGE_BYTES are `unread`: their ids follow `tasks` in the page's order.
-    `end` is the position from which the next page goes on; None on the last page.
+    Tasks beyond PAGE_BYTES are `unread`: their ids follow `tasks` in the page's order. `end` is the position from which
+    the next page goes on; None on the last page.
     """
 
     revision: int
@@ -266,7 +265,7 @@ class TaskPage:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Some tasks by their ids: those that exist of the first `read` ids that were asked for."""
+    """Tasks looked up by id: those that exist among the first `read` of the ids asked for."""
 
     tasks: tuple[StoredTask, ...]
     read: int
@@ -274,7 +273,7 @@ class Portion:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The latest write of one id: the task as it is now, or None where it was deleted."""
+    """The latest write of one id: the task as it is now, or None if it was deleted."""
 
     id: str
     revision: int
@@ -282,18 +281,18 @@ class Change:
 
     @property
     def size(self) -> int:
-        """How many bytes of JSON it has."""
+        """The length of its JSON in bytes."""
         return 0 if self.task is None else self.task.size
 
 
 def fitting(sizes: Iterable[int], limit: int) -> int:
-    """Return how many sizes, from the first, add up to `limit` at most; one at the least."""
+    """Return how many of these sizes, from the first, add up to at most `limit`; at least one."""
     return max(1, bisect_right(list(accumulate(sizes)), limit))
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """Changes in the order of their revisions, the revision to go on from, whether more follow."""
+    """Changes in the order of their revisions, the revision to go on from, and whether more follow."""
 
     revision: int
     changes: tuple[Change, ...]
@@ -302,7 +301,7 @@ class ChangePage:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A client's key for a safe retry: whose it is, the key, and the digest of the body it is for.
+    """A client's key for a safe retry: the client, the key, and the digest of the request body.
 
     Source: draft-ietf-httpapi-idempotency-key-header.
     """
@@ -314,7 +313,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What a create made: id and revision of each task, in order; `replayed` if it was earlier."""
+    """The result of a create: id and revision of each task, in order; `replayed` if an earlier request made them."""
 
     tasks: tuple[tuple[str, int], ...]
     replayed: bool = False

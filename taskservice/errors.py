@@ -45,13 +45,13 @@ class ConfigError(TodoListError):
 
 
 class BadInputError(TodoListError):
-    """The client sent something that is not acceptable; the message says what."""
+    """The client sent something that is not acceptable; the message says what is wrong with it."""
 
 
 class UnsupportedMediaTypeError(BadInputError):
-    """The body is in a form that is not taken here; `accepted` has the forms that are.
+    """The body has a form that is not taken here; `accepted` lists those that are.
 
-    `field` says which is meant: the media types of Content-Type, or codings of Content-Encoding.
+    `field` is the header field that says so, Content-Type (media types) or Content-Encoding (codings).
     """
 
     def __init__(self, message: str, field: str, accepted: Sequence[str]) -> None:
@@ -81,11 +81,11 @@ class InvalidTaskError(BadInputError):
 
 
 class TooManyLinesError(BadInputError):
-    """The body has more lines than the config allows; the message has the limit and its key."""
+    """The body has more lines than the config allows; the message names the limit and its key."""
 
 
 class TaskTooLargeError(BadInputError):
-    """A task of a bulk, or as a patch leaves it, is larger as JSON than the config allows."""
+    """A task of a bulk, or the result of a patch, is larger as JSON than the config allows."""
 
 
 class UnauthorizedError(TodoListError):
@@ -109,7 +109,7 @@ class TaskNotFoundError(TodoListError):
 
 
 class TaskExistsError(TodoListError):
-    """A task has this id already; `revision` is the one it has, None where the same create has it twice."""
+    """A task has this id already, at `revision`; None if the same create has the id twice."""
 
     def __init__(self, task_id: str, revision: int | None) -> None:
         super().__init__(f"'{task_id}' exists")
@@ -118,7 +118,7 @@ class TaskExistsError(TodoListError):
 
 
 class StaleRevisionError(TodoListError):
-    """The condition of a write does not hold for the task, whose `revision` is now this one."""
+    """The condition of a write does not hold for the task, which is at this `revision` now."""
 
     def __init__(self, task_id: str, revision: int, reason: str = "has changed") -> None:
         super().__init__(f"'{task_id}' {reason}")
@@ -127,7 +127,7 @@ class StaleRevisionError(TodoListError):
 
 
 class ConditionFailedError(TodoListError):
-    """The condition of a read does not hold for what is there, whose entity tag is `etag`."""
+    """The condition of a read does not hold for the current state, which has this `etag`."""
 
     def __init__(self, etag: str) -> None:
         super().__init__(f"the condition does not hold: the entity tag is {etag}")
@@ -135,7 +135,7 @@ class ConditionFailedError(TodoListError):
 
 
 class IdempotencyKeyReusedError(TodoListError):
-    """The idempotency key came before, with another body."""
+    """The idempotency key was used before, with another body."""
 
 
 class ChangesExpiredError(TodoListError):
@@ -151,11 +151,11 @@ class StoreUnavailableError(StoreError):
 
 
 class StoreBusyError(StoreUnavailableError):
-    """The store answers, but has too much to do or is short of something."""
+    """The store answers, but is overloaded or short of a resource."""
 
 
 class QueryTimeoutError(StoreBusyError):
-    """A read reached its deadline, which is so many seconds; the message is for the client."""
+    """A read reached its deadline, in seconds; the message is for the client."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(

@@ -15,37 +15,37 @@ from taskservice.precondition import UNCONDITIONAL, Precondition
 
 
 LISTS_AT_ONCE = 2
-"""How many large answers read a portion at the same time: between their portions others have their
-turn."""
+"""How many large answers read a portion at the same time; other requests run between their portions."""
 
 READ_AT_ONCE = 200
-"""Of how many unread tasks an engine looks at the sizes, to find out how many fit a portion."""
+"""How many unread tasks an engine looks up the sizes of, to find out how many fit a portion."""
 
 BULKS_AT_ONCE = 1
-"""How many bulks are read and written at the same time: between them other writes have their turn,
-and only so many are in memory in all their forms."""
+"""How many bulks are read and written at the same time: other writes run between them, and memory holds no more of
+them."""
 
 
 class TodoListService:
     """Creates, reads, updates, deletes and lists the tasks of a store.
 
-    Use it as `async with service:`, or call `start` and `stop`. Beside what each method names, all
-    raise StoreError when the store fails.
+    Use it as `async with service:`, or call `start` and `stop`. Besides the errors that each method names, all raise
+    StoreError when the store fails.
     """
 
     def __init__(
         self, task_db: AbstractTodoListDB, *, backlog: int = 1_000, max_followers: int = 10_000
     ) -> None:
-        """Make a service on a store; so many may follow its changes, each `backlog` of them behind."""
+        """Make a service on a store; at most `max_followers` may follow its changes, each at most `backlog` of them
+        behind."""
         self._db = task_db
         self._feed = ChangeFeed(task_db, backlog=backlog, max_followers=max_followers)
         self._turns = asyncio.Semaphore(LISTS_AT_ONCE)
-        self._search_turns = asyncio.Semaphore(LISTS_AT_ONCE)  # a search may wait long, and no other is to wait for it
+        self._search_turns = asyncio.Semaphore(LISTS_AT_ONCE)  # a search may wait long, and should delay no others
         self.bulk_turn = asyncio.Semaphore(BULKS_AT_ONCE)
-        """To be held while a body of many tasks is read and its tasks are created."""
+        """A lock to hold while a body of many tasks is read and its tasks are created."""
 
     def limit_followers(self, backlog: int, count: int) -> None:
-        """Let `count` follow the changes, each at most `backlog` of them behind; those that do follow stay."""
+        """Set how many may follow the changes, each at most `backlog` of them behind; present followers stay."""
         self._feed.backlog, self._feed.max_followers = backlog, count
 
     async def __aenter__(self) -> Self:
@@ -60,7 +60,7 @@ class TodoListService:
         await self._db.start()
 
     async def stop_following(self) -> None:
-        """Let all who follow the changes end: the service is going away."""
+        """End all followers of changes: the service is going away."""
         await self._feed.stop()
 
     async def stop(self) -> None:
@@ -88,10 +88,10 @@ class TodoListService:
     async def create_tasks(
         self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
-        """Create all the tasks or none; with a `key` that came before, return what it created then.
+        """Create all the tasks or none; with a `key` that was used before, return the result of that time.
 
-        A task whose id is None gets a new one: the order of new ids is the order of creation.
-        Raises TaskExistsError, IdempotencyKeyReusedError (the key came with another body).
+        A task whose id is None gets a new one: the order of new ids is the order of creation. Raises TaskExistsError,
+        IdempotencyKeyReusedError (the key was used with another body).
         """
         created = await self._db.create_tasks(tasks, key)
         self._feed.wake()
@@ -104,7 +104,7 @@ class TodoListService:
     async def update_task(
         self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
-        """Replace a task, if the precondition holds for it.
+        """Replace a task if the precondition holds for it.
 
         Raises TaskNotFoundError, StaleRevisionError.
         """
@@ -116,10 +116,10 @@ class TodoListService:
         self, task_id: str, change: Callable[[TaskEntry], TaskEntry],
         precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
-        """Replace a task by what `change` makes of it, on the same condition; atomic.
+        """Replace a task by the result of `change`, if the precondition holds for it; atomic.
 
-        `change` may be called again when others write meanwhile. Raises what it raises,
-        TaskNotFoundError, StaleRevisionError.
+        `change` may be called again when others write meanwhile. Raises its errors, TaskNotFoundError,
+        StaleRevisionError.
         """
         while True:
             task = await self._db.read_task(task_id)
@@ -131,7 +131,7 @@ class TodoListService:
     async def delete_task(
         self, task_id: str, precondition: Precondition = UNCONDITIONAL
     ) -> int:
-        """Delete a task on the same condition, and return the revision of that.
+        """Delete a task if the precondition holds for it, and return the revision of the deletion.
 
         Raises TaskNotFoundError, StaleRevisionError.
         """
@@ -140,11 +140,10 @@ class TodoListService:
         return revision
 
     async def read_page(self, query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
-        """Give at most as many tasks of `query` as its limit says, in portions.
+        """Yield one page of `query`, in portions.
 
-        Each portion says with `unread` what is yet to come of the page, and with `end` where the
-        next page goes on. A task that is written meanwhile is given as it is when it is read, if it
-        still is one that `query` asks for.
+        `unread` of a portion is what is left of the page, and its `end` is where the next page goes on. A task that is
+        written meanwhile is as it is when it is read, and left out if it does not match any more.
         """
         page = await self._db.read_page(query)
         yield page
@@ -153,11 +152,10 @@ class TodoListService:
             yield page
 
     async def list_tasks(self, query: TaskQuery) -> AsyncGenerator[TaskPage, None]:
-        """Give all the tasks of `query`, in portions: those of each page of its limit.
+        """Yield all tasks of `query`, in portions, a page of the query's limit after the other.
 
-        No store resource is held between portions, so that a slow reader holds up nobody, and many
-        who read at once take turns, so that they hold up no others. A task
-        that is not written meanwhile is neither skipped nor repeated.
+        No resource of the store is held between portions, so a slow reader delays nobody, and many readers at once take
+        turns, so they delay no other requests. A task that is not written meanwhile is neither skipped nor repeated.
         """
         begun, turns = False, self._search_turns if query.words else self._turns
         while True:
@@ -166,7 +164,7 @@ class TodoListService:
                     page = await self._db.read_page(query)
                 begun = True
                 if page.end:
-                    await asyncio.sleep(0)  # a store in memory would give all to all at once
+                    await asyncio.sleep(0)  # a store in memory never waits, and would serve one reader to the end
             yield page
             while page.unread:
                 page = await self._read_on(query, page)
@@ -188,10 +186,10 @@ class TodoListService:
     async def read_changes(
         self, since: int | None, limit: int
     ) -> AsyncGenerator[ChangePage, None]:
-        """Give at most `limit` changes after `since`, in order, in portions; all but the last
-        have `more`. Raises ChangesExpiredError, and StoreError.
+        """Yield at most `limit` changes after `since`, in order, in portions; all but the last have `more`.
 
-        There are fewer where those that follow are forgotten before a slow reader comes to them.
+        Raises ChangesExpiredError, and StoreError. There are fewer if the store forgets changes before a slow reader
+        comes to them.
         """
         page = await self._db.read_changes(since, limit)
         limit -= len(page.changes)
@@ -208,5 +206,5 @@ class TodoListService:
         yield replace(page, more=False)
 
     def follow_changes(self, since: int | None) -> AsyncGenerator[Sequence[Change], None]:
-        """Give the changes after `since` as they come: see `ChangeFeed.follow`."""
+        """Yield the changes after `since` as they come: see `ChangeFeed.follow`."""
         return self._feed.follow(since)

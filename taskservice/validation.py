@@ -1,7 +1,7 @@
-"""The task's JSON Schema at work: from what somebody wrote to a TaskEntry, or every reason why not.
+"""Validation by the task's JSON Schema: from JSON to a TaskEntry, or every reason why not.
 
-jsonschema-rs, compiled once, checks in under a microsecond. orjson decodes: it is strict where
-Python's own json is not (no NaN or Infinity, no lone surrogate, only UTF-8, bounded nesting).
+jsonschema-rs, compiled once, checks in under a microsecond. orjson decodes: it is strict where Python's own json is not
+(no NaN or Infinity, no lone surrogate, only UTF-8, bounded nesting).
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from taskservice.errors import (
 TASK_SCHEMA = read_schema("todoList-v1.0")
 
 DETAIL_LENGTH = 160
-"""How many characters of a violation's text an error shows: it may quote all of a value."""
+"""How many characters of a violation an error shows: it may quote a whole value."""
 
 _validator = jsonschema_rs.validator_for(TASK_SCHEMA)
 
@@ -31,7 +31,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def check_task(document: Any) -> TaskEntry:
-    """Make an entry of a decoded document; raises InvalidTaskError with every violation."""
+    """Make an entry from a decoded document; raises InvalidTaskError with every violation."""
     if not _validator.is_valid(document):
         raise InvalidTaskError([
             Violation(_pointer(error.instance_path), shorten(error.message))
@@ -40,12 +40,12 @@ def check_task(document: Any) -> TaskEntry:
 
 
 def parse_task(body: bytes) -> TaskEntry:
-    """Make an entry of JSON; raises MalformedBodyError, InvalidTaskError."""
+    """Make an entry from JSON; raises MalformedBodyError, InvalidTaskError."""
     return check_task(parse_json(body))
 
 
 def check_size(entry: TaskEntry, max_task: int, where: str = "") -> TaskEntry:
-    """Return the entry; raises TaskTooLargeError when its JSON has more than `max_task` bytes.
+    """Return the entry; raises TaskTooLargeError if its JSON has more than `max_task` bytes.
 
     The message begins with `where`, the place of the task in a body of several.
     """
@@ -62,5 +62,5 @@ def _pointer(path: list[str | int]) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return so much of a text as a message should repeat."""
+    """Return the text, cut to a length that a message should have."""
     return text if len(text) <= DETAIL_LENGTH else f"{text[:DETAIL_LENGTH]}…"
