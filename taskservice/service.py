@@ -104,7 +104,7 @@ class TodoListService:
     async def update_task(
         self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
     ) -> StoredTask:
-        """Replace a task if the precondition holds for it.
+        """Replace a task, if the precondition holds for it.
 
         Raises TaskNotFoundError, StaleRevisionError.
         """

@@ -1,7 +1,7 @@
-"""Answers of the service, read so that a part never passes for the whole.
+"""Reading answers of the service so that a part is never taken for the whole.
 
-http.client takes an end of the connection for the end of a head, of a chunk's size, and of a body of whatever length:
-here each is an error.
+http.client accepts the end of the connection as the end of a head, of a chunk's size, and of a body of any length: here
+each is an error.
 """
 
 import http.client
@@ -19,14 +19,14 @@ NDJSON = "application/x-ndjson"
 
 CHUNK = 1 << 16
 MAX_ERROR_BYTES = 1 << 16
-"""How much of an error's body is read."""
+"""How much of an error's body is read, in bytes."""
 
 MAX_RETRY_AFTER = 60.0
-"""Seconds of a Retry-After that are waited at most."""
+"""Maximum wait for a Retry-After, in seconds."""
 
 
 class _WholeLines(io.BufferedReader):
-    """Refuses a line that the end of the connection cut: of a head, or with the size of a chunk."""
+    """Refuses a line of a head, or with the size of a chunk, that the end of the connection cut."""
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
@@ -36,14 +36,14 @@ class _WholeLines(io.BufferedReader):
 
 
 class Response(http.client.HTTPResponse):
-    """A response whose head is whole, and which is not an interim one."""
+    """A response whose head is complete, and which is not an interim one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fp = _WholeLines(self.fp.detach())
 
     def begin(self) -> None:
-        """Read the head; http.client by itself passes over 100 only, and not over 102 or 103 (RFC 9110 §15.2)."""
+        """Read the head, also past 102 and 103: http.client itself skips 100 only (RFC 9110 §15.2)."""
         super().begin()
         while 100 <= self.status < 200 and self.status != http.client.SWITCHING_PROTOCOLS:
             self.headers = None  # type: ignore[assignment]  # so that the next head is read
@@ -52,28 +52,28 @@ class Response(http.client.HTTPResponse):
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that was read to its end, or as far as an error is of interest."""
+    """An answer, read to its end, or as far as an error is of interest."""
 
     status: int
     body: bytes
     refusal: str
-    """What it says, where it is an error."""
+    """The message of an error."""
     retry_after: float
     """Seconds after which to try again."""
     replayed: bool
     """Whether it is the answer to an earlier request with this Idempotency-Key."""
     retried: bool = False
-    """Whether an earlier try of this request may have been the one that counted."""
+    """Whether an earlier attempt of this request may have succeeded."""
 
     def violations(self) -> list[tuple[str, str]]:
-        """Return what is wrong with the request's body: JSON Pointers and details."""
+        """Return the faults of the request's body: JSON Pointers and details."""
         errors = _document(self.body).get("errors")
         found = errors if isinstance(errors, list) else []
         return [(str(v.get("pointer")), str(v.get("detail"))) for v in found if isinstance(v, dict)]
 
 
 def read_answer(response: http.client.HTTPResponse) -> Answer:
-    """Read an answer to its end, an error only so far; raises BrokenAnswerError where a success is cut."""
+    """Read an answer to its end, an error only in part; raises BrokenAnswerError if a success is cut."""
     if response.status < 300:
         body = b"".join(whole_body(response))
     else:
@@ -86,9 +86,9 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 
 
 def whole_body(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Give the body as it comes; raises BrokenAnswerError where it ends before its end (RFC 9112 §8).
+    """Yield the body as it comes; raises BrokenAnswerError if it is cut (RFC 9112 §8).
 
-    Where neither a length nor chunks delimit it, only a reset shows a cut, and over TLS a missing close_notify.
+    If neither a length nor chunks delimit it, only a reset shows a cut, and over TLS a missing close_notify.
     """
     expected = _content_length(response)
     received = 0
@@ -100,13 +100,13 @@ def whole_body(response: http.client.HTTPResponse) -> Iterator[bytes]:
         raise BrokenAnswerError(f"the answer was cut after {received} bytes: {reason(error)}") from error
     if expected is not None and received != expected:
         raise BrokenAnswerError(f"the answer was cut after {received} of {expected} bytes")
-    response.close()  # http.client does not notice the end by itself, and would not send the next request
+    response.close()  # http.client does not notice the end itself, and would refuse to send the next request
 
 
 def _content_length(response: http.client.HTTPResponse) -> int | None:
-    """Return the length; None where chunks, or else the end of the connection, delimit the body.
+    """Return the length; None if chunks, or else the end of the connection, delimit the body.
 
-    Raises TransferError for what http.client takes for no length at all.
+    Raises TransferError for a value that http.client would treat as a missing length.
     """
     if response.chunked:
         return None
@@ -120,7 +120,7 @@ def _content_length(response: http.client.HTTPResponse) -> int | None:
 
 
 def check_form(response: http.client.HTTPResponse) -> None:
-    """Raise TransferError where a success is not NDJSON as it is: an answer of something before the service."""
+    """Raise TransferError unless a success is uncoded NDJSON: else something in front of the service answered."""
     form = response.headers.get_content_type()
     if form != NDJSON:
         raise TransferError(f"the answer is {one_line(form)}, not {NDJSON}: is --url that of the service?")
@@ -130,7 +130,7 @@ def check_form(response: http.client.HTTPResponse) -> None:
 
 
 def refusal(response: http.client.HTTPResponse, body: bytes) -> str:
-    """Say what an error is: its status, and what the service or its Location says."""
+    """Describe an error: its status, and the message of the service or its Location."""
     answer = f"the service answered {response.status} {one_line(response.reason)}".rstrip()
     location = response.headers.get("Location")
     if 300 <= response.status < 400 and location:
@@ -152,6 +152,6 @@ def _document(body: bytes) -> dict[str, Any]:
 
 
 def _retry_after(response: http.client.HTTPResponse) -> float:
-    """Return the seconds of a Retry-After (RFC 9110 §10.2.3); of a date, none."""
+    """Return the seconds of a Retry-After (RFC 9110 §10.2.3); a date counts as none."""
     value = response.headers.get("Retry-After", "")
     return min(float(value), MAX_RETRY_AFTER) if re.fullmatch("[0-9]{1,18}", value) else 0.0

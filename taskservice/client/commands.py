@@ -34,5 +34,5 @@ def _import(url: str, file: str) -> str:
 
 
 def _say(message: str, on_stderr: bool) -> None:
-    with suppress(OSError):  # nobody reads it; what it says is done all the same
+    with suppress(OSError):  # nobody reads standard output; the work goes on
         print(message, file=sys.stderr if on_stderr else sys.stdout, flush=True)

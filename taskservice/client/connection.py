@@ -1,4 +1,4 @@
-"""A connection to the service, over which requests are repeated while it is away."""
+"""A connection to the service that repeats requests while the service is away."""
 
 import http.client
 import os
@@ -14,13 +14,13 @@ from taskservice.client.answers import NDJSON, Answer, Response, check_form, rea
 from taskservice.client.errors import AwayError, BrokenAnswerError, OptionError, TransferError, one_line, reason
 
 TIMEOUT = 60.0
-"""Seconds to wait for the next bytes."""
+"""Maximum wait for the next bytes, in seconds."""
 
 RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0)
-"""Seconds to wait before each further try of a request, unless the service asks for more."""
+"""Seconds before each repetition of a request, unless the service asks for more."""
 
 AWAY = frozenset({429, 502, 503, 504})
-"""The statuses of a service, or of a proxy before it, that is away or busy for now."""
+"""The statuses of a service, or of a proxy before it, that is temporarily away or busy."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -28,14 +28,14 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _TLSConnection(http.client.HTTPSConnection):
-    """Sees an end without close_notify as the cut that it may be (RFC 8446 §6.1)."""
+    """Treats an end without close_notify as a possible cut (RFC 8446 §6.1)."""
 
     response_class = Response
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
         context = ssl.create_default_context()
         context.set_alpn_protocols(["http/1.1"])
-        # Python before 3.11.3 has OpenSSL 3 take such an end for a clean one.
+        # Python before 3.11.3 lets OpenSSL 3 treat such an end as a clean one.
         context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         super().__init__(host, port, timeout=timeout, context=context)
 
@@ -46,9 +46,9 @@ class _TLSConnection(http.client.HTTPSConnection):
 
 
 class Client(AbstractContextManager["Client"]):
-    """A connection to the service, made when it is needed, and anew when it broke; closed at the end of the block.
+    """A connection to the service, opened on demand and again after it broke; closed at the end of the block.
 
-    Raises OptionError for what is no URL of a service, and for a token that cannot be sent.
+    Raises OptionError for a malformed URL, and for a token that cannot be sent.
     """
 
     def __init__(self, url: str) -> None:
@@ -69,7 +69,7 @@ class Client(AbstractContextManager["Client"]):
     def get(self, path: str) -> Iterator[bytes]:
         """Ask for NDJSON and return its body, which has to be read before the next request.
 
-        Raises TransferError for any other answer; reading raises BrokenAnswerError where the body is cut.
+        Raises TransferError for any other answer; reading raises BrokenAnswerError if the body is cut.
         """
         response = self._ask("GET", path, {"Accept": NDJSON}, None)
         if response.status != 200:
@@ -78,9 +78,9 @@ class Client(AbstractContextManager["Client"]):
         return whole_body(response)
 
     def post(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send NDJSON and read the answer; send it again while the service is away.
+        """Send NDJSON and read the answer; repeat it while the service is away.
 
-        Raises AwayError when it stays away, and TransferError for a success that is not NDJSON.
+        Raises AwayError if it stays away, and TransferError for a success that is not NDJSON.
         """
         retried = False
         for delay in (*RETRY_DELAYS, None):
@@ -128,7 +128,7 @@ class Client(AbstractContextManager["Client"]):
         return self._connection.getresponse()
 
     def _read(self, response: http.client.HTTPResponse) -> Answer:
-        """Read an answer; what is left of one is not taken for the next."""
+        """Read an answer; the rest of an unread one cannot be taken for the next."""
         try:
             return read_answer(response)
         finally:
@@ -146,7 +146,7 @@ def _translated(url: str, error: Exception) -> TransferError:
 
 
 def _split(url: str) -> SplitResult:
-    with suppress(ValueError):  # a port that is no number, a host that cannot be one
+    with suppress(ValueError):  # the port is no number, or the host is impossible
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode()
         sendable = re.fullmatch("[!-~]+", host + parts.path)
@@ -160,6 +160,6 @@ def _split(url: str) -> SplitResult:
 def _access(token: str | None) -> dict[str, str]:
     if not token:
         return {}
-    if not (token.isascii() and token.isprintable()):  # the token itself is not to be shown
+    if not (token.isascii() and token.isprintable()):  # without showing the token itself
         raise OptionError("TASKSERVICE_TOKEN: expected a token of printable ASCII characters")
     return {"Authorization": f"Bearer {token}"}

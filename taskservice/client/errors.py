@@ -15,7 +15,7 @@ from typing import ClassVar
 from taskservice.errors import TodoListError
 
 MAX_TEXT = 300
-"""How many characters of another's text a message repeats."""
+"""How many characters of a foreign text a message repeats."""
 
 
 class TransferError(TodoListError):
@@ -33,7 +33,7 @@ class OptionError(TransferError):
 class AwayError(TransferError):
     """The service cannot be reached or cannot answer for now.
 
-    `retry_after` is the time in seconds that it asks a client to wait.
+    `retry_after` is the time in seconds that it asks clients to wait.
     """
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
@@ -64,7 +64,7 @@ def one_line(text: object) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return what went wrong in a few words: the system's own, or the error's, or its name."""
+    """Return the cause in a few words: the system's own, or the error's, or the name of its class."""
     if isinstance(error, OSError) and error.strerror:
         return one_line(error.strerror)
     return one_line(error) or type(error).__name__

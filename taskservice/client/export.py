@@ -1,4 +1,4 @@
-"""`run.py export`: all tasks of a service to a file, to standard output, or to another thing that can be written."""
+"""`run.py export`: all tasks of a service to a file, to standard output, or to another writable target."""
 
 import os
 import stat
@@ -21,8 +21,8 @@ STDOUT = 1
 def export_tasks(url: str, target: str) -> int:
     """Write all tasks to `target`, and return how many.
 
-    A file is replaced at the end, by a whole answer alone. `-` is standard output, which is written as the tasks
-    come; so is what is no regular file, such as a FIFO. Raises TransferError.
+    A file is replaced at the end, and only by a complete answer. `-` is standard output, which is written as the tasks
+    come; so is anything that is no regular file, such as a FIFO. Raises TransferError.
     """
     with Client(url) as client, _opened(target) as file:
         return _copy(client.get("/tasks"), file)
@@ -52,7 +52,7 @@ def _opened(target: str) -> Iterator[BinaryIO]:
 
 
 def _is_replaced(target: str) -> bool:
-    """Return whether `target` is, or will be, a regular file; raises TransferError where it cannot be one."""
+    """Return whether `target` is, or will be, a regular file; raises TransferError if it cannot be one."""
     try:
         found = os.stat(target)
     except FileNotFoundError as error:
@@ -63,14 +63,14 @@ def _is_replaced(target: str) -> bool:
         raise TransferError(f"{target}: {reason(error)}") from error
     if stat.S_ISDIR(found.st_mode):
         raise TransferError(f"{target} is a folder")
-    if not os.access(target, os.W_OK):  # in its folder it could be replaced all the same
+    if not os.access(target, os.W_OK):  # its folder may still allow to replace it
         raise TransferError(f"{target}: no permission to write it")
     return stat.S_ISREG(found.st_mode) and os.path.exists(os.path.realpath(target))
 
 
 @contextmanager
 def _replaced(target: str) -> Iterator[BinaryIO]:
-    path = Path(os.path.realpath(target))  # a symbolic link stays one
+    path = Path(os.path.realpath(target))  # keep a symbolic link
     begun = False
     try:
         remove_leftovers(path)
@@ -96,7 +96,7 @@ def _replaced(target: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _streamed(name: str, target: str | int) -> Iterator[BinaryIO]:
-    """Open what is written as the tasks come, and is not whole until the end."""
+    """Open a target that is written as the tasks come, and is complete only at the end."""
     outcome = f"what was written to {name} is not whole"
     try:
         stream = open(target, "wb", closefd=target != STDOUT)
@@ -127,9 +127,9 @@ def _copy(body: Iterable[bytes], file: BinaryIO) -> int:
 
 
 def exported_lines(body: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Give the lines of an export as they come, each a task with its id and revision.
+    """Yield the lines of an export as they come, each a task with its id and revision.
 
-    Raises BrokenAnswerError for a line without an end, and for one that is something else.
+    Raises BrokenAnswerError for a line without an end, and for one with other content.
     """
     rest = b""
     done = 0

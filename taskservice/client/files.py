@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all."""
+"""Files that are replaced completely or not at all."""
 
 import fcntl
 import glob
@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes the place of `target` at the end of the block, unless that raises.
+    """Yield a file that replaces `target` at the end of the block, unless that raises.
 
-    The file is on disk before that. It keeps the mode of what it replaces, and its owner and group where that is
+    The file is on disk before that. It keeps the mode of its predecessor, and its owner and group where that is
     permitted. Raises OSError.
     """
     file, partial = _partial_file(target)
@@ -31,7 +31,7 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove what killed processes left beside `target`: those that run hold a lock on theirs."""
+    """Remove the files that killed processes left beside `target`: running processes hold a lock on theirs."""
     for left in target.parent.glob(f"{glob.escape(_prefix(target))}{'[0-9a-f]' * 32}.part"):
         with suppress(OSError), left.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,7 +43,7 @@ def _prefix(target: Path) -> str:
 
 
 def _partial_file(target: Path) -> tuple[BinaryIO, Path]:
-    """Make a file beside `target`, with a name of its own, and lock it."""
+    """Make a file beside `target`, with a unique name, and lock it."""
     old = target.stat() if target.exists() else None
     while True:
         partial = target.with_name(f"{_prefix(target)}{uuid.uuid4().hex}.part")

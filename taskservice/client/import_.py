@@ -1,4 +1,4 @@
-"""`run.py import`: the tasks of a file into a service, each once, however often it is interrupted."""
+"""`run.py import`: the tasks of a file to a service, each once, however often it is interrupted."""
 
 import os
 import uuid
@@ -22,19 +22,19 @@ from taskservice.http.ndjson import parse_batch
 
 @dataclass
 class Imported:
-    """What an import did."""
+    """The result of an import."""
 
     created: int = 0
     known: int = 0
-    """How many tasks were there already, the same as in the file."""
+    """How many tasks existed already, equal to those in the file."""
 
 
 def import_tasks(url: str, source: str) -> Imported:
-    """Create all tasks of a file, or of `-`, standard input; go on where an earlier call stopped.
+    """Create all tasks of a file, or of `-`, standard input; resume where an earlier call stopped.
 
-    All lines are checked before the first is sent. A task that has an id is created once, and passed over where it is
-    there already and the same. Lines without ids have an Idempotency-Key made of the content of the file up to them,
-    and requests of their own, so that the same lines create nothing more within 24 hours. Raises TransferError.
+    All lines are checked before the first is sent. A task with an id is created once, and skipped if it exists already
+    and is equal. Lines without ids have an Idempotency-Key made of the content of the file up to them, and requests of
+    their own, so that the same lines create nothing more within 24 hours. Raises TransferError.
     """
     with Client(url) as client, opened(source) as found:
         import_ = _Import(client, found)
@@ -50,19 +50,19 @@ class _Import:
         self._client, self._source = client, source
         self._progress = Progress(client.url)
         self._hash = sha256()
-        """Of all that is done."""
+        """Counts everything done so far."""
         self._ids: set[str] = set()
-        """Those in the file."""
+        """The ids in the file."""
         self._has_bare = False
         """Whether a line has no id."""
         self._existing: dict[str, bytes] | None = None
-        """The tasks in the service that have an id of the file: their digests; None as long as none was in the way."""
+        """Digests of the service's tasks that have an id of the file; None until one was in the way."""
         self._file = source.path and ProgressFile(source.path)
 
     # --- Before anything is sent ---
 
     def check(self) -> None:
-        """Find where to go on, and check all lines from there; raises TransferError."""
+        """Find where to resume, and check all lines from there; raises TransferError."""
         try:
             self._find_progress()
             for piece in self._source.pieces(self._progress.offset, self._progress.line):
@@ -93,7 +93,7 @@ class _Import:
             violations = [(v.pointer, v.detail) for v in error.violations]
             raise TransferError(f"nothing was sent. {self._problem(piece, violations)}") from error
         for task_id, number in zip(batch.ids, batch.lines):
-            if task_id in self._ids:  # the service sees one request at a time, and would find it too late
+            if task_id in self._ids:  # the service sees one request at a time, and would notice too late
                 violations = [(f"/{number}/id", "an earlier line has this id")]
                 raise TransferError(f"nothing was sent. {self._problem(piece, violations)}")
             self._note_id(task_id)
@@ -105,14 +105,14 @@ class _Import:
             self._ids.add(task_id)
 
     def _problem(self, piece: Piece, violations: Sequence[tuple[str, str]]) -> str:
-        """Say what is wrong first, and how many more violations there are."""
+        """Describe the first violation, and how many more there are."""
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
         return f"{self._source.problem(piece, *violations[0])}{more}"
 
     # --- Sending ---
 
     def send(self) -> None:
-        """Send what is not done yet; raises TransferError, which says how to go on."""
+        """Send the rest; raises TransferError, which says how to resume."""
         try:
             self._send_all()
         except KeyboardInterrupt as error:
@@ -152,10 +152,10 @@ class _Import:
                 "create nothing twice")
 
     def _send(self, piece: Piece) -> bool:
-        """Send a piece; return whether it is done, or else has to be sent in another way.
+        """Send a piece; return whether it is done, or else has to be sent differently.
 
-        Tasks with ids go first, and need no key that a later call makes again: they are compared, and are to be
-        created again where they were deleted since. The key of those without ids must not depend on what exists.
+        Tasks with ids go first, and need no key that a later call repeats: they are compared, and have to be created
+        again if they were deleted since. The key of those without ids must not depend on what exists.
         """
         with_ids, bare = self._split(piece)
         new = self._without_existing(with_ids)
@@ -174,7 +174,7 @@ class _Import:
         return True
 
     def _split(self, piece: Piece) -> tuple[Piece, Piece]:
-        """Return the lines with ids and those without, with empty lines in the place of the others."""
+        """Return the lines with ids and those without, with empty lines in place of the others."""
         nothing = replace(piece, lines=())
         if not self._has_bare:
             return piece, nothing
@@ -202,11 +202,11 @@ class _Import:
         self._progress = replace(self._progress, most=len(piece.lines) // 2)
 
     def _check_answer(self, piece: Piece, answer: Answer) -> None:
-        """Count what was created; raises TransferError where it was not."""
+        """Count the tasks created; raises TransferError if they were not."""
         violations = answer.violations()
         if answer.status == 400 and violations:
             raise TransferError(self._problem(piece, violations))
-        if answer.status not in (200, 201):  # 201 is that of earlier versions
+        if answer.status not in (200, 201):  # earlier versions answer 201
             raise TransferError(answer.refusal)
         created = answer.body.count(b"\n")
         if created != piece.count:
@@ -228,7 +228,7 @@ class _Import:
         self._existing = found
 
     def _without_existing(self, piece: Piece) -> Piece:
-        """Return the piece with an empty line for each task that is there; raises TransferError where one differs."""
+        """Return the piece with an empty line for each task that exists; raises TransferError if one differs."""
         if not self._existing:
             return piece
         lines = (line if self._is_new(number, line) else b"\n" for number, line in enumerate(piece.lines, piece.first))
@@ -251,10 +251,10 @@ def _has_id(line: bytes) -> bool:
 
 
 def _is_taken(answer: Answer) -> bool:
-    """Return whether an id was in the way: after the check, nothing else can be wrong with one."""
+    """Return whether an id was in the way: after the check, no other fault is possible."""
     return answer.status == 400 and any(pointer.endswith("/id") for pointer, _ in answer.violations())
 
 
 def _digest(task: Any) -> bytes:
-    """Return what identifies a task, whatever the order of its members."""
+    """Return a digest of a task, whatever the order of its members."""
     return blake2b(orjson.dumps(task, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()

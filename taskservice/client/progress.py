@@ -1,4 +1,4 @@
-"""How far an import is, kept in a file beside what it imports until it is done."""
+"""The progress of an import, kept in a file beside its source until it is done."""
 
 import errno
 from contextlib import suppress
@@ -14,41 +14,41 @@ from taskservice.client.files import remove_leftovers, replacing
 from taskservice.client.source import MAX_LINES
 
 VERSION = 1
-"""The version of the file's form."""
+"""The version of the file's format."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an import is."""
+    """The progress of an import."""
 
     url: str
     offset: int = 0
-    """All bytes before it are done."""
+    """All bytes before this offset are done."""
     line: int = 0
-    """How many lines they are."""
+    """How many lines those are."""
     done: str = sha256().hexdigest()
     """Their SHA-256."""
     most: int = MAX_LINES
-    """How many lines the service takes at once, as far as is known."""
+    """How many lines the service takes in one request, as far as is known."""
 
 
 class ProgressFile:
-    """The file beside `source` in which progress is kept."""
+    """The file beside `source` that keeps the progress."""
 
     def __init__(self, source: Path) -> None:
         self.path = source.with_name(f"{source.name}.import")
         self.error = ""
-        """Why nothing can be kept, as in a folder that is read-only."""
+        """Why progress cannot be kept, as in a read-only folder."""
 
     def load(self) -> Progress | None:
-        """Return what is kept, if anything is; raises TransferError for a file that cannot be used."""
+        """Return the progress that was kept, if any; raises TransferError for a file that cannot be used."""
         remove_leftovers(self.path)
         try:
             return _parse(orjson.loads(self.path.read_bytes()))
         except FileNotFoundError:
             return None
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:  # nothing can be kept under this name
+            if error.errno == errno.ENAMETOOLONG:  # this name cannot exist
                 return None
             why = reason(error)
         except (ValueError, TypeError):
@@ -57,11 +57,11 @@ class ProgressFile:
 
     @property
     def anew(self) -> str:
-        """Return how to begin anew."""
+        """Return how to start over."""
         return f"To import all anew, remove {self.path.name}"
 
     def save(self, progress: Progress) -> None:
-        """Keep this in place of what was kept, or note the error why not."""
+        """Keep this progress in place of the earlier, or note the error."""
         if self.error:
             return
         try:
@@ -71,13 +71,13 @@ class ProgressFile:
             self.error = reason(error)
 
     def remove(self) -> None:
-        """Keep nothing."""
-        with suppress(OSError):  # what stays says that all is done
+        """Forget the progress."""
+        with suppress(OSError):  # a file that stays says that all is done
             self.path.unlink()
 
 
 def _parse(document: Any) -> Progress:
-    """Raise ValueError or TypeError for what is not progress in the form of this version."""
+    """Raise ValueError or TypeError unless it is progress in this version's format."""
     if not isinstance(document, dict) or document.pop("version", None) != VERSION:
         raise ValueError
     progress = Progress(**document)

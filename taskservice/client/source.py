@@ -1,4 +1,4 @@
-"""What an import reads: a file of NDJSON, whatever it comes from, and the lines of it that one request takes."""
+"""The source of an import: a file of NDJSON, in any supported form, and its lines in pieces for one request each."""
 
 import json
 import os
@@ -18,16 +18,13 @@ from taskservice.client.errors import TransferError, one_line, reason
 
 MAX_LINES = 1_000
 MAX_BYTES = 1_000_000
-"""How much one request of an import has at most; a longer line goes alone.
-
-nginx by default takes no more than a MiB.
-"""
+"""Maximum size of one request of an import; a longer line goes alone. nginx accepts 1 MiB by default."""
 
 STDIN = 0
 CHUNK = 1 << 16
 
 HEAD = 4_096
-"""How many bytes show what a file is."""
+"""How many bytes are enough to recognise a file's format."""
 
 BOM = b"\xef\xbb\xbf"
 
@@ -38,30 +35,30 @@ COMPRESSED: Mapping[bytes, tuple[str, str]] = {
     b"\x28\xb5\x2f\xfd": ("Zstandard", "unzstd -c"),
     b"PK\x03\x04": ("zip", "unzip -p"),
 }
-"""The first bytes of compressed files: what they are, and what unpacks them to standard output."""
+"""The first bytes of compressed files: the format, and the command that unpacks it to standard output."""
 
 _OBJECT_OF_TASKS = re.compile(rb'\s*\{\s*(?:"(?!task")[^"\\]*"\s*:\s*\{|\}\s*\Z)')
-"""How the JSON object of `GET /tasks` begins: neither a task nor a triple has an object as its first member."""
+"""The beginning of the JSON object of `GET /tasks`: neither a task nor a triple has an object as its first member."""
 
 
 def is_blank(line: bytes) -> bool:
-    """Return whether there is nothing in a line."""
+    """Return whether a line is empty."""
     return not line.removeprefix(BOM).strip(b" \t\r\n")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Lines that go into one request."""
+    """Lines that are sent in one request."""
 
     lines: tuple[bytes, ...]
     offset: int
-    """Where they begin, in bytes."""
+    """Their offset in bytes."""
     first: int
-    """The number of the first one, from 1."""
+    """The number of the first line, from 1."""
 
     @property
     def body(self) -> bytes:
-        """Return them as a body; each may begin with a BOM, as where files were put together."""
+        """Return them as a body, without the BOMs of files that were joined."""
         return b"".join(line.removeprefix(BOM) for line in self.lines)
 
     @property
@@ -71,22 +68,22 @@ class Piece:
 
     @property
     def end(self) -> int:
-        """Return where they end, in bytes."""
+        """Return the offset of their end, in bytes."""
         return self.offset + sum(map(len, self.lines))
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is imported: a seekable file of NDJSON, and how messages name its parts."""
+    """A seekable file of NDJSON to import, and the names of its parts for messages."""
 
     name: str
     file: BinaryIO
     path: Path | None
-    """Where it lies, if a later call can read it again."""
+    """Its path, if a later call can read it again."""
     unit: str = "line"
 
     def pieces(self, offset: int = 0, line: int = 0) -> Iterator[Piece]:
-        """Go through the lines from there on, `line` of them being before, as many at a time as one request takes."""
+        """Yield the lines from an offset on, `line` lines being before it, in pieces for one request each."""
         while piece := self.piece(offset, line):
             yield piece
             offset, line = piece.end, line + len(piece.lines)
@@ -108,7 +105,7 @@ class Source:
         return f"{self.name}:{number}" if self.unit == "line" else f"{self.name}: {self.unit} {number}"
 
     def problem(self, piece: Piece, pointer: str, detail: str) -> str:
-        """Say what is wrong with a piece: a pointer into its body begins with the number of a line."""
+        """Describe a fault in a piece: a pointer into its body begins with the number of a line."""
         match = re.fullmatch("/([1-9][0-9]{0,8})(/.*)?", pointer, re.DOTALL)
         if match is None or int(match[1]) > len(piece.lines):
             return f"{self.where(piece.first)}: {one_line(detail)}"
@@ -124,9 +121,9 @@ class Source:
 
 @contextmanager
 def opened(source: str) -> Iterator[Source]:
-    """Open a file, or `-` for standard input; raises TransferError for what cannot be imported.
+    """Open a file, or `-` for standard input; raises TransferError if it cannot be imported.
 
-    What cannot be read twice is copied to a temporary file, and so are the tasks of a JSON object or array.
+    Input that cannot be read twice is copied to a temporary file, and so are the tasks of a JSON object or array.
     """
     name = "standard input" if is_standard_input(source) else source
     with ExitStack() as stack:
@@ -150,7 +147,7 @@ def is_standard_input(source: str) -> bool:
 
 
 def _copied(stack: ExitStack, name: str, chunks: Iterable[bytes]) -> BinaryIO:
-    """Copy to a temporary file, which has no name and ends with this process."""
+    """Copy to a temporary file, which has no name and vanishes with this process."""
     try:
         copy = stack.enter_context(tempfile.TemporaryFile())
         for chunk in chunks:
@@ -162,7 +159,7 @@ def _copied(stack: ExitStack, name: str, chunks: Iterable[bytes]) -> BinaryIO:
 
 
 def _recognised(stack: ExitStack, source: Source) -> Source:
-    """Return the source with a task a line; raises TransferError for another encoding, and for compressed files."""
+    """Return the source with one task a line; raises TransferError for other encodings, and for compressed files."""
     head = source.file.read(HEAD)
     source.file.seek(0)
     _check_encoding(source, head)
@@ -176,19 +173,19 @@ def _check_encoding(source: Source, head: bytes) -> None:
     for start, (form, unpack) in COMPRESSED.items():
         if head.startswith(start):
             raise TransferError(f"{source.name} is compressed ({form}): {_piped(source, unpack)}")
-    encoding = re.sub("-([BL]E)$", r"\1", json.detect_encoding(head).upper())  # in the name that iconv knows
+    encoding = re.sub("-([BL]E)$", r"\1", json.detect_encoding(head).upper())  # as iconv names it
     if not encoding.startswith("UTF-8"):
         raise TransferError(f"{source.name} is {encoding}: {_piped(source, f'iconv -f {encoding} -t UTF-8')}")
 
 
 def _piped(source: Source, command: str) -> str:
-    """Return a command line that imports what `command` makes of the source."""
+    """Return a command line that imports the output of `command` on the source."""
     file = f" {shlex.quote(str(source.path))}" if source.path else ""
     return f"{command}{file} | run.py import -"
 
 
 def _task_lines(source: Source) -> Iterator[bytes]:
-    """Give the tasks of a JSON array, or of the object that `GET /tasks` answers with, a line each."""
+    """Yield the tasks of a JSON array, or of the object that `GET /tasks` returns, one a line."""
     try:
         document = orjson.loads(source.file.read().removeprefix(BOM))
     except orjson.JSONDecodeError as error:

@@ -14,14 +14,12 @@ from taskservice.precondition import UNCONDITIONAL, Precondition
 class AbstractTodoListDB(ABC):
     """A store of tasks.
 
-    Every acknowledged write of a task gets the store's next revision, `max(last + 1, now in
-    microseconds)`: revisions only grow and never repeat, also across restarts and processes. An
-    acknowledged write is there (as durably as the engine promises); one that raised did not
-    happen, unless the error is a `StoreError`: then it happened whole or not at all. Reads see
-    every write that was acknowledged before they began. A page whose reader is cancelled costs
-    nothing more. Every method may raise `StoreError`.
-
-    Use it as `async with engine:`, or call `start` and `stop`.
+    Every acknowledged write of a task gets the store's next revision, `max(last + 1, now in microseconds)`: revisions
+    only grow and never repeat, also across restarts and processes. An acknowledged write persists (as durably as the
+    engine promises); one that raised did not happen, unless the error is a `StoreError`: then it happened completely or
+    not at all. Reads see every write that was acknowledged before they began. A page stops costing anything when its
+    reader is cancelled. Every method may raise `StoreError`. Use it as `async with engine:`, or call `start` and
+    `stop`.
     """
 
     name: str
@@ -31,7 +29,7 @@ class AbstractTodoListDB(ABC):
     """Whether several processes can use one store at once."""
 
     readers = 2
-    """How many pages and changes can be read at once, beside single tasks; two at least."""
+    """How many pages and changes can be read at once, besides single tasks; at least two."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -42,29 +40,29 @@ class AbstractTodoListDB(ABC):
 
     @abstractmethod
     async def examine(self, connect: bool) -> str:
-        """Return in words where the tasks are, and what a start would do there; it has not begun.
+        """Describe where the tasks are, and what a start would do there; called before the start.
 
-        Nothing is changed; only with `connect` is a server asked. Raises StoreError where a start would fail, as far as
-        can be seen.
+        Changes nothing; contacts a server only with `connect`. Raises StoreError if a start would fail, as far as can
+        be seen.
         """
 
     @abstractmethod
     async def start(self) -> None:
-        """Open the store, making it when it is not there; StoreInUseError, StoreVersionError."""
+        """Open the store, creating it if it does not exist; StoreInUseError, StoreVersionError."""
 
     @abstractmethod
     async def stop(self) -> None:
-        """Let writes in flight end, then close the store; may be called twice."""
+        """Let writes in flight finish, then close the store; may be called twice."""
 
     @abstractmethod
     async def check_ready(self) -> None:
         """Raise StoreError unless the store answers and takes writes, as far as can be seen.
 
-        It writes nothing, so that a store that is full passes.
+        It writes nothing, so a full store passes.
         """
 
     def log_bytes(self) -> int | None:
-        """Return the size of the log that the store keeps beside its data; None where it keeps none."""
+        """Return the size of the store's write-ahead log, in bytes; None if it has none."""
         return None
 
     def measurements(self) -> Iterable[Measurement]:
@@ -75,7 +73,7 @@ class AbstractTodoListDB(ABC):
     async def revision(self) -> int:
         """Return the revision of the last write; 0 for a store never written to.
 
-        An engine that others may write to while it is down counts its start as a write.
+        An engine whose store others may change while it is down counts its start as a write.
         """
 
     async def create_task(
@@ -90,11 +88,10 @@ class AbstractTodoListDB(ABC):
     ) -> Created:
         """Create all the tasks or none, each with a revision of its own, in order.
 
-        A task without an id gets the `new_task_id` of its revision.
-        With a `key` seen in the last 24 hours, nothing is written and the first outcome comes
-        back, `replayed`; a create that failed leaves no key. A second call waits for the first.
-        Raises TaskExistsError (of the first id that is taken, also within `tasks`) and
-        IdempotencyKeyReusedError (the key came with another digest).
+        A task without an id gets the `new_task_id` of its revision. With a `key` used in the last 24 hours, nothing is
+        written and the first outcome is returned, `replayed`; a create that failed leaves no key. A concurrent call
+        with the same key waits for the first. Raises TaskExistsError (of the first id that is taken, also within
+        `tasks`) and IdempotencyKeyReusedError (the key was used with another digest).
         """
 
     @abstractmethod
@@ -107,29 +104,29 @@ class AbstractTodoListDB(ABC):
     ) -> StoredTask:
         """Replace a task, if the precondition holds for it; atomic.
 
-        Raises TaskNotFoundError, and then StaleRevisionError.
+        Raises TaskNotFoundError, or else StaleRevisionError.
         """
 
     @abstractmethod
     async def delete_task(
         self, task_id: str, precondition: Precondition = UNCONDITIONAL
     ) -> int:
-        """Delete a task on the same condition as `update_task`; return the deletion's revision."""
+        """Delete a task under a precondition, as `update_task` does; return the deletion's revision."""
 
     def continuing(self, begun: bool = True) -> AbstractContextManager[object]:
-        """Return what surrounds a read that goes on with an answer, if that has `begun` to be sent.
+        """Return the context of a read whose answer, if `begun`, is partly sent.
 
-        Such a read is not refused for how many wait, as that would cut the answer: its callers see to it that
-        few such reads come at once.
+        Such a read is not refused when too many wait, as that would cut the answer: its callers see to it that few such
+        reads come at once.
         """
         return nullcontext()
 
     @abstractmethod
     async def read_page(self, query: TaskQuery) -> TaskPage:
-        """Return the tasks that `query` asks for, and the revision of the store they are of.
+        """Return the tasks that match `query`, and the revision of the store at that time.
 
-        A walk by `after` neither skips nor repeats a task that is not itself written meanwhile.
-        What does not fit PAGE_BYTES is left to `read_tasks`.
+        A walk by `after` neither skips nor repeats a task that is not itself written meanwhile. Tasks beyond PAGE_BYTES
+        are left to `read_tasks`.
         """
 
     @abstractmethod
@@ -140,10 +137,9 @@ class AbstractTodoListDB(ABC):
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
         """Return at most `limit` changes after `since`, in the order of their revisions.
 
-        Each id's latest change is there, superseded ones are not. The page's revision is the one
-        to go on from: that of its last change or, where it has them all, the store's. None for
-        `since` means from the beginning. A change that is yet to commit never gets a revision
-        that a reader has gone past. There are fewer than `limit`, and `more`, where they would not
-        fit PORTION_BYTES. Raises ChangesExpiredError when deletions after `since` may be forgotten,
-        or `since` is beyond the store's revision.
+        Each id's latest change is included, superseded ones are not. The page's revision is the one to resume from:
+        that of its last change or, if it is complete, the store's. None for `since` means from the beginning. A change
+        that is yet to commit never gets a revision that a reader has passed already. There are fewer than `limit`, and
+        `more`, if they would not fit PORTION_BYTES. Raises ChangesExpiredError if deletions after `since` may be
+        forgotten, or `since` is beyond the store's revision.
         """

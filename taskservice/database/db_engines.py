@@ -11,19 +11,19 @@ from taskservice.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Where an engine is, and what the config says of it."""
+    """Where an engine is, and its options in the config."""
 
     location: str
     """`module:class`."""
     expected: str
     """What the config holds under the engine's name, for an error."""
     main: str | None = None
-    """The parameter of the class that the config gives as a text alone; None: it takes none."""
+    """The parameter of the class for an option that is a string alone; None: there is none."""
     options: Sequence[str] = ()
-    """The other keys of a mapping in the config; the parameters have `_` for `-`."""
+    """The keys of a mapping in the config; the parameters have `_` for `-`."""
 
     def arguments(self, name: str, value: Any) -> dict[str, Any]:
-        """Return the arguments of the class for what the config holds; raises ConfigError."""
+        """Return the arguments of the class for its options in the config; raises ConfigError."""
         if self.main is None and value is None:
             return {}
         if self.main is not None and isinstance(value, str) and value:
@@ -55,8 +55,7 @@ ENGINES = {
 def create_todolist_db(config: Mapping[str, Any] | None) -> AbstractTodoListDB:
     """Make the engine that `task-db` names, e.g. ``{"fs": "/tmp/taskservice-db"}``; not started.
 
-    None means memory. Raises ConfigError for an unknown engine, for options that it does not take,
-    and where its package is missing.
+    None means memory. Raises ConfigError for an unknown engine, for unknown options, and if its package is missing.
     """
     config = config or {"memory": None}
     if len(config) != 1:

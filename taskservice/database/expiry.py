@@ -1,12 +1,12 @@
-"""Until when a store keeps deletions and idempotency keys, also where its clock was wrong.
+"""How long a store keeps deletions and idempotency keys, even if its clock was wrong.
 
-Each has an expiry of its own, from the clock at the time of its write: a revision is no time once
-the clock was ahead. What was written then would be kept for as long as it was ahead, so an expiry
-further away than a right clock can have made it counts as passed.
+Each has an expiry of its own, from the clock at the time of its write: once the clock was ahead, a revision is no time.
+Records from then would stay for as long as the clock was ahead, so an expiry further away than a right clock can have
+made it counts as passed.
 """
 
 CLOCK_TOLERANCE = 24 * 3600 * 1_000_000
-"""By how many microseconds a clock may go back without anything expiring for it."""
+"""How far a clock may go back, in microseconds, before records expire early."""
 
 
 def latest_expiry(now: int, lifetime: int) -> int:

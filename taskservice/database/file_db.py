@@ -1,4 +1,4 @@
-"""The engine of files, one a task, for debugging and for few tasks."""
+"""The engine of files, one for each task, for debugging and for small lists."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -20,11 +20,10 @@ Result = TypeVar("Result")
 
 
 class FileTodoListDB(InMemoryTodoListDB):
-    """One `ID.json` a task in a folder, written durably before a write is acknowledged.
+    """One `ID.json` for each task in a folder, durable before a write is acknowledged.
 
-    Reads come from memory: the folder is this process's own while it runs. See `TaskFolder`. What a
-    failed write has changed in the folder is undone; while that fails, too, nothing is answered that
-    it may touch, and each call tries again.
+    Reads come from memory: the folder belongs to this process while it runs. See `TaskFolder`. The changes of a failed
+    write are undone; while that fails, too, no call that they may affect is answered, and each call tries again.
     """
 
     name = "fs"
@@ -41,14 +40,14 @@ class FileTodoListDB(InMemoryTodoListDB):
         return f"files in {folder}" + ("" if is_usable(folder) else ", which would be made")
 
     async def start(self) -> None:
-        """Read the folder; a file that is no task is logged, and an error when it is read."""
+        """Read the folder; a file that is no task is logged, and is an error only when it is read."""
         if self._open:
             return
         tasks, self._damaged, last = await asyncio.to_thread(self._folder.open)
         self._tasks = {task.id: task for task in tasks}
         self._ids = sorted(self._tasks)
-        # What was deleted before is not known: a start is a revision of its own, so that no list
-        # gets the tag that another one had.
+        # Earlier deletions are not known: a start is a revision of its own, so that no list gets the tag that another
+        # one had.
         self._history = History(revision=next_revision(last, self._clock))
         try:
             await asyncio.to_thread(self._folder.keep_revision, self._history.revision)
@@ -58,7 +57,7 @@ class FileTodoListDB(InMemoryTodoListDB):
         await super().start()
 
     async def stop(self) -> None:
-        """Let the writes in flight end, and leave the folder to others."""
+        """Let the writes in flight finish, and release the folder."""
         if self._writes:
             await asyncio.wait(self._writes)
         with suppress(StoreError):
@@ -67,7 +66,7 @@ class FileTodoListDB(InMemoryTodoListDB):
         await asyncio.to_thread(self._folder.close)
 
     async def check_ready(self) -> None:
-        """Raise StoreError unless the folder is the one that was opened, and may be written to."""
+        """Raise StoreError unless the folder is the one that was opened, and is writable."""
         await super().check_ready()
         await self._make_certain()
         await asyncio.to_thread(self._folder.check_writable)
@@ -136,7 +135,7 @@ class FileTodoListDB(InMemoryTodoListDB):
         self._damaged.pop(task.id, None)
 
     async def _make_certain(self) -> None:
-        """Undo what is left in the folder of a write that failed; raises StoreError."""
+        """Undo what a failed write left in the folder; raises StoreError."""
         if self._folder.doubtful:
             await self._whole(self._undo())
 
@@ -145,7 +144,7 @@ class FileTodoListDB(InMemoryTodoListDB):
             await asyncio.to_thread(self._folder.undo)
 
     async def _whole(self, write: Coroutine[Any, Any, Result]) -> Result:
-        """Carry a write through if its caller is cancelled: a thread cannot be called back."""
+        """Complete a write even if its caller is cancelled: a thread cannot be stopped."""
         task = asyncio.create_task(write)
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)

@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens and their scopes (RFC 6750), hosts that are ours, other origins."""
+"""Access: bearer tokens and their scopes (RFC 6750), the service's own hosts, other origins."""
 
 import hashlib
 import hmac
@@ -11,19 +11,19 @@ from typing import Self
 from taskservice.errors import ForbiddenError, MisdirectedError, UnauthorizedError
 
 READING_METHODS = frozenset({"GET", "HEAD"})
-"""The methods that only read: what a token of scope `read` may do (OPTIONS wants none)."""
+"""The methods that only read: a token of scope `read` may use them (OPTIONS needs no token)."""
 
 _ALLOWED = ", ".join((
     "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-Modified-Since",
     "If-None-Match", "If-Unmodified-Since", "Last-Event-ID", "Prefer", "X-Request-Id"))
-"""The fields that pages of other origins may send, beside the usual ones."""
+"""The request header fields that pages of other origins may send besides the safelisted ones."""
 
 
 def cross_origin_fields(origin: str | None, allowed: Collection[str]) -> Mapping[str, str]:
     """Return the fields that let a page of an allowed origin see an answer (Fetch, §3.2).
 
-    It may read every header: the wildcard is for requests without credentials, which are the only
-    ones allowed, and a list of names would make the longest heads exceed 4 KiB.
+    It may read every header: the wildcard is for requests without credentials, the only ones allowed, and a list of
+    names would make the longest heads exceed 4 KiB.
     """
     if origin is None or origin not in allowed:
         return {}
@@ -39,7 +39,7 @@ def preflight_fields(methods: str) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as the config has it: by its SHA-256, which does not give it away."""
+    """A token as the config has it: its SHA-256, from which the token cannot be found."""
 
     name: str
     digest: bytes
@@ -49,7 +49,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The tokens there are (none: all may do everything), and the hosts that are answered to."""
+    """The tokens (without any, all may do everything), and the hosts that the service answers for."""
 
     tokens: Sequence[Token]
     hosts: Collection[str]
@@ -57,7 +57,7 @@ class Access:
 
     @classmethod
     def of(cls, tokens: Iterable[Mapping[str, str]], hosts: Iterable[str]) -> Self:
-        """Take the tokens (name, sha256 in hexadecimal, scope) and the names of hosts as a config has them."""
+        """Take the tokens (name, sha256 in hexadecimal, scope) and the hosts as a config has them."""
         return cls(
             [Token(token["name"], bytes.fromhex(token["sha256"]), token["scope"]) for token in tokens],
             frozenset(host.lower() for host in hosts))
@@ -65,7 +65,7 @@ class Access:
     def check_host(self, host: str) -> None:
         """Raise MisdirectedError for a Host that is not ours (RFC 9110 §7.4).
 
-        A page that has its name point to this machine (DNS rebinding) sends its own name. An address cannot be rebound,
+        A page whose name was pointed at this machine (DNS rebinding) sends its own name. An address cannot be rebound,
         and is accepted.
         """
         name = host.lower()
@@ -76,9 +76,9 @@ class Access:
             raise MisdirectedError("Host: this is not a name of the service, see http.hosts")
 
     def check_token(self, authorization: str | None, method: str) -> Token | None:
-        """Return whose token it is, None where there are none.
+        """Return the token that came; None if none are configured.
 
-        Raises UnauthorizedError, and ForbiddenError for what is beyond the token's scope.
+        Raises UnauthorizedError, and ForbiddenError for a method beyond the token's scope.
         """
         if not self.tokens:
             return None
@@ -92,7 +92,7 @@ class Access:
         if scheme.lower() != "bearer":
             raise UnauthorizedError("Authorization: expected Bearer and a token")
         digest = hash_token(secret.strip())
-        # All are compared, each in constant time: how long it takes says nothing.
+        # Compare with all, each in constant time: the time taken reveals nothing.
         found = [token for token in self.tokens if hmac.compare_digest(token.digest, digest)]
         if not found:
             raise UnauthorizedError("Authorization: this token is not known")
@@ -112,7 +112,7 @@ def _is_address(name: str) -> bool:
 
 
 def _dots(name: str) -> Iterator[int]:
-    """Return where the dots are that something comes before."""
+    """Return the positions of the dots that follow something."""
     return (index for index, character in enumerate(name) if character == "." and index)
 
 

@@ -1,4 +1,4 @@
-"""Conditional requests: from their fields to what becomes of them (RFC 9110 §13)."""
+"""Conditional requests: from their fields to their outcome (RFC 9110 §13)."""
 
 import time
 from collections.abc import Callable
@@ -23,8 +23,8 @@ def read_outcome(
 ) -> HTTPStatus:
     """Return how to answer a GET or HEAD with these READ_FIELDS: OK, 304 or 412.
 
-    `modified` (None: not known) and `now` are in seconds since the epoch. What is no list of tags
-    matches nothing; it fails nothing, either.
+    `modified` (None: not known) and `now` are in seconds since the epoch. A field that is no list of tags matches
+    nothing, and fails nothing either.
     """
     if match is not None:
         tags = ETags.parse(match)
@@ -35,14 +35,14 @@ def read_outcome(
         return HTTPStatus.PRECONDITION_FAILED
     if none_match is None:
         known = _was_modified_by(modified, modified_since, now)
-    else:  # mostly it is the tag
+    else:  # usually it is exactly the tag
         known = none_match == etag or (
             (tags := ETags.parse(none_match)) is not None and tags.matches_weakly(etag))
     return HTTPStatus.NOT_MODIFIED if known else HTTPStatus.OK
 
 
 def _was_modified_by(modified: int | None, field: str | None, now: float) -> bool | None:
-    """Return whether it was `modified` by the date of a field; None where either is missing."""
+    """Return whether it was `modified` by the date of a field; None if either is missing."""
     if field is None or modified is None or (date := parse_http_date(field, now)) is None:
         return None
     return modified <= date
@@ -51,7 +51,7 @@ def _was_modified_by(modified: int | None, field: str | None, now: float) -> boo
 def is_conditional(
     match: str | None, unmodified_since: str | None, none_match: str | None
 ) -> bool:
-    """Return whether a write with these WRITE_FIELDS has a condition: what is no date is none."""
+    """Return whether a write with these WRITE_FIELDS has a condition: a malformed date is none."""
     return not (match is None and none_match is None) or (
         parse_http_date(unmodified_since, time.time()) is not None)
 
@@ -62,7 +62,7 @@ def write_precondition(
 ) -> Precondition:
     """Return the condition of a write with these WRITE_FIELDS.
 
-    Raises BadInputError, which names the field, for what is no list of tags.
+    Raises BadInputError, which names the field, for one that is no list of tags.
     """
     if match is None and unmodified_since is None and none_match is None:
         return UNCONDITIONAL
@@ -76,7 +76,7 @@ def write_precondition(
 
 
 def _tags(name: str, value: str | None) -> ETags | None:
-    """Return the tags of a field that may not be there; raises BadInputError."""
+    """Return the tags of a field, which may be missing; raises BadInputError."""
     if value is None:
         return None
     if (tags := ETags.parse(value)) is None:

@@ -17,7 +17,7 @@ _FORMS = [re.compile(form) for form in (
     f"{_DAY}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT",
     f"{_LONG_DAY}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT",
     f"{_DAY} {_MONTH} (?P<day>[0-9 ][0-9]) {_TIME} (?P<year>[0-9]{{4}})")]
-"""IMF-fixdate, and the two that are obsolete and have to be read: RFC 850's and asctime's."""
+"""IMF-fixdate, and the two obsolete forms that recipients must accept: RFC 850's and asctime's."""
 
 _LEAP_SECOND = 60
 
@@ -29,7 +29,7 @@ def http_date(seconds: int) -> str:
 
 
 def parse_http_date(value: str | None, now: float) -> int | None:
-    """Return the seconds since the epoch of an HTTP date in any of its forms; None for no date.
+    """Return the seconds since the epoch of an HTTP date in any of its forms; None if it is none.
 
     A year of two digits is never more than 50 years after `now` (seconds since the epoch).
     """
@@ -41,7 +41,7 @@ def parse_http_date(value: str | None, now: float) -> int | None:
 
 
 def _seconds(match: re.Match[str], now: float) -> int | None:
-    """Return the time that the parts of a date name; None where there is no such day or time."""
+    """Return the time from the parts of a date; None if no such day or time exists."""
     year, day, hour, minute, second = (
         int(match[name]) for name in ("year", "day", "hour", "minute", "second"))
     month = _MONTHS.index(match["month"]) + 1

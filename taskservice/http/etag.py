@@ -13,12 +13,12 @@ _REVISION = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 def task_etag(revision: int) -> str:
-    """Return the strong tag of a task: it names the bytes."""
+    """Return the strong tag of a task: it identifies the bytes."""
     return f'"{revision}"'
 
 
 def list_etag(revision: int) -> str:
-    """Return the weak tag of a list: it names the store's revision, in any form of the list."""
+    """Return the weak tag of a list: it identifies the store's revision, whatever form the list has."""
     return f'W/"{revision}"'
 
 
@@ -32,7 +32,7 @@ class ETags:
 
     @classmethod
     def parse(cls, value: str) -> Self | None:
-        """Read the field's value; None where it is neither `*` nor a list of tags.
+        """Parse the field's value; None if it is neither `*` nor a list of tags.
 
         Elements of the list may be empty, and so may the list (§5.6.1.2).
         """
@@ -46,27 +46,27 @@ class ETags:
             weak=frozenset(tag for weak, tag in tags if weak))
 
     def matches_strongly(self, etag: str) -> bool:
-        """Return whether `etag` is among them, neither of the two being weak (§8.8.3.2)."""
+        """Return whether `etag` is among them by the strong comparison: neither is weak (§8.8.3.2)."""
         return self.any or etag.strip('"') in self.strong
 
     def matches_weakly(self, etag: str) -> bool:
-        """Return whether `etag` is among them, whatever is marked weak (§8.8.3.2)."""
+        """Return whether `etag` is among them by the weak comparison (§8.8.3.2)."""
         tag = etag.removeprefix("W/").strip('"')
         return self.any or tag in self.strong or tag in self.weak
 
     @property
     def strong_revisions(self) -> Collection[int]:
-        """The revisions that the strong tags name; every one for `*`."""
+        """The revisions in the strong tags; every revision for `*`."""
         return ANY_REVISION if self.any else _revisions(self.strong)
 
     @property
     def weak_revisions(self) -> Collection[int]:
-        """The revisions that the weak tags name."""
+        """The revisions in the weak tags."""
         return _revisions(self.weak)
 
     @property
     def revisions(self) -> Collection[int]:
-        """The revisions that all tags name; every one for `*`."""
+        """The revisions in all tags; every revision for `*`."""
         return ANY_REVISION if self.any else _revisions(self.strong | self.weak)
 
 

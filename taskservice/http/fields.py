@@ -38,14 +38,14 @@ _REMEMBERED_LENGTH = 256
 
 
 def request_id_of(value: str | None) -> str:
-    """Return the X-Request-Id that came, if it is well-formed, else a new one."""
+    """Return the X-Request-Id of the request if it is well-formed, else a new one."""
     if value is not None and _REQUEST_ID.fullmatch(value):
         return value
     return uuid_utils.uuid4().hex
 
 
 def trace_id_of(value: str | None) -> str | None:
-    """Return the trace id of a `traceparent` field; None where there is none that is right (W3C Trace Context §3.2)."""
+    """Return the trace id of a `traceparent` field; None unless it is valid (W3C Trace Context §3.2)."""
     match = _TRACEPARENT.fullmatch(value) if value is not None else None
     if match is None or match["version"] == "00" and match["more"]:
         return None
@@ -55,9 +55,9 @@ def trace_id_of(value: str | None) -> str | None:
 def remembered(
     read: Callable[[str | None, *Rest], Result]
 ) -> Callable[[str | None, *Rest], Result]:
-    """Remember what was read from short values: clients send the same ones all the time.
+    """Cache the results for short values: clients send the same ones all the time.
 
-    Long ones are read anew, so that nobody fills the memory with them.
+    Long values are parsed each time, so that no client can fill the memory with them.
     """
     cached = lru_cache(maxsize=256)(read)
 
@@ -70,14 +70,14 @@ def remembered(
 
 
 def shorten(text: str) -> str:
-    """Return so much of a text as a message should repeat."""
+    """Return the text, cut to a length that a message should have."""
     return text if len(text) <= _TOLD_LENGTH else f"{text[:_TOLD_LENGTH]}…"
 
 
 def parse_list(value: str) -> tuple[Element, ...]:
-    """Read a list of elements with parameters (RFC 9110 §5.6.1, §5.6.6): names in lower case.
+    """Parse a list of elements with parameters (RFC 9110 §5.6.1, §5.6.6); names in lower case.
 
-    What is malformed comes out as something that nobody asks for; nothing is raised.
+    Malformed parts become elements that match nothing; nothing is raised.
     """
     elements = (
         tuple(_pair(piece) for piece in _PIECE.findall(element) if not piece.isspace())
@@ -95,9 +95,9 @@ def _pair(piece: str) -> tuple[str, str]:
 
 @remembered
 def preferred_return(prefer: str | None) -> ReturnPreference | None:
-    """Return what a Prefer field asks to be answered with: its first `return` (RFC 7240 §4.2).
+    """Return the first `return` preference of a Prefer field (RFC 7240 §4.2).
 
-    Preferences that are unknown or malformed are passed over (§2).
+    Unknown and malformed preferences are ignored (§2).
     """
     for (name, value), *_ in parse_list(prefer or ""):
         if name == "return":
@@ -110,10 +110,9 @@ _RETURNS: dict[str, ReturnPreference] = {
 
 
 def idempotency_key(value: str | None, owner: str, body: bytes) -> IdempotencyKey | None:
-    """Make the key of an Idempotency-Key field: whose it is, and for which body (SHA-256).
+    """Make the key of an Idempotency-Key field: the client, the key, and the SHA-256 of the body.
 
-    None where the field is not there; raises BadInputError. Source:
-    draft-ietf-httpapi-idempotency-key-header.
+    None if the field is missing; raises BadInputError. Source: draft-ietf-httpapi-idempotency-key-header.
     """
     if value is None:
         return None
@@ -121,9 +120,9 @@ def idempotency_key(value: str | None, owner: str, body: bytes) -> IdempotencyKe
 
 
 def parse_idempotency_key(value: str) -> str:
-    """Read an Idempotency-Key: a String (RFC 8941 §3.3.3), or its text bare; BadInputError.
+    """Parse an Idempotency-Key: a String (RFC 8941 §3.3.3), or its bare text; BadInputError.
 
-    A bare one has no quote and no comma in it: that would be two fields, joined.
+    Bare text has no quote and no comma: a comma would mean two fields that were joined.
     """
     value = value.strip(" \t")
     if (quoted := _SF_STRING.fullmatch(value)) is not None:

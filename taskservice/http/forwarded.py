@@ -1,6 +1,6 @@
-"""Who a client is when proxies are in between: X-Forwarded-For and X-Forwarded-Proto, from trusted peers alone.
+"""The client behind proxies: X-Forwarded-For and X-Forwarded-Proto, from trusted peers only.
 
-`Forwarded` (RFC 7239) is ignored: proxies that do not write it pass on what a client made up.
+`Forwarded` (RFC 7239) is ignored: a proxy that does not write it passes on whatever a client sent.
 """
 
 import functools
@@ -11,7 +11,7 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class TrustedProxies:
-    """The addresses and networks whose fields are believed."""
+    """The addresses and networks whose fields are trusted."""
 
     def __init__(self, networks: Iterable[str]) -> None:
         """Take addresses and networks, such as 10.0.0.0/8; raises ValueError."""
@@ -24,8 +24,8 @@ class TrustedProxies:
     def client(self, peer: str, forwarded_for: str | None) -> str:
         """Return the address of the client whose request came from `peer`.
 
-        That is the rightmost one in `forwarded_for` that is not itself trusted: what stands left of it, a client may
-        have made up. A list that is not one of addresses counts up to its first mistake, from the right.
+        That is the rightmost address in `forwarded_for` that is not trusted itself: a client may have invented all to
+        the left of it. In a malformed list only what is right of the fault counts.
         """
         client = peer
         if not self._networks:
@@ -37,7 +37,7 @@ class TrustedProxies:
         return client
 
     def scheme(self, peer: str, scheme: str, forwarded_proto: str | None) -> str:
-        """Return the scheme that the client used, http or https: the last that a trusted peer names."""
+        """Return the scheme that the client used, http or https: the last one that a trusted peer names."""
         last = (forwarded_proto or "").rpartition(",")[2].strip().lower()
         return last if last in ("http", "https") and self._is_trusted(peer) else scheme
 
@@ -47,7 +47,7 @@ class TrustedProxies:
 
 
 def share_of(address: str) -> str:
-    """Return whose share of a limit an address uses: one of IPv6 that of its /64, as one host has them all."""
+    """Return the key of an address's share of a limit: its /64 for IPv6, since one host has all of that."""
     parsed = _parse(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((parsed, 64), strict=False))
@@ -55,7 +55,7 @@ def share_of(address: str) -> str:
 
 
 def _parse(text: str) -> _Address | None:
-    """Read an address; one of IPv4 that comes as IPv6 (RFC 4291 §2.5.5.2) is that of IPv4."""
+    """Parse an address; an IPv4 address mapped to IPv6 (RFC 4291 §2.5.5.2) becomes the IPv4 address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What each log line and error says of its request."""
+"""The facts that each log line and error has about its request."""
 
 from collections.abc import Mapping
 
@@ -10,9 +10,9 @@ def identify(
     headers: Mapping[str, str], method: str | None, uri: str | None, peer: str, proxies: TrustedProxies,
     request_id: str | None = None
 ) -> dict[str, object]:
-    """Return `req_id`, `method`, `uri`, the client's `ip`, and `trace_id` where a trace comes with the request.
+    """Return `req_id`, `method`, `uri`, the client's `ip`, and `trace_id` if the request has a trace.
 
-    `request_id` is the id that it has already, if any.
+    `request_id` is the id that the request has already, if any.
     """
     facts: dict[str, object] = {
         "req_id": request_id or request_id_of(headers.get("X-Request-Id")), "method": method, "uri": uri,

@@ -1,4 +1,4 @@
-"""What a client asks of a list, by its query, and the cursor to its next page."""
+"""The query of a list, and the cursor to its next page."""
 
 import base64
 import binascii
@@ -22,16 +22,16 @@ MAX_PAGE_SIZE = 1000
 """The largest `limit`."""
 
 STREAMED_AT_ONCE = 100
-"""How many tasks of a list without a `limit` are read and written at a time, at the most."""
+"""How many tasks of a list without a `limit` are read and written at a time."""
 
 MAX_WORDS = 10
-"""How many words a search takes: each is a condition of its own for an engine."""
+"""Maximum number of words in a search: each is another condition for the engine."""
 
 MAX_WORD_LENGTH = 100
-"""How many characters a word of a search may have, as it is compared."""
+"""Maximum length of a word in a search, folded, in characters."""
 
 MAX_CURSOR_LENGTH = 1_228
-"""How many characters a cursor may have, 1.2 KiB: a title key of 200 characters of 4 bytes fits."""
+"""Maximum length of a cursor, in characters: a title key of 200 characters of 4 bytes fits."""
 
 _BOOLEANS = {"true": True, "false": False}
 _PRIORITIES = {priority.value: priority for priority in TaskPriority}
@@ -43,7 +43,7 @@ _FINGERPRINT_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
-    """A list that is asked for: which tasks, and whether just a page of them (else all, in pages).
+    """A list that a client asks for: which tasks, and whether one page of them (else all, in pages).
 
     `parameters` are all but the cursor, as they were sent; `fingerprint` identifies the list.
     """
@@ -61,7 +61,7 @@ class ListRequest:
 
 @remembered
 def parse_list_query(raw: str | None) -> ListRequest:
-    """Read what a list is asked for; raises BadInputError, naming the parameter."""
+    """Parse the query of a list; raises BadInputError, naming the parameter."""
     values = parse_query(raw or "", PARAMETERS, ("priority",))
     parameters = check_length(_without_cursor(raw or ""))
     query = _read_query(values)
@@ -74,7 +74,7 @@ def parse_list_query(raw: str | None) -> ListRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChangesRequest:
-    """Changes that are asked for: after which revision, and at most how many."""
+    """The changes that a client asks for: after which revision, and at most how many."""
 
     since: int | None
     limit: int
@@ -82,7 +82,7 @@ class ChangesRequest:
 
 @remembered
 def parse_changes_query(raw: str | None) -> ChangesRequest:
-    """Read which changes are asked for; raises BadInputError, naming the parameter."""
+    """Parse the query of changes; raises BadInputError, naming the parameter."""
     values = parse_query(raw or "", ("since", "limit"))
     check_length(ascii_query(raw or ""))
     since, limit = values.get("since"), values.get("limit")
@@ -102,7 +102,7 @@ def _is_cursor(part: str) -> bool:
 
 
 def _read_query(values: Mapping[str, list[str]]) -> TaskQuery:
-    """Read everything but the cursor."""
+    """Parse everything but the cursor."""
     members: dict[str, Any] = {"limit": STREAMED_AT_ONCE}
     for name, given in values.items():
         if name != "cursor":
@@ -143,23 +143,23 @@ _READERS: Mapping[str, Callable[[str, list[str]], dict[str, Any]]] = {
     "sort": lambda name, given: _read_sort(given[0]),
     "limit": lambda name, given: {name: whole_number(name, given[0], 1, MAX_PAGE_SIZE)},
 }
-"""What each parameter of a list says of its TaskQuery."""
+"""The part of the TaskQuery that each parameter of a list sets."""
 
 PARAMETERS = (*_READERS, "cursor")
 
 
 def encode_cursor(fingerprint: bytes, sort: TaskSort, key: SortKey, task_id: str) -> str:
-    """Return a position as a client passes it on: opaque, and good for one list only.
+    """Return a position as a cursor: opaque, and valid for one list only.
 
-    It is base64url (RFC 4648 §5) of the list's fingerprint and the sort key, a dot, and the id. A
-    text is in it as it is, in UTF-8: JSON has up to six bytes for a character of one.
+    It is base64url (RFC 4648 §5) of the list's fingerprint and the sort key, a dot, and the id. Text is in it as UTF-8,
+    since JSON may need six bytes for a character of one.
     """
     position = fingerprint + (str(key).encode() if sort in _SORTS_OF_TEXT else orjson.dumps(key))
     return base64.urlsafe_b64encode(position).rstrip(b"=").decode() + "." + task_id
 
 
 def decode_cursor(fingerprint: bytes, sort: TaskSort, cursor: str) -> tuple[SortKey, str]:
-    """Return the position that a cursor has, sort key and id; raises BadInputError."""
+    """Return the position in a cursor, sort key and id; raises BadInputError."""
     position, task_id = _unpack(cursor)
     if position[:_FINGERPRINT_BYTES] != fingerprint:
         raise bad_value("cursor", "one of a list with the same filters and sort", cursor)

@@ -4,9 +4,9 @@ from typing import Any
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """Return what `patch` makes of `target`; neither is changed (RFC 7396 §2).
+    """Return `target` as changed by `patch`; the arguments stay as they are (RFC 7396 §2).
 
-    It goes on a stack of its own: a patch may be nested deeper than Python's calls can.
+    It keeps a stack of its own: a patch may be nested deeper than Python's calls can.
     """
     if not isinstance(patch, dict):
         return patch
@@ -26,5 +26,5 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def _members(target: Any) -> dict[str, Any]:
-    """Return a copy of an object's members; anything else has none."""
+    """Return a copy of an object's members; other values have none."""
     return dict(target) if isinstance(target, dict) else {}

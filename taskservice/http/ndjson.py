@@ -15,7 +15,7 @@ from taskservice.errors import (
 from taskservice.validation import check_size, check_task, parse_json, shorten
 
 MAX_VIOLATIONS = 100
-"""How many violations an error names; the lines after them are not looked at."""
+"""How many violations an error lists; later lines are not checked."""
 
 _TRIPLE = frozenset({"id", "revision", "task"})
 
@@ -24,14 +24,14 @@ _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 
 
 def task_lines(tasks: Iterable[StoredTask]) -> bytes:
-    """Return a line a task: `{"id", "revision", "task"}`."""
+    """Return one line for each task: `{"id", "revision", "task"}`."""
     return b"".join(
         b'{"id": "%b", "revision": %d, "task": %b}\n' % (task.id.encode(), task.revision, task.body)
         for task in tasks)
 
 
 def created_lines(created: Iterable[tuple[str, int]]) -> bytes:
-    """Return a line a task that was created, `{"id", "revision"}`, in the order of the request."""
+    """Return one line for each task that was created, `{"id", "revision"}`, in the order of the request."""
     return b"".join(
         b'{"id": "%b", "revision": %d}\n' % (task_id.encode(), revision)
         for task_id, revision in created)
@@ -73,7 +73,7 @@ class _Tasks(Sequence[tuple[str | None, TaskEntry]]):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The tasks of a body, in order, with the ids that they have; `lines` has each one's line."""
+    """The tasks of a body, in order, with their ids if they have any; `lines` has the line number of each."""
 
     tasks: Sequence[tuple[str | None, TaskEntry]]
     ids: Sequence[str | None]
@@ -88,12 +88,11 @@ class Batch:
 def parse_batch(
     body: bytes, max_lines: int | None = None, max_task: int | None = None
 ) -> Batch:
-    """Read a task a line, or `{"id", "revision", "task"}` as they come out; empty lines count.
+    """Parse one task a line, or `{"id", "revision", "task"}` as in answers; empty lines count.
 
-    A revision is passed over. Raises InvalidTaskError with the first violations, whose pointers
-    start with the line (from 1), TooManyLinesError before it reads a line, and TaskTooLargeError for
-    a task of more than `max_task` bytes as JSON. A line takes microseconds: run it in a thread where
-    there may be very many.
+    A revision is ignored. Raises InvalidTaskError with the first violations, whose pointers start with the line (from
+    1), TooManyLinesError before it parses a line, and TaskTooLargeError for a task of more than `max_task` bytes as
+    JSON. A line takes microseconds: run it in a thread if there may be very many.
     """
     if max_lines is not None and _has_more_lines(body, max_lines):
         raise TooManyLinesError(
@@ -110,7 +109,7 @@ def parse_batch(
             if len(violations) >= MAX_VIOLATIONS:
                 break
         else:
-            # As JSON of ours it is hardly longer than its line, and mostly need not be made.
+            # As JSON of ours it is hardly longer than its line, so usually it need not be encoded.
             if max_task is not None and len(line) > max_task // 2:
                 check_size(entry, max_task, f"line {number}: ")
             ids.append(task_id)
@@ -124,13 +123,13 @@ def parse_batch(
 
 
 def _has_more_lines(body: bytes, limit: int) -> bool:
-    """Return whether more than `limit` lines have something on them."""
-    # There are at most as many lines as line feeds and one more: mostly that is enough to know.
+    """Return whether more than `limit` lines have content."""
+    # There is at most one more line than line feeds: usually counting these is enough.
     return body.count(b"\n") >= limit and sum(1 for _ in islice(_lines(body), limit + 1)) > limit
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Go through the lines with something on them: number, offset and content of each."""
+    """Yield the lines with content: number, offset and content of each."""
     number, start = 1, 0
     for match in _LINE.finditer(body):
         number += body.count(b"\n", start, match.start())
@@ -139,9 +138,9 @@ def _lines(body: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _parse(line: bytes, given: set[str]) -> tuple[str | None, TaskEntry]:
-    """Read a line; raises InvalidTaskError, its pointers from the line's own document.
+    """Parse a line; raises InvalidTaskError with pointers from the line's own document.
 
-    An id that it has is added to those `given`.
+    The id of the line, if any, is added to `given`.
     """
     try:
         document = parse_json(line)
@@ -160,7 +159,7 @@ def _parse(line: bytes, given: set[str]) -> tuple[str | None, TaskEntry]:
 
 
 def _check_triple(document: dict[str, Any], given: set[str]) -> list[Violation]:
-    """Return what is wrong with a triple beside its task."""
+    """Return the faults of a triple besides its task."""
     task_id = document.get("id")
     violations = [
         Violation(f"/{_token(name)}", "expected id, revision and task, and nothing else")
@@ -176,5 +175,5 @@ def _check_triple(document: dict[str, Any], given: set[str]) -> list[Violation]:
 
 
 def _token(name: str) -> str:
-    """Return a member's name as a token of a JSON Pointer (RFC 6901 §3), not too long."""
+    """Return a member's name as a token of a JSON Pointer (RFC 6901 §3), cut to a readable length."""
     return shorten(name).replace("~", "~0").replace("/", "~1")

@@ -1,4 +1,4 @@
-"""Which form a client takes, and which it sends (RFC 9110 §8.3, §12.5), as plain values."""
+"""Content negotiation: the form a client accepts, and the form it sends (RFC 9110 §8.3, §12.5)."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ PROBLEM: Final = "application/problem+json"
 FORM: Final = "application/x-www-form-urlencoded"
 
 _NAMED = 2
-"""How precise a range is that names the type: 1 is `type/*`, 3 has the charset with it."""
+"""How specific a range is that includes the type: 1 is `type/*`, 3 also names the charset."""
 
 _QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _CHARSET = ("charset", "utf-8")
@@ -23,10 +23,10 @@ _UTF_8 = frozenset({"utf-8", "utf8"})
 
 @remembered
 def preferred_type(accept: str | None, *others: str) -> str:
-    """Return JSON, or that of `others` which an Accept field prefers to it (RFC 9110 §12.5.1).
+    """Return JSON, or the one of `others` that an Accept field prefers to it (RFC 9110 §12.5.1).
 
-    Another is preferred only where it is named, with more weight than JSON, or with as much where
-    JSON is just let in by a wildcard. What accepts none of them gets JSON too: never a 406.
+    Another is preferred only if it is named, with more weight than JSON, or with the same where JSON is only covered by
+    a wildcard. A client that accepts none of them gets JSON, never a 406.
     """
     ranges = parse_list(accept or "")
 
@@ -39,14 +39,14 @@ def preferred_type(accept: str | None, *others: str) -> str:
 
 @remembered
 def wants_problem(accept: str | None) -> bool:
-    """Return whether errors are to come as problem+json: named, with no less weight than JSON."""
+    """Return whether errors are to be problem+json: if it is named, with no less weight than JSON."""
     ranges = parse_list(accept or "")
     quality, precision = _weight(ranges, PROBLEM)
     return precision >= _NAMED and 0 < quality >= _weight(ranges, JSON)[0]
 
 
 def _weight(ranges: tuple[Element, ...], media_type: str) -> tuple[float, int]:
-    """Return quality and precision of the most precise range that has the type in it."""
+    """Return quality and precision of the most specific range that includes the type."""
     names = ("*/*", f"{media_type.partition('/')[0]}/*", media_type)
     precision, quality = -1, 0.0
     for (name, value), *parameters in ranges:
@@ -57,7 +57,7 @@ def _weight(ranges: tuple[Element, ...], media_type: str) -> tuple[float, int]:
 
 
 def _quality(parameters: list[tuple[str, str]]) -> float | None:
-    """Return the weight of a range (§12.4.2); None if it is malformed, or wants what we lack."""
+    """Return the weight of a range (§12.4.2); None if it is malformed, or asks for an unknown parameter."""
     for name, value in parameters:
         if name == "q":
             return float(value) if _QUALITY.fullmatch(value) else None
@@ -70,8 +70,8 @@ def _quality(parameters: list[tuple[str, str]]) -> float | None:
 def media_type(content_type: str | None, *others: str) -> str:
     """Return the type of a body: JSON, or one of `others`; raises UnsupportedMediaTypeError.
 
-    None at all is taken for JSON, and so is what curl's `-d` declares. A charset has to be UTF-8
-    (RFC 8259 §8.1); other parameters mean nothing here.
+    A missing type counts as JSON, and so does the one that curl's `-d` declares. A charset has to be UTF-8 (RFC 8259
+    §8.1); other parameters are ignored.
     """
     if not content_type:
         return JSON
@@ -91,7 +91,7 @@ def _is_utf_8(element: Element) -> bool:
 
 
 def check_content_encoding(content_encoding: str | None) -> None:
-    """Raise UnsupportedMediaTypeError for a body that is coded (RFC 9110 §8.4)."""
+    """Raise UnsupportedMediaTypeError for a body with a content coding (RFC 9110 §8.4)."""
     if content_encoding and content_encoding.strip().lower() not in ("", "identity"):
         raise UnsupportedMediaTypeError(
             f"Content-Encoding: expected identity, got '{shorten(content_encoding)}'",

@@ -1,4 +1,4 @@
-"""Query parameters: strictly UTF-8, known and once each, and the values they have."""
+"""Query parameters: strict UTF-8, known names, each at most once, and their values."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -10,11 +10,11 @@ from taskservice.errors import BadInputError
 from taskservice.http.fields import shorten
 
 MAX_PARAMETERS = 100
-"""How many parameters a query may have, which is more than anybody needs."""
+"""Maximum number of parameters in a query, more than any list needs."""
 
 MAX_QUERY_LENGTH = 2_048
-"""How many bytes a query may have, percent-encoded and without its cursor: a Link repeats it, and
-proxies accept a head of 4 KiB."""
+"""Maximum length of a query, in bytes, percent-encoded and without its cursor: a Link repeats it, and proxies accept a
+head of 4 KiB."""
 
 _SAFE = "!$%&'()*+,-./:;=?@_~"
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -27,14 +27,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def bad_value(name: str, expected: str, value: str) -> BadInputError:
-    """Make the error for a bad value: what it is of, what was expected, and what came."""
+    """Make the error for a bad value: the parameter, what was expected, and the value."""
     return BadInputError(f"{name}: expected {expected}, got '{shorten(value)}'")
 
 
 def ascii_query(query: str) -> str:
-    """Return a query as a URI has it (RFC 3986 §3.4); one as it should be stays as it is.
+    """Return a query as a URI has it (RFC 3986 §3.4); a proper one stays as it is.
 
-    What came as raw bytes, and stands here as Latin-1, gets percent-encoded.
+    Raw bytes, which are Latin-1 here, get percent-encoded.
     """
     try:
         return quote(query.encode("latin-1"), safe=_SAFE)
@@ -43,7 +43,7 @@ def ascii_query(query: str) -> str:
 
 
 def check_length(query: str) -> str:
-    """Return a percent-encoded query without its cursor; raises BadInputError for a long one."""
+    """Return a percent-encoded query without its cursor; raises BadInputError if it is too long."""
     if len(query) > MAX_QUERY_LENGTH:
         raise BadInputError(
             f"the query: expected at most {MAX_QUERY_LENGTH} bytes, percent-encoded and without "
@@ -54,7 +54,7 @@ def check_length(query: str) -> str:
 def parse_query(
     query: str, names: Collection[str], repeatable: Collection[str] = ()
 ) -> Mapping[str, list[str]]:
-    """Read a query; raises BadInputError, which names the parameter, for one that is not known.
+    """Parse a query; raises BadInputError, which names the parameter, for an unknown one.
 
     Also for one that comes twice but is not `repeatable`.
     """
@@ -93,9 +93,9 @@ def revision_number(name: str, value: str) -> int:
 
 
 def epoch_seconds(name: str, value: str) -> float:
-    """Return a time, seconds since the epoch or RFC 3339, in seconds; raises BadInputError.
+    """Parse a time, seconds since the epoch or RFC 3339, to seconds; raises BadInputError.
 
-    A `+` may arrive as the space which it stands for in a query.
+    A `+` may arrive as the space that it stands for in a query.
     """
     seconds = _parse_time(value) if len(value) <= _LONGEST_TIME else None
     if seconds is None or not abs(seconds) < 2 ** 53:
@@ -113,10 +113,10 @@ def _parse_time(value: str) -> float | None:
 
 
 def _read_time(match: re.Match[str]) -> float | None:
-    """Return the seconds of a date and time; None for one that no calendar and no clock has."""
+    """Return the seconds of a date and time; None if no calendar or clock has it."""
     year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
     fraction, sign, hours, minutes = match.group(7, 8, 9, 10)
-    leap = second == 60  # it has no number of its own: the next second's is taken (RFC 3339 §5.7)
+    leap = second == 60  # a leap second counts as the next second (RFC 3339 §5.7)
     try:
         time = datetime(year, month, day, hour, minute, second - leap, tzinfo=timezone.utc)
     except ValueError:

@@ -28,20 +28,20 @@ STATUS: Mapping[type[BaseException], HTTPStatus] = {
     errors.StoreFullError: HTTPStatus.INSUFFICIENT_STORAGE,
     Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-"""An error has the status of the first of its classes, in method resolution order, found here."""
+"""The status of an error is that of the first of its classes, in method resolution order, found here."""
 
 RETRY_AFTER = 1
-"""Seconds after which a client may try again when the store is away."""
+"""Seconds after which clients may try again when the store is away (Retry-After)."""
 
 MAX_REASON_LENGTH = 150
-"""Characters of a reason phrase; a longer message leaves the standard phrase."""
+"""Maximum length of a reason phrase; with a longer message the standard phrase stands."""
 
 _REASONS = (errors.MalformedBodyError, errors.InvalidTaskError, errors.TaskNotFoundError)
-"""The errors whose message is also the reason phrase, as clients of the first days know them."""
+"""The errors whose message is also the reason phrase, as version 1.0 answered."""
 
 _FOR_CLIENTS = (
     errors.QueryTimeoutError, errors.TooManyReadsError, errors.TooManyFollowersError)
-"""The errors of the server whose message is about what the client asks for, and nothing inside."""
+"""Server errors whose message is for the client: it reveals nothing internal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ class Problem:
     def to_json(
         self, about: Mapping[str, Any], trace: str | None, rfc_9457: bool = False
     ) -> bytes:
-        """Return the body: what it is `about` (method, uri), the facts, and in debug a trace.
+        """Return the body: the request it is `about` (method, uri), the facts, and in debug mode a trace.
 
-        As RFC 9457 has it, the members that it names come first, and ours are extensions (§3.2).
+        As in RFC 9457 its own members come first, and ours are extensions (§3.2).
         """
         facts = {"method": about.get("method"), "uri": about.get("uri")}
         body = {**facts, "code": self.status, "message": self.message}
@@ -81,7 +81,7 @@ class Problem:
 
 
 def problem_of(error: BaseException) -> Problem:
-    """Return the answer for `error`, without inner detail for a 5xx."""
+    """Return the answer to `error`, without internal detail for a 5xx."""
     status = _status_of(error)
     hidden = (status >= 500 and not isinstance(error, _FOR_CLIENTS)
               or not isinstance(error, errors.TodoListError))
@@ -93,7 +93,7 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def cross_site_problem(headers: Mapping[str, str]) -> Problem:
-    """Return the answer to a write that a browser sends for another site, with what shows that."""
+    """Return the answer to a cross-site write of a browser, with the evidence for that."""
     sent = [f"{name} is {shorten(repr(headers[name]))}"
             for name in ("Sec-Fetch-Site", "Origin", "Host") if name in headers]
     return Problem(HTTPStatus.FORBIDDEN, HTTPStatus.FORBIDDEN.phrase, (
@@ -102,7 +102,7 @@ def cross_site_problem(headers: Mapping[str, str]) -> Problem:
 
 
 def is_foreseen(error: BaseException) -> bool:
-    """Return whether an error of the server explains itself: a store that is away or full."""
+    """Return whether a server error explains itself to the client: a store that is away or full."""
     return isinstance(error, (errors.StoreUnavailableError, errors.StoreFullError))
 
 

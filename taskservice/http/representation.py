@@ -1,4 +1,4 @@
-"""What goes over the wire: tasks as bytes, in lists and on their own."""
+"""Tasks as they go over the wire: as bytes, in lists and on their own."""
 
 import zlib
 from collections.abc import Iterable, Mapping
@@ -18,38 +18,38 @@ def joined_members(tasks: Iterable[StoredTask]) -> bytes:
 
 
 def _member(task: StoredTask) -> bytes:
-    """Make a task's member, and leave it with the task, which an engine may hold for long."""
+    """Encode a task as a member, and keep that in the task, which an engine may hold for long."""
     member: bytes = b'"%b": %b' % (task.id.encode(), task.body)
     task.__dict__["member"] = member
     return member
 
 
 class Joined:
-    """A JSON array or object that is made in portions: its members, joined by commas."""
+    """A JSON array or object that is encoded in portions: its members, joined by commas."""
 
     def __init__(self, opening: bytes) -> None:
-        """Begin with its opening bracket and what may be before that."""
+        """Start with the opening bracket and whatever precedes it."""
         self._before = opening
 
     def portion(self, members: bytes) -> bytes:
-        """Return what goes out for members that are joined already; there may be none."""
+        """Return the bytes to send for members that are joined already; there may be none."""
         if not members:
             return b""
         piece, self._before = self._before + members, b", "
         return piece
 
     def end(self, closing: bytes) -> bytes:
-        """Return what goes out after the last portion."""
+        """Return the bytes to send after the last portion."""
         return closing if self._before == b", " else self._before + closing
 
 
 class GzipStream:
-    """Compresses what comes in pieces (RFC 1952); each piece can be read when it has come."""
+    """Compresses a stream with gzip (RFC 1952); each piece can be read as soon as it arrives."""
 
     def __init__(self) -> None:
         self._compressor = zlib.compressobj(6, wbits=16 + zlib.MAX_WBITS)
 
     def compress(self, piece: bytes, last: bool) -> bytes:
-        """Return a piece compressed; the `last` one ends the stream."""
+        """Return a piece compressed; `last` ends the stream."""
         compressed = self._compressor.compress(piece)
         return compressed + self._compressor.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)

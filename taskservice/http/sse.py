@@ -6,7 +6,7 @@ from taskservice.datamodel import Change
 from taskservice.http.parameters import revision_number
 
 COMMENT = b":\n\n"
-"""A comment: it keeps the connection alive, and says nothing (§9.2.7)."""
+"""A comment: keeps the connection alive, and means nothing (§9.2.7)."""
 
 
 def change_json(change: Change) -> bytes:
@@ -23,27 +23,27 @@ def event(change: Change) -> bytes:
 
 @lru_cache(maxsize=1)
 def events(changes: tuple[Change, ...]) -> bytes:
-    """Return changes as events; for all followers that come to the same changes they are made once."""
+    """Return changes as events; encoded once for all followers that are at the same changes."""
     return b"".join(map(event, changes))
 
 
 def opening(revision: int, retry_ms: int) -> bytes:
-    """Return how a stream begins: how long to wait before coming back, and where it is.
+    """Return the beginning of a stream: the time to wait before reconnecting, and the position.
 
-    An id without data raises no event at the client, but is kept (§9.2.6): one that is cut off
-    before the first change resumes without a gap.
+    An id without data dispatches no event, but is remembered (§9.2.6): a client that is cut off before the first change
+    resumes without a gap.
     """
     return b"retry: %d\nid: %d\n\n" % (retry_ms, revision)
 
 
 def retry(milliseconds: int) -> bytes:
-    """Return how long to wait before coming back, at the end of a stream: no event (§9.2.6)."""
+    """Return the end of a stream: the time to wait before reconnecting, no event (§9.2.6)."""
     return b"retry: %d\n\n" % milliseconds
 
 
 def last_event_id(value: str | None) -> int | None:
-    """Return the revision of a Last-Event-ID field; None if it is not there, or empty (§9.2.4).
+    """Return the revision of a Last-Event-ID field; None if it is missing or empty (§9.2.4).
 
-    Raises BadInputError for what no event of ours had as its id.
+    Raises BadInputError for one that no event of ours had as its id.
     """
     return revision_number("Last-Event-ID", value) if value else None

@@ -1,1 +1,1 @@
-"""What every layer may use and what uses none of them: the task context and logfmt."""
+"""What every layer may use and what uses no other layer: the task context and logfmt."""

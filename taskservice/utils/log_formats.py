@@ -15,11 +15,11 @@ _LINE_END_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in _LINE_ENDS}
 
 
 class OneLineFormatter(logging.Formatter):
-    """Formats like its base, but each event is one line.
+    """Formats like its base class, but each event is one line.
 
-    A message that log() did not write becomes `message="…"`, and its traceback and stack follow
-    as `trace="…"` and `stack="…"`, so that each line of a logfmt file parses. `datefmt: rfc3339` gives times such as
-    2026-11-26T15:04:05.123+01:00 (RFC 3339), any other is that of time.strftime().
+    A message that log() did not write becomes `message="…"`, and its traceback and stack follow as `trace="…"` and
+    `stack="…"`, so that each line of a logfmt file parses. `datefmt: rfc3339` gives times such as
+    2026-11-26T15:04:05.123+01:00 (RFC 3339), other values are formats of time.strftime().
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -34,11 +34,11 @@ class OneLineFormatter(logging.Formatter):
         line = self.formatMessage(record)
         if line.isprintable():
             return line
-        # A thread's name, or a format folded in YAML, can hold line ends too.
+        # A thread's name, or a format folded in YAML, can contain line ends, too.
         return line.rstrip("\n").translate(_LINE_END_ESCAPES)
 
     def message(self, record: logging.LogRecord) -> str:
-        """Return the logfmt pairs of `record`, without what a format adds."""
+        """Return the logfmt pairs of `record`, without additions of the format."""
         line = record.msg
         return line if isinstance(line, Line) else logfmt(self._foreign(record))
 
@@ -46,7 +46,7 @@ class OneLineFormatter(logging.Formatter):
     _time = ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """Return the record's time, as the base does but for `rfc3339`; its second is formatted once."""
+        """Return the record's time, as the base class does except for `rfc3339`; each second is formatted once."""
         if datefmt == "rfc3339":
             return rfc3339(record.created)
         if datefmt is not None:
@@ -77,7 +77,7 @@ class JsonFormatter(OneLineFormatter):
     """Writes `time` (RFC 3339), `level` and `logger`, and then the keys of the logfmt line with their values.
 
     The same events, keys and values as in logfmt; only ASCII, so that no character can end or reorder a line. A key of
-    the line that is named as one of the first three gets a `_` before it.
+    the line with the name of one of the first three gets a leading `_`.
     """
 
     def format(self, record: logging.LogRecord) -> str:

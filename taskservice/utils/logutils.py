@@ -1,8 +1,7 @@
-"""Logging: logfmt lines, written so that each event is one line.
+"""Logging: logfmt lines, one for each event.
 
-A value is written so that it parses back to itself and can neither end its line nor hide part of
-it, whatever a client sent: strings are quoted and escaped as in JSON, each escape being one code
-point.
+A value is written so that it parses back to itself and can neither end its line nor hide part of it, whatever a client
+sent: strings are quoted and escaped as in JSON, each escape being one code point.
 """
 
 import functools
@@ -29,14 +28,14 @@ _BAD_IN_KEY = re.compile("^(?=[^A-Za-z_])|[^A-Za-z0-9_.-]")
 
 
 def logfmt(values: Mapping[str, object]) -> str:
-    """Return `key=value` pairs joined by a space, in one line whatever the values are.
+    """Return `key=value` pairs joined by spaces, always on one line.
 
-    Strings are quoted; int and finite float are bare, bool is true or false, None is null; any
-    other object is its quoted str(). In a key, a character outside `[A-Za-z0-9_.-]` becomes `_`:
-    a wrong key must not cost a request its log line. Raises nothing.
+    Strings are quoted; int and finite float are bare, bool is true or false, None is null; any other object is its
+    quoted str(). In a key, a character outside `[A-Za-z0-9_.-]` becomes `_`: a wrong key must not cost a request its
+    log line. Raises nothing.
     """
     line = " ".join([_KEYS[key] + _WRITERS[type(value)](value) for key, value in values.items()])
-    if line.isascii() and "\x7f" not in line:  # quick, and true of most lines
+    if line.isascii() and "\x7f" not in line:  # fast, and true of most lines
         return line
     return line.translate(_UNSAFE_ESCAPES)
 
@@ -90,7 +89,7 @@ def format_trace(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what `error` says and, after colons, what caused it, without line ends."""
+    """Return the message of `error` and, after colons, those of its causes, without line ends."""
     parts = [_said(error)]
     while error.__cause__ is not None:
         error = error.__cause__

@@ -31,8 +31,8 @@ def install(loop: asyncio.AbstractEventLoop) -> None:
 def set(key: str, value: object) -> None:
     """Bind `key` in the current task and in those it creates from now on.
 
-    A task made before install() gets its values here, with nothing inherited. Raises RuntimeError
-    outside a task: a request id that silently went nowhere is missed only when it is needed.
+    A task made before install() gets its values here, with nothing inherited. Raises RuntimeError outside a task: a
+    request id that was silently lost would be missed only when it is needed.
     """
     _own_values()[key] = value
 
