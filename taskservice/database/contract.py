@@ -14,12 +14,14 @@ from taskservice.precondition import UNCONDITIONAL, Precondition
 class AbstractTodoListDB(ABC):
     """A store of tasks.
 
-    Every acknowledged write of a task gets the store's next revision, `max(last + 1, now in microseconds)`: revisions
-    only grow and never repeat, also across restarts and processes. An acknowledged write persists (as durably as the
-    engine promises); one that raised did not happen, unless the error is a `StoreError`: then it happened completely or
-    not at all. Reads see every write that was acknowledged before they began. A page stops costing anything when its
-    reader is cancelled. Every method may raise `StoreError`. Use it as `async with engine:`, or call `start` and
-    `stop`.
+    Every acknowledged write of a task gets the store's next revision, `max(last + 1, now in
+    microseconds)`: revisions only grow and never repeat, also across restarts and processes. An
+    acknowledged write is there (as durably as the engine promises); one that raised did not
+    happen, unless the error is a `StoreError`: then it happened whole or not at all. Reads see
+    every write that was acknowledged before they began. A page whose reader is cancelled costs
+    nothing more. Every method may raise `StoreError`.
+
+    Use it as `async with engine:`, or call `start` and `stop`.
     """
 
     name: str

@@ -7,7 +7,7 @@ from taskservice.errors import StoreReadOnlyError, StoreUnavailableError
 
 
 def is_usable(folder: Path) -> bool:
-    """Return whether a folder is there; raises StoreError where it could not be made, or not be written to."""
+    """Return whether a folder exists; raises StoreError if it could not be made, or not be written to."""
     place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not place.is_dir():
         raise StoreUnavailableError(f"{folder}: {place} is not a folder")
@@ -17,9 +17,9 @@ def is_usable(folder: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, as far as they are missing; raises OSError.
+    """Make a folder, and its missing parents, durably; raises OSError.
 
-    It lasts: a new entry is there after a power cut once the folder that it is in is flushed.
+    A new entry survives a power cut only once its parent folder is flushed.
     """
     if folder.is_dir():
         return

@@ -1,7 +1,7 @@
-"""What an engine in memory remembers of its writes: changes in their order, and idempotency keys.
+"""An in-memory engine's record of its writes: changes in their order, and idempotency keys.
 
-Neither grows for ever: with each write some of what is past its lifetime is forgotten, never so much
-that others would wait for it.
+Neither grows without bound: each write also removes some expired entries, but never so many that others would wait for
+it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,17 +18,17 @@ from taskservice.datamodel import (
 from taskservice.errors import ChangesExpiredError, IdempotencyKeyReusedError
 
 RUN = 512
-"""How many writes are kept together, at the most: to take one out moves no more than these."""
+"""Maximum number of writes in a run: removing one moves no more than these."""
 
 FORGOTTEN_AT_ONCE = 100
-"""How many deletions, and keys, are forgotten at a time, at the most."""
+"""How many deletions, and keys, are forgotten at a time."""
 
 _revision = attrgetter("revision")
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The deletion of a task, in the place that its id has among the changes."""
+    """The deletion of a task, in the place of its id among the changes."""
 
     id: str
     revision: int
@@ -38,17 +38,16 @@ class Deletion:
 class History:
     """The latest write of each id, by revision; `revision` is that of the last write of all.
 
-    To record a write takes O(log n), and to read a page O(limit + log n), up to the moving of
-    RUN pointers.
+    Recording a write takes O(log n), and reading a page O(limit + log n), except that up to RUN pointers are moved.
     """
 
     def __init__(self, *, began: int = 0, revision: int = 0) -> None:
-        """Begin after `revision`; one between 0 and `began` is that of a store which is gone."""
+        """Start after `revision`; revisions between 0 and `began` are those of an earlier store."""
         self.revision = revision
         self._began = began
         self._forgotten = revision
         self._runs: list[list[StoredTask | Deletion]] = []
-        # What each run began with: it may be gone by now, but nothing before it is in the run.
+        # The first revision that each run had: it may be gone, but nothing before it is in the run.
         self._starts: list[int] = []
         self._deletions: OrderedDict[str, Deletion] = OrderedDict()
 
@@ -58,7 +57,7 @@ class History:
         self._add(task)
 
     def record_new(self, tasks: Sequence[StoredTask]) -> None:
-        """Record the creation of many tasks, in order, under ids that no tasks had."""
+        """Record the creation of many tasks, in order, under new ids."""
         for task_id in self._deletions.keys() & {task.id for task in tasks}:
             self._supersede(task_id, None)
         for start in range(0, len(tasks), RUN):
@@ -90,13 +89,13 @@ class History:
         self._began = min(self._began, revision)  # the clock may go back
 
     def _supersede(self, task_id: str, replaced: StoredTask | None) -> None:
-        """Take out what is there of an id: its deletion, or the task that is replaced."""
+        """Remove the entry of an id: its deletion, or the task that is replaced."""
         entry = self._deletions.pop(task_id, replaced)
         if entry is not None:
             self._take_out(entry)
 
     def _take_out(self, entry: StoredTask | Deletion) -> None:
-        """Take out an entry, unless it is from before the history began."""
+        """Remove an entry, unless it is from before the history began."""
         index, place = self._place(entry.revision)
         if index < 0:
             return
@@ -107,12 +106,12 @@ class History:
                 self._join(index)
 
     def _place(self, revision: int) -> tuple[int, int]:
-        """Return the index of the run, -1 for before all, and the place in it."""
+        """Return the index of the run, -1 for before all, and the position in it."""
         index = bisect_right(self._starts, revision) - 1
         return index, bisect_left(self._runs[index], revision, key=_revision) if index >= 0 else 0
 
     def _join(self, index: int) -> None:
-        """Join a run that has become short with its neighbours, as far as they are short, too."""
+        """Merge a run that has become short with its neighbours, if they are short, too."""
         for second in (index + 1, index):
             if 0 < second < len(self._runs) and (
                     len(self._runs[second - 1]) + len(self._runs[second]) <= RUN // 2):
@@ -121,7 +120,7 @@ class History:
 
     def page(self, since: int | None, limit: int) -> ChangePage:
         """Return changes as `read_changes` does."""
-        # A revision of before the process began is that of a store which is gone.
+        # A revision from before the process began is that of an earlier store.
         if since is not None and (
                 not self._forgotten <= since <= self.revision or 0 < since < self._began):
             raise ChangesExpiredError(
@@ -160,13 +159,13 @@ class _KeptKey:
 
 
 class KeptKeys:
-    """Idempotency keys with what each created, until they expire."""
+    """Idempotency keys with the results of their creates, until they expire."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], _KeptKey] = OrderedDict()
 
     def find(self, key: IdempotencyKey, now: int) -> Created | None:
-        """Return what a key created, replayed; raises IdempotencyKeyReusedError."""
+        """Return the result of a key's create, replayed; raises IdempotencyKeyReusedError."""
         kept = self._kept.get((key.owner, key.key))
         if kept is None or has_expired(kept.expires, now, IDEMPOTENCY_KEY_LIFETIME):
             return None
@@ -175,7 +174,7 @@ class KeptKeys:
         return replace(kept.created, replayed=True)
 
     def keep(self, key: IdempotencyKey, created: Created, now: int) -> None:
-        """Remember what a key created."""
+        """Record the result of a key's create."""
         kept = _KeptKey(key.digest, created, now + IDEMPOTENCY_KEY_LIFETIME)
         self._kept[key.owner, key.key] = kept
         self._kept.move_to_end((key.owner, key.key))

@@ -19,11 +19,11 @@ from taskservice.errors import StoreUnavailableError, TaskExistsError, TaskNotFo
 from taskservice.precondition import UNCONDITIONAL, Precondition
 
 LONG_READ = 2_000
-"""Among how many tasks a page is searched and sorted on the event loop, at the most."""
+"""Maximum number of tasks that are searched and sorted on the event loop for a page."""
 
 
 class InMemoryTodoListDB(AbstractTodoListDB):
-    """Tasks in a dict, gone with the process; what it hands out cannot be changed."""
+    """Tasks in a dict, gone with the process; the tasks it returns are immutable."""
 
     name = "memory"
     shared = False
@@ -38,17 +38,17 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         self._keys = KeptKeys()
 
     async def examine(self, connect: bool) -> str:
-        """Say that they are gone with the process."""
+        """Describe it: the tasks are gone with the process."""
         return "in memory, gone with the process"
 
     async def start(self) -> None:
-        """Begin; what is there stays there."""
+        """Open the store; tasks from an earlier start stay."""
         if not self._open and not self._history.revision:
             self._history = History(began=self._clock() - 1)
         self._open = True
 
     async def stop(self) -> None:
-        """End, when the write in flight has ended."""
+        """Close the store once the write in flight has finished."""
         async with self._lock:
             self._open = False
 
@@ -87,14 +87,14 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             return created
 
     async def _put_many(self, made: Sequence[StoredTask]) -> None:
-        """Keep very many new tasks while the loop goes on; readers have what there was."""
+        """Store very many new tasks while the loop goes on; readers see the tasks from before."""
         ids, with_made = await asyncio.to_thread(self._with, made)
         await self._persist(made)
         self._ids, self._tasks = ids, with_made
         self._history.record_new(made)
 
     def _forget(self) -> None:
-        """Forget some of what is past its lifetime, with a write that is there anyway."""
+        """Forget some expired entries, as part of a write."""
         now = self._clock()
         self._history.forget(now)
         self._keys.forget(now)
@@ -113,7 +113,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         return list(made.values())
 
     def _find(self, task_id: str) -> StoredTask | None:
-        """Return what is under this id."""
+        """Return the task with this id, if any."""
         return self._tasks.get(task_id)
 
     async def read_task(self, task_id: str) -> StoredTask:
@@ -124,7 +124,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         return task
 
     def _expect(self, task_id: str, precondition: Precondition) -> StoredTask:
-        """Return what is under this id; raises TaskNotFoundError, StaleRevisionError."""
+        """Return the task with this id; raises TaskNotFoundError, StaleRevisionError."""
         if (task := self._find(task_id)) is None:
             raise TaskNotFoundError(task_id)
         precondition.check(task_id, task.revision)
@@ -167,17 +167,17 @@ class InMemoryTodoListDB(AbstractTodoListDB):
             self._history.record(task, replaced)
 
     def _with(self, tasks: Sequence[StoredTask]) -> tuple[list[str], dict[str, StoredTask]]:
-        """Return the ids and the tasks that there are with these new ones."""
+        """Return the ids and tasks of the store together with these new ones."""
         new = {task.id: task for task in tasks}
         return sorted([*self._ids, *new]), self._tasks | new
 
     async def _persist(
         self, tasks: Sequence[StoredTask], replaced: StoredTask | None = None
     ) -> None:
-        """Keep what is about to be put; raises StoreError when it cannot be kept."""
+        """Persist a write before it takes effect; raises StoreError if that fails."""
 
     async def _persist_deletion(self, task: StoredTask, revision: int) -> None:
-        """Keep that a task is about to be deleted; raises StoreError when it cannot be kept."""
+        """Persist a deletion before it takes effect; raises StoreError if that fails."""
 
     async def read_page(self, query: TaskQuery) -> TaskPage:
         """Return a page; one that may have to look at very many tasks is made in a thread."""
@@ -201,7 +201,7 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         return Portion(tuple(task for _, task in found[:count]), read)
 
     def _from_position(self, query: TaskQuery) -> Iterator[StoredTask]:
-        """Go through the tasks by id, from the query's position on."""
+        """Yield the tasks by id, from the query's position on."""
         start, stop = 0, len(self._ids)
         if query.after is not None and query.descending:
             stop = bisect_left(self._ids, query.after[1])
@@ -211,13 +211,13 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         return map(self._tasks.__getitem__, map(self._ids.__getitem__, indices))
 
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
-        """Return changes; those of before the process began are not kept."""
+        """Return changes; those from before the process began are not kept."""
         self._check_open()
         return self._history.page(since, limit)
 
 
 async def _select_in_thread(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
-    """Do as `_select` in a thread, which ends soon if the caller is cancelled."""
+    """Run `_select` in a thread, which stops soon if the caller is cancelled."""
     cancelled = Event()
     try:
         return await asyncio.to_thread(
@@ -228,7 +228,7 @@ async def _select_in_thread(tasks: Iterable[StoredTask], query: TaskQuery) -> li
 
 
 def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
-    """Return the first tasks that match, one more than the limit; by id they come sorted."""
+    """Return the first matching tasks, one more than the limit; by id they come sorted."""
     found = (task for task in tasks if query.matches(task.entry)) if query.filtered else tasks
     if query.sort is TaskSort.CREATED:
         return list(islice(found, query.limit + 1))
@@ -239,7 +239,7 @@ def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
 
 
 def _page(revision: int, found: list[StoredTask], query: TaskQuery) -> TaskPage:
-    """Make a page of its tasks and, if there is one, the task after them."""
+    """Make a page from its tasks and, if there is one, the task after them."""
     tasks = found[:query.limit]
     end = query.sort_key(tasks[-1]) if len(found) > query.limit else None
     count = fitting((task.size for task in tasks), PAGE_BYTES)

@@ -1,4 +1,4 @@
-"""What an error of the operating system means for a store that is made of files."""
+"""The meaning of the operating system's errors for a store made of files."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from taskservice.errors import (
 
 
 class Meaning(NamedTuple):
-    """What a foreign error means: an error of the domain, and a phrase that follows the store's name."""
+    """The meaning of a foreign error: an error of the domain, and a phrase to follow the store's name."""
 
     error: type[StoreError]
     phrase: str
@@ -35,7 +35,7 @@ ERRNOS: Mapping[int, Meaning] = {
     errno.EFBIG: FULL,  # RLIMIT_FSIZE
 
     errno.EROFS: READ_ONLY,
-    errno.EACCES: READ_ONLY,  # whoever runs the service mends it, and needs no restart for that
+    errno.EACCES: READ_ONLY,  # the operator mends it, without a restart
     errno.EPERM: READ_ONLY,
 
     errno.EMFILE: SHORT,
@@ -66,7 +66,7 @@ ERRNOS: Mapping[int, Meaning] = {
     errno.ENOENT: AWAY,  # the folder is gone, or not mounted
     errno.ENOTDIR: AWAY,
 
-    errno.EBADF: FAILED,  # these are faults of the service, of its config, or damage
+    errno.EBADF: FAILED,  # faults of the service, of its config, or damage
     errno.EFAULT: FAILED,
     errno.EINVAL: FAILED,
     errno.EEXIST: FAILED,
@@ -83,11 +83,11 @@ ERRNOS: Mapping[int, Meaning] = {
     errno.EDESTADDRREQ: FAILED,
     errno.EBADMSG: FAILED,  # the file system is damaged
 }
-"""What the errors of open(2), write(2), fsync(2), rename(2), unlink(2), flock(2) and their like mean."""
+"""The errors of open(2), write(2), fsync(2), rename(2), unlink(2), flock(2) and similar calls."""
 
 
 def check_writable(path: str | os.PathLike[str], opened: os.stat_result) -> None:
-    """Raise OSError unless a path is still what was opened, and may be written to."""
+    """Raise OSError unless a path still leads to the opened file or folder, and may be written to."""
     if not os.path.samestat(os.stat(path), opened):
         raise OSError(errno.ENOENT, "another one is in its place", str(path))
     if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
@@ -98,7 +98,7 @@ def check_writable(path: str | os.PathLike[str], opened: os.stat_result) -> None
 
 @contextmanager
 def translated_os(store: object) -> Iterator[None]:
-    """Turn OSErrors into StoreErrors that name the store, which is made of files."""
+    """Turn OSErrors into StoreErrors that name the store."""
     try:
         yield
     except OSError as error:

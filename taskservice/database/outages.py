@@ -1,4 +1,4 @@
-"""A store that is away, takes no writes, or is full: logged when that begins and when it ends."""
+"""Outages of a store: away, read-only, or full; each is logged when it begins and when it ends."""
 
 import logging
 import time
@@ -12,16 +12,16 @@ from taskservice.errors import (
 from taskservice.utils import logutils
 
 PROBE = "ready"
-"""The operation that looks at more than a read or a write does: only it shows that all is well."""
+"""The operation that checks more than a read or a write does: only its success shows that all is well."""
 
 _SIDES: Mapping[str, str] = {
     "create": "write", "update": "write", "delete": "write", PROBE: "probe"}
-"""What of the store an operation uses; one that is not named here reads."""
+"""The side of the store that an operation uses; one that is not listed reads."""
 
 
 @dataclass(slots=True)
 class _Outage:
-    """What is wrong, since when, and on which sides; `last` is when it was seen last."""
+    """The present fault, since when, and on which sides; `last` is when it was seen last."""
 
     began: float
     last: float
@@ -31,7 +31,7 @@ class _Outage:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A kind of outage, and the events of its begin and end."""
+    """A kind of outage, and the log events of its begin and end."""
 
     error: type[StoreError]
     begin: str
@@ -44,31 +44,31 @@ _KINDS = (
     _Kind(StoreFullError, "STORE FULL", "STORE HAS ROOM", seen_by_probe=False),
     _Kind(StoreUnavailableError, "STORE UNAVAILABLE", "STORE AVAILABLE"),
 )
-"""An error is of the first kind that it is an instance of; a StoreBusyError is no outage."""
+"""An error is of the first kind it is an instance of; a StoreBusyError is no outage."""
 
 
 class Outages:
-    """What is wrong with a store at present, as its operations show."""
+    """The present fault of a store, as its operations show it."""
 
     def __init__(self) -> None:
         self.current: dict[_Kind, _Outage] = {}
         self._watching = False
 
     def watch(self, watching: bool) -> None:
-        """Begin or end to watch: a store that is closed on purpose is not away."""
+        """Start or stop watching: a store that is closed on purpose is not away."""
         self._watching = watching
         self.current.clear()
 
     def failed(self, operation: str, began: float, error: Exception, counts: bool) -> None:
-        """Note an operation that failed, and when it began; whether it `counts` as a request."""
+        """Record a failed operation, and when it began; `counts` if it belongs to a request."""
         if not self._watching:
             return
-        if not isinstance(error, StoreError):  # the store's answer, e.g. that there is no such task
+        if not isinstance(error, StoreError):  # the store answered, e.g. that no such task exists
             return self.succeeded(operation, began)
         kind = next((kind for kind in _KINDS if isinstance(error, kind.error)), None)
         if kind is not None and not isinstance(error, StoreBusyError):
             self._note(kind, operation, error)
-        for outage in self.current.values():  # also one that waited in vain for a free connection
+        for outage in self.current.values():  # also if it waited in vain for a free connection
             outage.requests += counts
 
     def _note(self, kind: _Kind, operation: str, error: StoreError) -> None:
@@ -81,10 +81,10 @@ class Outages:
         outage.sides.add(_SIDES.get(operation, "read"))
 
     def succeeded(self, operation: str, began: float) -> None:
-        """Note an operation that the store did: it ends outages that it would have met.
+        """Record an operation that succeeded: it ends the outages that it would have met.
 
-        That is one that failed on the same side, and not after this operation began. So reads that
-        go on do not end an outage of writes, nor does what was under way when it began.
+        These are outages on the same side whose last failure was before this operation began. So reads that succeed do
+        not end an outage of writes, and neither does an operation that was already under way.
         """
         side = _SIDES.get(operation, "read")
         for kind, outage in list(self.current.items()):

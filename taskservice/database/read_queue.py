@@ -1,10 +1,9 @@
-"""The turns of reads that may take long: so many at once, so many that wait, so long each.
+"""A queue for reads that may take long: it limits how many run, how many wait, and how long each takes.
 
-A search that few tasks match looks at all texts, and a client can ask for many at once without
-waiting for an answer. So searches have at most half of the readers: other lists find a free one.
-A freed reader goes to the read that has waited longest, of those that may have it. A read that goes on with
-an answer is never refused for how many wait, and its time begins with its turn: that comes, since those
-before it have theirs.
+A search that few tasks match looks at all texts, and a client can ask for many at once without waiting for an answer.
+So searches have at most half of the readers, and other lists find a free one. A free reader goes to the read that has
+waited longest among those that may have it. A read that continues an answer is never refused for the number of reads
+that wait, and its time begins with its turn, which comes as those before it have limits.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ _goes_on: ContextVar[bool] = ContextVar("goes_on", default=False)
 
 @contextmanager
 def continuing(begun: bool) -> Iterator[None]:
-    """Have reads in the block count as those of an answer that has begun, or has not."""
+    """Let reads in the block count as those of an answer that has begun, or has not."""
     token = _goes_on.set(begun)
     try:
         yield
@@ -33,13 +32,13 @@ def continuing(begun: bool) -> Iterator[None]:
 
 
 class ReadObserver(Protocol):
-    """Counts what becomes of reads."""
+    """Counts the outcomes of reads."""
 
     def reads_wait(self, more: int) -> None:
-        """So many more reads wait for a reader; fewer if it is negative."""
+        """The number of reads that wait for a reader changed by this much."""
 
     def read_refused(self) -> None:
-        """A read was refused, as too many wait."""
+        """A read was refused because too many wait."""
 
     def read_timed_out(self) -> None:
         """A read reached its deadline."""
@@ -60,8 +59,8 @@ class Unobserved:
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """`timeout` (seconds) is for one read, waiting included; `waiting` searches wait at most, and
-    as many other reads."""
+    """`timeout` (seconds) limits one read, waiting included; at most `waiting` searches wait, and as many other reads.
+    """
 
     timeout: float = 5
     waiting: int = 64
@@ -69,12 +68,12 @@ class ReadLimits:
 
 @dataclass(slots=True)
 class _Lane:
-    """Reads of one kind: how many may run and do run, and who waits, longest first."""
+    """Reads of one kind: how many may run, how many do, and those that wait, longest first."""
 
     readers: int
     running: int = 0
     waiting: dict["asyncio.Future[None]", int] = field(default_factory=dict)
-    """Each with its place among all that ever waited."""
+    """Each with its place in the order of arrival."""
 
 
 class ReadQueue:
@@ -91,10 +90,10 @@ class ReadQueue:
         self._arrived = 0
 
     async def run(self, search: bool, read: Callable[[], Awaitable[Result]]) -> Result:
-        """Return the outcome of a read, which is cancelled at its deadline.
+        """Return the result of a read, which is cancelled at its deadline.
 
-        Raises QueryTimeoutError then, and TooManyReadsError at once where too many wait. A caller
-        that is cancelled while it waits leaves the queue: its read never starts.
+        Raises QueryTimeoutError then, and TooManyReadsError at once if too many wait. A caller that is cancelled while
+        it waits leaves the queue: its read never starts.
         """
         lane = self._searches if search else self._others
         goes_on, now = _goes_on.get(), asyncio.get_running_loop().time
@@ -133,7 +132,7 @@ class ReadQueue:
         return running < self._readers and lane.running < lane.readers
 
     async def _wait(self, lane: _Lane) -> None:
-        """Wait until a reader is handed on, which counts as running from then on."""
+        """Wait for a reader, which counts as running from then on."""
         turn = asyncio.get_running_loop().create_future()
         self._arrived += 1
         lane.waiting[turn] = self._arrived
@@ -141,7 +140,7 @@ class ReadQueue:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it came too late: a reader was handed on
+            if not turn.cancelled():  # too late: it got a reader already
                 self._leave_reader(lane)
             raise
         finally:

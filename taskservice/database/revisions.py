@@ -28,9 +28,9 @@ def next_revisions(last: int, clock: Clock, count: int) -> range:
 def new_task_id(revision: int, random_part: str) -> str:
     """Return an id for the task that this revision creates: the 32 hex digits of a UUIDv7.
 
-    Its 48 bits of milliseconds are the revision's, and the 12 after them the rest of its
-    microseconds (RFC 9562 §5.7, and §6.2, method 3): ids are in the order of the revisions. The
-    `random_part` is that of `new_random_part`; tasks that are created together share it.
+    Its 48 bits of milliseconds are the revision's, and the 12 after them the rest of its microseconds (RFC 9562 §5.7,
+    and §6.2, method 3), so ids have the order of the revisions. The `random_part` comes from `new_random_part`; tasks
+    that are created together share it.
     """
     milliseconds, microseconds = divmod(revision, 1000)
     fraction = microseconds * 4096 // 1000

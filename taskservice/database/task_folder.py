@@ -1,9 +1,9 @@
-"""A folder of `ID.json` files that hold a task each: atomic, durable, and blocking.
+"""A folder of `ID.json` files, one for each task: atomic, durable, and blocking.
 
-A file is written beside its place, flushed to disk, and renamed; then the folder is flushed (the
-order that survives a power cut, see LWN 457667 "Ensuring data reaches disk"). Its modification
-time, in whole microseconds, is the task's revision. The modification time of `.lock`, which one
-process holds at a time, is the revision of the last deletion or start.
+A file is written under another name, flushed to disk, and renamed; then the folder is flushed (the order that survives
+a power cut, see LWN 457667 "Ensuring data reaches disk"). Its modification time, in whole microseconds, is the task's
+revision. The modification time of `.lock`, which one process holds at a time, is the revision of the last deletion or
+start.
 """
 
 import fcntl
@@ -23,12 +23,12 @@ from taskservice.errors import BadInputError, StoreError, StoreInUseError, Store
 from taskservice.utils import logutils
 from taskservice.validation import parse_task
 
-# A file's name has at most 255 bytes, and there is room for these.
+# A file's name has at most 255 bytes; this leaves room for the suffixes.
 _TASK_FILE = re.compile(rf"({TASK_ID.pattern})\.json")
 _LEFT_OVER = re.compile(rf"\.{TASK_ID.pattern}\.tmp")
 
 VERSION = 1
-"""The version of what is in a folder. A folder without a `.version` file has this one."""
+"""The version of a folder's format. A folder without a `.version` file has this one."""
 
 
 class TaskFolder:
@@ -41,17 +41,17 @@ class TaskFolder:
         self._doubtful: dict[str, StoredTask | None] = {}
 
     def path(self, task_id: str) -> Path:
-        """Return the task's file; raises BadInputError for an id that is no file's name."""
+        """Return the task's file; raises BadInputError for an id that cannot be a file name."""
         if not TASK_ID.fullmatch(task_id):
             raise BadInputError("an id is 1 to 128 letters, digits and hyphens")
         return self._folder / f"{task_id}.json"
 
     def open(self) -> tuple[list[StoredTask], dict[str, StoredTask], int]:
-        """Take the folder, making it when it is not there, and read it.
+        """Lock the folder, creating it if it does not exist, and read it.
 
-        Returns its tasks in the order of their revisions, what is not a task by its id, and the
-        last revision there is a trace of. Raises StoreInUseError when another process has it, and
-        StoreVersionError for a folder of a later version.
+        Returns its tasks in the order of their revisions, the files that are no tasks by id, and the last revision
+        known. Raises StoreInUseError if another process holds it, and StoreVersionError for a folder of a later
+        version.
         """
         try:
             with translated_os(self._folder):
@@ -86,7 +86,7 @@ class TaskFolder:
                     f"knows version {VERSION}: upgrade taskservice")
 
     def close(self) -> None:
-        """Leave the folder to others."""
+        """Release the folder."""
         for fd in (self._lock_fd, self._folder_fd):
             if fd >= 0:
                 os.close(fd)
@@ -110,9 +110,9 @@ class TaskFolder:
         return tasks, damaged, max([kept, *(t.revision for t in (*tasks, *damaged.values()))])
 
     def _told_apart(self, before: int, task: StoredTask) -> StoredTask:
-        """Give a task a revision of its own: `cp -p` makes a file as old as another.
+        """Make the revision of a task unique: `cp -p` makes a file as old as another.
 
-        A file may also be of before 1970, which is before all revisions.
+        A file may also date from before 1970, which is before all revisions.
         """
         if task.revision > before:
             return task
@@ -121,7 +121,7 @@ class TaskFolder:
         return StoredTask.of(task.id, revision, task.entry)
 
     def keep_revision(self, revision: int) -> None:
-        """Keep the revision of what leaves no file: a deletion, a start."""
+        """Store the revision of a deletion or a start, which leave no file."""
         with translated_os(self._folder):
             _set_revision(self._lock_fd, revision)
 
@@ -133,7 +133,7 @@ class TaskFolder:
         revision = found.st_mtime_ns // 1000
         try:
             if not S_ISREG(found.st_mode):
-                raise BadInputError("not a regular file")  # to open a pipe would be to wait
+                raise BadInputError("not a regular file")  # opening a pipe would wait
             tasks.append(StoredTask.of(task_id, revision, parse_task(path.read_bytes())))
         except (OSError, BadInputError) as error:
             logger = logging.getLogger(LOGGER_NAME)
@@ -142,9 +142,9 @@ class TaskFolder:
             damaged[task_id] = StoredTask(task_id, revision, b"")
 
     def write(self, tasks: Sequence[StoredTask], replaced: StoredTask | None = None) -> None:
-        """Put all the tasks into their files, durably, or none (but for a crash in between).
+        """Write all the tasks to their files, durably, or none (except for a crash in between).
 
-        A single one may replace what is under its id. Raises StoreFullError when there is no room.
+        A single one may replace an existing task. Raises StoreFullError if there is no room.
         """
         names = [(self._temporary(task.id), self.path(task.id).name) for task in tasks]
         with translated_os(self._folder), self._undone_if_it_fails() as done:
@@ -179,7 +179,7 @@ class TaskFolder:
             os.close(fd)
 
     def delete(self, task: StoredTask, revision: int) -> None:
-        """Remove the task's file, durably; the revision of the deletion is kept first."""
+        """Remove the task's file, durably; the revision of the deletion is stored first."""
         self.keep_revision(revision)
         with translated_os(self._folder), self._undone_if_it_fails() as done:
             done[task.id] = task
@@ -188,10 +188,10 @@ class TaskFolder:
 
     @contextmanager
     def _undone_if_it_fails(self) -> Iterator[dict[str, StoredTask | None]]:
-        """Give a dict to note what was under each id that is changed, for the way back.
+        """Yield a dict that records the former content of each id that is changed, so that it can be restored.
 
-        When a rename or the flush of the folder fails, what was done before would be there after a
-        restart, though it was answered with an error.
+        If a rename or the flush of the folder fails, the steps done before would last over a restart, though the write
+        was answered with an error.
         """
         self.undo()
         done: dict[str, StoredTask | None] = {}
@@ -205,11 +205,11 @@ class TaskFolder:
 
     @property
     def doubtful(self) -> Collection[str]:
-        """The ids whose files may hold a write that failed: `undo` failed, too."""
+        """The ids whose files may hold a failed write: `undo` failed, too."""
         return self._doubtful
 
     def undo(self) -> None:
-        """Put back what was there before a write that failed; raises StoreError when it cannot.
+        """Restore the content from before a write that failed; raises StoreError if it cannot.
 
         May be called again.
         """
@@ -227,7 +227,7 @@ class TaskFolder:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._folder_fd)
         elif self._revision_of(name) == task.revision:
-            pass  # the write that failed has not changed it
+            pass  # the failed write did not change it
         elif not task.body:
             raise StoreError(
                 f"{self.path(task_id)}: a write failed, and the damaged file that was there cannot be "
@@ -237,7 +237,7 @@ class TaskFolder:
             self._rename(self._temporary(task_id), name)
 
     def _revision_of(self, name: str) -> int | None:
-        """Return the revision of a regular file; None where there is none."""
+        """Return the revision of a regular file; None if there is none."""
         with suppress(FileNotFoundError):
             found = os.stat(name, dir_fd=self._folder_fd, follow_symlinks=False)
             return found.st_mtime_ns // 1000 if S_ISREG(found.st_mode) else None

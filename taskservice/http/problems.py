@@ -28,7 +28,7 @@ STATUS: Mapping[type[BaseException], HTTPStatus] = {
     errors.StoreFullError: HTTPStatus.INSUFFICIENT_STORAGE,
     Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-"""The status of an error is that of the first of its classes, in method resolution order, found here."""
+"""An error has the status of the first of its classes, in method resolution order, found here."""
 
 RETRY_AFTER = 1
 """Seconds after which clients may try again when the store is away (Retry-After)."""
