@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 TESTS: Mapping[str, str] = {
+    "http1/limits": "unit/config_test.py integration/http1_limits_test.py integration/limits_test.py",
     "http1/*":
         "unit/http1*_test.py integration/http1_test.py integration/http1_[cpsrv]*_test.py"
         " integration/body_memory_test.py integration/accounts_test.py integration/tls_test.py"
@@ -55,7 +56,8 @@ TESTS: Mapping[str, str] = {
     "database/postgres/*": "unit/dsn_test.py unit/foreign_errors_test.py integration/postgres_*_test.py",
     "database/task_folder":
         "unit/todoList_db_test.py unit/fs_faults_test.py unit/readiness_test.py unit/engine_*_test.py",
-    "database/read_queue": "unit/read_queue_test.py unit/cancelled_reads_test.py integration/queries_test.py",
+    "database/read_queue":
+        "unit/read_queue_test.py unit/config_test.py unit/cancelled_reads_test.py integration/queries_test.py",
     "database/expiry": "unit/history_test.py unit/batch_test.py unit/engine_contract_test.py",
     "database/metered_db": "unit/metered_db_test.py unit/metrics_test.py integration/metrics_test.py",
     "database/folders": "unit/folders_test.py unit/fs_faults_test.py e2e/check_config_test.py",
@@ -63,7 +65,7 @@ TESTS: Mapping[str, str] = {
         "unit/*_db_test.py unit/batch_test.py unit/pages_test.py unit/history_test.py unit/outages_test.py"
         " unit/readiness_test.py unit/folders_test.py unit/foreign_errors_test.py unit/failed_start_test.py"
         " unit/db_engines_test.py unit/sqlite_*_test.py unit/fs_faults_test.py unit/engine_*_test.py",
-    "changes": "unit/changes_test.py integration/api_changes_test.py",
+    "changes": "unit/changes_test.py unit/config_test.py integration/api_changes_test.py",
     "service": "unit/service_*test.py integration/api_writes_test.py integration/api_retries_test.py",
     "folding": "unit/folding_test.py",
     "precondition": "unit/precondition_test.py",

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from taskservice import read_schema
-from taskservice.config import HttpConfig
 from tests.contract import quick_folder
 from tests.helpers.api import NDJSON, wait_until
 from tests.helpers.processes import ServiceProcess
@@ -380,29 +378,6 @@ class TornadoTest(LimitsCase):
         self.serve(drain_timeout=SHORT)
         with self.within(0):
             self.assertEqual(self.service.stop(), 0)
-
-
-class KeysTest(unittest.TestCase):
-    """The config's schema, the code and RELIABILITY.md name the same limits."""
-
-    def test_the_defaults_of_the_schema_are_those_of_the_code(self) -> None:
-        keys = read_schema("config-v1.0")["properties"]["http"]["properties"]
-        for key, schema in keys.items():
-            value = getattr(HttpConfig(), key.replace("-", "_"))
-            if "default" in schema:
-                self.assertEqual(list(value) if isinstance(value, tuple) else value, schema["default"], key)
-            else:
-                self.assertIsNone(value, key)
-        self.assertEqual(set(vars(HttpConfig())), {key.replace("-", "_") for key in keys})
-
-    def test_they_are_what_was_promised(self) -> None:
-        http = HttpConfig()
-        self.assertEqual(
-            (http.max_header, http.max_body, http.max_ndjson_body, http.max_ndjson_lines,
-             http.idle_timeout, http.header_timeout, http.body_timeout,
-             http.reader_timeout, http.answer_timeout, http.max_connections, http.drain_timeout,
-             http.stream_backlog),
-            (16 * 1024, 64 * 1024, 16 * 1024 ** 2, 10_000, 75, 30, 20, 30, 10, 16_000, 20, 1_000))
 
 
 del LimitsCase

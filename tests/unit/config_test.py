@@ -8,9 +8,12 @@ from pathlib import Path
 import jsonschema
 
 from taskservice import read_schema
-from taskservice.config import Config, parse_config, read_config
+from taskservice.changes import ChangeFeed
+from taskservice.config import Config, HttpConfig, parse_config, read_config
 from taskservice.database.db_engines import create_todolist_db
+from taskservice.database.read_queue import ReadLimits
 from taskservice.errors import ConfigError
+from taskservice.http1.limits import Limits
 
 WRONG_BASE_PATHS = (
     "/", "todo", "/todo/", "//todo", "/a//b", "/a/../b", "/.", "/a b", "/%74odo", "/tödo", "/todo?", "/todo\n",
@@ -182,8 +185,42 @@ class ParseConfigTest(unittest.TestCase):
         for key in ("service.name", "task-db.fs", "loging"):
             self.assertIn(f"{key}: ", str(caught.exception))
 
-    def test_the_schema_is_one_and_its_defaults_are_those_of_the_code(self) -> None:
+    def test_the_schema_is_one_and_its_name_is_that_of_the_code(self) -> None:
         schema = read_schema("config-v1.0")
         jsonschema.Draft7Validator.check_schema(schema)
         name = schema["properties"]["service"]["properties"]["name"]["default"]
         self.assertEqual(name, Config.service_name)
+
+
+class DefaultsTest(unittest.TestCase):
+    """The config's schema, the code and its parts have the same limits."""
+
+    def test_the_defaults_of_the_schema_are_those_of_the_code(self) -> None:
+        keys = read_schema("config-v1.0")["properties"]["http"]["properties"]
+        for key, schema in keys.items():
+            value = getattr(HttpConfig(), key.replace("-", "_"))
+            if "default" in schema:
+                self.assertEqual(list(value) if isinstance(value, tuple) else value, schema["default"], key)
+            else:
+                self.assertIsNone(value, key)
+        self.assertEqual(set(vars(HttpConfig())), {key.replace("-", "_") for key in keys})
+
+    def test_they_are_what_was_promised(self) -> None:
+        http = HttpConfig()
+        self.assertEqual(
+            (http.max_header, http.max_body, http.max_ndjson_body, http.max_ndjson_lines,
+             http.idle_timeout, http.header_timeout, http.body_timeout,
+             http.reader_timeout, http.answer_timeout, http.max_connections, http.drain_timeout,
+             http.stream_backlog),
+            (16 * 1024, 64 * 1024, 16 * 1024 ** 2, 10_000, 75, 30, 20, 30, 10, 16_000, 20, 1_000))
+
+    def test_parts_without_a_config_have_them(self) -> None:
+        http = HttpConfig()
+        self.assertEqual(Limits(), Limits(
+            header_bytes=http.max_header, body_bytes=http.max_body, body_memory=http.max_body_memory,
+            idle_timeout=http.idle_timeout, header_timeout=http.header_timeout, body_timeout=http.body_timeout,
+            min_body_rate=http.min_body_rate, body_grace=http.body_timeout, answer_timeout=http.answer_timeout,
+            reader_timeout=http.reader_timeout, connections=http.max_connections))
+        self.assertEqual(ReadLimits(), ReadLimits(http.query_timeout, http.max_queued_reads))
+        feed = ChangeFeed(create_todolist_db({"memory": None}))
+        self.assertEqual((feed.backlog, feed.max_followers), (http.stream_backlog, http.max_event_streams))

@@ -118,6 +118,11 @@ class LogfmtTest(unittest.TestCase):
         for code in (0x80, 0x9f, 0xad, 0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x202e, 0x2060, 0x2066, 0x206f, 0xfeff):
             self.assertEqual(logutils.logfmt({"uri": chr(code)}), f'uri="\\u{code:04x}"')
 
+    def test_the_characters_beside_them_stay(self) -> None:
+        """The narrow no-break space of French and Mongolian, and a superscript zero, which a reader sees."""
+        for code in (0xa0, 0xac, 0xae, 0x61b, 0x61d, 0x2010, 0x2027, 0x202f, 0x205f, 0x2070, 0xfefe, 0xff00):
+            self.assertEqual(logutils.logfmt({"uri": chr(code)}), f'uri="{chr(code)}"')
+
     def test_the_canonical_line(self) -> None:
         self.assertEqual(
             logutils.logfmt({"req_id": "e6cd", "method": "POST", "uri": "/tasks", "ip": "::1",
@@ -449,12 +454,14 @@ class ConfigureTest(ConfigureTestCase):
                          r".*No such file or directory: '.*/missing/taskservice-app.log'\Z")
 
     def test_a_wrong_section_is_one_line(self) -> None:
+        """Also where nothing is opened, which is what `check` does."""
         console: dict[str, Any] = {"class": "logging.StreamHandler"}
         for section, said in (
                 ({"root": {}}, "version"),
                 ({"version": 1, "handlers": {"h": {"class": "logging.Nope"}}}, "logging.Nope"),
                 ({"version": 1, "handlers": {"h": {"class": "no_such_module.X"}}}, "no_such"),
                 ({"version": 1, "handlers": {"h": {}}}, "handlers.h: no class"),
+                ({"version": 1, "handlers": {"h": {"class": "logging.FileHandler"}}}, "'h'"),
                 ({"version": 1, "handlers": {"h": {**console, "formatter": "f"}}}, "'f'"),
                 ({"version": 1, "handlers": {"h": {**console, "colour": 1}}}, "colour"),
                 ({"version": 1, "handlers": {"h": None}}, "handlers.h"),
@@ -467,11 +474,12 @@ class ConfigureTest(ConfigureTestCase):
                 ({"version": 1, "root": {"level": "LOUD"}}, "LOUD"),
                 ({"version": 1, "loggers": {"x": 3}}, "loggers.x"),
                 ({"version": 1, "root": 3}, "root")):
-            with self.subTest(section=section):
-                with self.assertRaises(ValueError) as caught:
-                    self.configure(section)
-                self.assertIn(said, str(caught.exception))
-                self.assertEqual(len(str(caught.exception).splitlines()), 1)
+            for take in (self.configure, log_config.check):
+                with self.subTest(section=section, take=take.__name__):
+                    with self.assertRaises(ValueError) as caught:
+                        take(section)
+                    self.assertIn(said, str(caught.exception))
+                    self.assertEqual(len(str(caught.exception).splitlines()), 1)
 
 
 if __name__ == "__main__":

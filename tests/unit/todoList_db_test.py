@@ -111,6 +111,7 @@ class NewTaskIdTest(unittest.TestCase):
         self.assertRegex(
             new_task_id(0x017F22E279B0 * 1000 + 456, new_random_part()),
             r"\A017f22e279b07%03x[89ab][0-9a-f]{15}\Z" % (456 * 4096 // 1000))
+        self.assertEqual(new_task_id(0xF17F22E279B0 * 1000, "")[:12], "f17f22e279b0", "the highest of its 48 bits")
 
     def test_it_grows_with_every_microsecond(self) -> None:
         for first in (0, 999, 1_752_480_000_000_000):
