@@ -145,6 +145,11 @@ class BodyTest(unittest.TestCase):
             body, b'{"method": "GET", "uri": "/tasks/x", "code": 404, "message": "\'x\'", '
                   b'"req_id": "1"}')
 
+    def test_the_ids_of_the_request_and_of_its_trace(self) -> None:
+        body = json.loads(Problem(404, "", "").to_json({"req_id": "1", "trace_id": "4bf92f"}, None))
+        self.assertEqual((body["req_id"], body["trace_id"]), ("1", "4bf92f"))
+        self.assertNotIn("trace_id", json.loads(Problem(404, "", "").to_json({"req_id": "1"}, None)))
+
     def test_violations_and_trace(self) -> None:
         problem = problem_of(errors.InvalidTaskError([Violation("/a", "b"), Violation("", "c")]))
         told = json.loads(problem.to_json({}, "Traceback"))

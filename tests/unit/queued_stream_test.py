@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import pty
+import select
 import socket
 import subprocess
 import sys
@@ -117,6 +118,21 @@ class QueuedStreamTest(unittest.TestCase):
         self.write("z" * 15_000 + "\n", "after\n")
         self.assertEqual(self.read(15_007), "z" * 15_000 + "\nafter\n")
 
+    def test_no_write_tears_a_line(self) -> None:
+        """Through a pipe that takes one write, of up to PIPE_BUF bytes, and gives it as it came."""
+        reading, writing = os.pipe2(os.O_DIRECT)
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, select.PIPE_BUF)
+        self.addCleanup(os.close, reading)
+        with open(writing, "w", encoding="ascii") as text:
+            self.stream = QueuedStream(text, str)
+            self.addCleanup(self.stream.end, 0)
+            self.write(*[LINE] * 150)
+            left = 150 * len(LINE)
+            while left:
+                written = os.read(reading, left)
+                self.assertEqual(written, LINE.encode() * (len(written) // len(LINE)))
+                left -= len(written)
+
     def test_what_the_encoding_does_not_have_is_escaped(self) -> None:
         self.write("Café\n")
         self.assertEqual(self.read(8), "Caf\\xe9\n")
@@ -129,6 +145,12 @@ class QueuedStreamTest(unittest.TestCase):
         self.assertEqual(self.read(len(LINE) * 149), LINE * 149)
         closing.join(PATIENCE)
         self.assertFalse(closing.is_alive())
+
+    def test_a_close_closes_the_stream(self) -> None:
+        self.write("last\n")
+        self.stream.close()
+        self.assertTrue(self.text.closed)
+        self.assertEqual(self.reader.read(), b"last\n")
 
     def test_a_close_does_not_wait_for_a_reader_that_is_stuck(self) -> None:
         self.write(*[LINE] * 150)
@@ -178,6 +200,9 @@ class ConfigureTest(ConfigureTestCase):
         with tempfile.TemporaryFile("w") as file, open(os.devnull, "w") as null:
             for stream in (file, null, io.StringIO()):
                 self.assertIs(self.handler(stream).stream, stream)
+
+    def test_a_handler_without_a_stream_stays_as_it_is(self) -> None:
+        self.assertIs(type(self.handler(None, **{"class": "logging.NullHandler"})), logging.NullHandler)
 
     def test_a_file_handler_on_a_pipe_has_one(self) -> None:
         reading, writing = os.pipe()
