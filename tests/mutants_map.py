@@ -35,7 +35,7 @@ TESTS: Mapping[str, str] = {
     "tornado/handlers/streaming":
         "integration/lists_test.py integration/outcome_test.py integration/accounts_test.py integration/limits_test.py"
         " integration/api_portions_test.py",
-    "tornado/handlers/changes": "integration/api_changes_test.py integration/accounts_test.py",
+    "tornado/handlers/changes": "integration/api_changes_test.py integration/accounts_test.py e2e/reload_test.py",
     "tornado/handlers/*":
         "unit/tornado_app_handlers_test.py integration/*handlers_test.py integration/requests_test.py"
         " integration/heads_test.py integration/lists_test.py integration/api_*_test.py integration/access_test.py"
@@ -59,7 +59,11 @@ TESTS: Mapping[str, str] = {
     "database/read_queue":
         "unit/read_queue_test.py unit/config_test.py unit/cancelled_reads_test.py integration/queries_test.py",
     "database/expiry": "unit/history_test.py unit/batch_test.py unit/engine_contract_test.py",
-    "database/metered_db": "unit/metered_db_test.py unit/metrics_test.py integration/metrics_test.py",
+    "database/metered_db":
+        "unit/metered_db_test.py unit/outages_test.py unit/read_queue_test.py unit/metrics_test.py"
+        " integration/metrics_test.py",
+    "database/contract":
+        "unit/read_queue_test.py unit/failed_start_test.py unit/engine_contract_test.py e2e/workers_test.py",
     "database/folders": "unit/folders_test.py unit/fs_faults_test.py e2e/check_config_test.py",
     "database/*":
         "unit/*_db_test.py unit/batch_test.py unit/pages_test.py unit/history_test.py unit/outages_test.py"

@@ -197,6 +197,7 @@ class StreamTest(StreamCase):
         now = await self.revision()
         stream = await self.listen()
         self.assertEqual((stream.status, stream.headers["Content-Type"]), (200, EVENT_STREAM))
+        self.assertEqual(stream.headers["X-Accel-Buffering"], "no", "nginx would hold the events back")
         self.assertEqual(await stream.block(), {"retry": "1000", "id": str(now)})
         self.assertEqual(await stream.block(), {"": ""})  # a comment: it is there
         task_id, revision = await self.add("after")

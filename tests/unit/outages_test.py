@@ -165,6 +165,17 @@ class OutagesTest(unittest.IsolatedAsyncioTestCase):
         await page
         self.assertEqual(len(self.logged()), 1)
 
+    async def test_nor_does_what_was_under_way_when_it_failed_again(self) -> None:
+        self.store.reads = StoreUnavailableError("it is away")
+        await self.ask(self.read())
+        self.store.going_on.clear()
+        page = asyncio.create_task(self.db.read_page(TaskQuery()))
+        await asyncio.sleep(0)
+        await self.ask(self.read())
+        self.store.going_on.set()
+        await page
+        self.assertEqual(len(self.logged()), 1)
+
     async def test_one_that_is_busy_or_damaged_is_not_away(self) -> None:
         for error in (StoreBusyError("the pool is exhausted"), StoreError("damaged"), KeyError("ours")):
             self.store.reads = error

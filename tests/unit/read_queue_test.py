@@ -210,6 +210,16 @@ class BoundedDBTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((seen.refused, seen.timed_out, seen.waiting), (1, 2, 0))
 
 
+    async def test_other_limits_hold_from_the_next_read_on(self) -> None:
+        async with MeteredTodoListDB(SlowDB(), lambda *_: None, ReadLimits(0.1, 0)) as db:
+            db.limit_reads(ReadLimits(0.05, 1))
+            searches = [asyncio.create_task(db.read_page(TaskQuery(words=("x",)))) for _ in range(3)]
+            outcomes = await asyncio.gather(*searches, return_exceptions=True)
+        self.assertEqual(
+            [type(outcome) for outcome in outcomes], [QueryTimeoutError, QueryTimeoutError, TooManyReadsError])
+        self.assertIn("longer than 0.05 s", str(outcomes[0]))
+
+
 class GatedDB(InMemoryTodoListDB):
     """Lists of what is done last until the gate opens; they stand for those of others."""
 
