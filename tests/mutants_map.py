@@ -62,6 +62,8 @@ TESTS: Mapping[str, str] = {
     "database/metered_db":
         "unit/metered_db_test.py unit/outages_test.py unit/read_queue_test.py unit/metrics_test.py"
         " integration/metrics_test.py",
+    "database/sql/group_commit":
+        "unit/sqlite_db_test.py unit/batch_test.py unit/engine_*_test.py integration/metrics_test.py",
     "database/contract":
         "unit/read_queue_test.py unit/failed_start_test.py unit/engine_contract_test.py e2e/workers_test.py",
     "database/folders": "unit/folders_test.py unit/fs_faults_test.py e2e/check_config_test.py",

@@ -64,11 +64,14 @@ class SupervisorTest(LimitedTestCase):
         return found
 
     async def stop(self) -> None:
-        """Stop, and wait for the end."""
+        """Stop, and wait for the end, after which no signal is handled any more."""
         self.supervisor.stop()
         await asyncio.wait_for(self.over, 60)
+        self.assertFalse(asyncio.get_running_loop().remove_signal_handler(signal.SIGCHLD))
 
     async def test_one_that_cannot_be_started_is_tried_again_each_time_later(self) -> None:
+        pauses = self.enterContext(mock.patch.object(
+            Supervisor, "_pause", autospec=True, side_effect=Supervisor._pause))
         self.supervise(str(self.folder / "none"), workers=2)
         message = "WORKER NOT STARTED"
         await until(lambda: all(len(self.times(message)[n]) > 4 for n in (1, 2)), "five tries of each")
@@ -78,6 +81,9 @@ class SupervisorTest(LimitedTestCase):
             waits = [later - earlier for earlier, later in zip(tries, tries[1:])]
             for wait, factor in zip(waits, (1, 2, 4, 4)):
                 self.assertGreaterEqual(wait, 0.99 * factor * DELAY)  # two clocks
+        asked = [call.args[1] for call in pauses.call_args_list]
+        self.assertEqual([asked.count(factor * DELAY) for factor in (1, 2)], [2, 2], "once each")
+        self.assertEqual(set(asked), {DELAY, 2 * DELAY, 4 * DELAY})
         self.assertEqual(self.journal.lines[0].level, "ERROR")
         self.assertEqual(self.journal.lines[0].values["reason"], "No such file or directory")
 

@@ -67,6 +67,12 @@ class ApplyAllTest(unittest.TestCase):
         self.assertEqual(
             batch.new_keys["me", "k"].created(), Created((("half", 13),), replayed=True))
 
+    def test_what_was_written_and_then_deleted_is_not_stored(self) -> None:
+        batch, _ = self.apply(
+            Create([("a", ENTRY), ("b", ENTRY)], None), Update("old", ENTRY, UNCONDITIONAL),
+            Delete("a", UNCONDITIONAL), Delete("old", UNCONDITIONAL))
+        self.assertEqual((set(batch.rows), batch.deleted), ({"b"}, {"a": 14, "old": 15}))
+
     def test_nothing_but_failures_is_nothing_to_store(self) -> None:
         batch, outcomes = self.apply(HalfDone(), HalfDone())
         self.assertTrue(batch.is_empty)

@@ -209,7 +209,6 @@ class BoundedDBTest(unittest.IsolatedAsyncioTestCase):
         self.assertTrue(all(isinstance(outcome, StoreUnavailableError) for outcome in outcomes))
         self.assertEqual((seen.refused, seen.timed_out, seen.waiting), (1, 2, 0))
 
-
     async def test_other_limits_hold_from_the_next_read_on(self) -> None:
         async with MeteredTodoListDB(SlowDB(), lambda *_: None, ReadLimits(0.1, 0)) as db:
             db.limit_reads(ReadLimits(0.05, 1))
