@@ -20,7 +20,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from taskservice.utils import logutils, taskcontext
+from taskservice.utils import log_config, logutils, taskcontext
 from tests.helpers.logs import KEYS, LINE_ENDS, SCALARS, ConfigureTestCase, parse
 from tests.helpers.strategies import property_settings
 
