@@ -1,4 +1,4 @@
-"""A look at a PostgreSQL database before its tables are made or migrated; nothing is changed."""
+"""An examination of a PostgreSQL database before its tables are made or migrated; nothing is changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ SELECT current_setting('server_version') AS server, pg_is_in_recovery() AS stand
 
 
 async def examine(connection: Connection, where: str, schema: str | None) -> str:
-    """Return in words what a start would find; raises StoreError and ConfigError where it would fail.
+    """Describe what a start would find; raises StoreError and ConfigError if it would fail.
 
     `schema` is that of the config.
     """
@@ -37,9 +37,9 @@ async def examine(connection: Connection, where: str, schema: str | None) -> str
 
 
 async def check_place(connection: Connection, where: str, schema: str | None) -> bool:
-    """Return whether the schema of the config has to be made first.
+    """Return whether the schema of the config has to be created first.
 
-    Raises ConfigError and StoreUnavailableError where the tables of a new store cannot be made.
+    Raises ConfigError and StoreUnavailableError if the tables of a new store cannot be created.
     """
     state = await _state(connection, where, schema)
     return not state["ours"] and _check_place(state, where, schema)

@@ -1,7 +1,7 @@
 """The optional search index of a PostgreSQL store: pg_trgm finds the texts that may have a word.
 
-The server keeps it, whatever process writes. It knows a word by the letters and digits in it, and
-only by those that the locale of the database knows: with the locale C, those of ASCII.
+The server maintains it, whatever process writes. It knows a word by its letters and digits, and only by those that the
+locale of the database knows: with the locale C, those of ASCII.
 """
 
 import logging
@@ -24,32 +24,32 @@ SELECT quote_ident(nspname) AS name, has_schema_privilege(pg_namespace.oid, 'USA
   FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
  WHERE extname = 'pg_trgm'"""
 
-# By itself it would go to the schema of the tables, which may be one of several and be dropped.
+# By default it would go to the schema of the tables, which may be one of several and be dropped.
 _INSTALL = "CREATE EXTENSION pg_trgm"
 _PUBLIC = "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = 'public'"
 
-# A search also reads what is not in the index yet, which a write adds when it is as much, in kB.
+# A search also reads the pending list, which a write merges into the index at this size, in kB.
 _CREATE = """
 CREATE INDEX texts_by_trigram ON texts USING gin (search_text {schema}.gin_trgm_ops)
   WITH (gin_pending_list_limit = 512)"""
 
 _DROP = "DROP INDEX texts_by_trigram"
 
-# Of what pg_trgm makes a trigram: three letters, or fewer where a word begins or ends.
+# The parts of a word that pg_trgm makes a trigram of: three letters, or fewer at its beginning or end.
 _KNOWN = re.compile(r"[^\W_]{3}|[\W_][^\W_]|[^\W_]{2}[\W_]")
 _KNOWN_ASCII = re.compile(_KNOWN.pattern, re.ASCII)
 
 _ESCAPED = str.maketrans({char: f"\\{char}" for char in "\\%_"})
-"""What LIKE would take for a pattern."""
+"""The characters that LIKE treats as a pattern."""
 
 _UNDER_C = "SELECT {schema}.show_trgm('\u03b1\u03b2\u03b3') = '{{}}'"
 
 
 async def switch(connection: Connection, wanted: bool, where: str) -> Candidates | None:
-    """Build the index if it is wanted and not there, drop it if it is there and not wanted.
+    """Build the index if it is wanted and missing, drop it if it exists and is not wanted.
 
-    To be called in the transaction of the start, which others who start wait for. Returns how a
-    search asks it, and raises ConfigError where there is no pg_trgm.
+    Call it in the transaction of the start, which other processes that start wait for. Returns how a search asks the
+    index, and raises ConfigError if pg_trgm is not available.
     """
     exists = await connection.fetchval(_EXISTS)
     schema = await _extension(connection) if wanted else None
@@ -69,7 +69,7 @@ async def switch(connection: Connection, wanted: bool, where: str) -> Candidates
 
 
 async def _extension(connection: Connection) -> str:
-    """Return the schema of pg_trgm, which is installed if it is not yet: in public, for others to use it too."""
+    """Return the schema of pg_trgm, which is installed if it is missing: in public, so that others can use it too."""
     if not (found := await connection.fetch(_SCHEMA)):
         public = " SCHEMA public" if await connection.fetchval(_PUBLIC) else ""
         try:

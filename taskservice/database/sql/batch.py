@@ -1,9 +1,9 @@
-"""What the writes of one transaction make of the store: decided in Python, without I/O.
+"""The effects of one transaction's writes on the store, decided in Python, without I/O.
 
-An SQL engine's writer reads what a batch of writes needs to know, lets each decide in turn, and
-stores the sum. So a write that is refused leaves nothing to undo, and a transaction is a handful of
-statements however many writes it has. A statement costs more than what it does: PostgreSQL's a
-round trip, and SQLite's the GIL, which it gives up and has to get back beside a busy event loop.
+An SQL engine's writer reads the rows that a batch of writes needs, lets each write decide in turn, and stores the sum.
+So a refused write leaves nothing to undo, and a transaction is a handful of statements however many writes it has.
+Statements are expensive: with PostgreSQL each costs a round trip, and with SQLite each releases the GIL and has to get
+it back from a busy event loop.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,13 +19,12 @@ from taskservice.errors import IdempotencyKeyReusedError, TaskNotFoundError
 from taskservice.precondition import Precondition
 
 PORTION_BYTES = 1 << 20
-"""How many bytes of tasks a statement writes: a driver copies them, and text takes up to four times
-as many."""
+"""Bytes of tasks that one statement writes: a driver copies them, and text takes up to four times as many."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """Revisions and keys as they are before and between the writes, and what is to be stored."""
+    """Revisions and keys before and between the writes, and the changes to store."""
 
     clock: Clock
     revision: int
@@ -33,14 +32,14 @@ class Batch:
     keys: dict[tuple[str, str], KeptKey]
     rows: dict[str, Row] = field(default_factory=dict)
     only_new: bool = True
-    """Whether no row is of a task that the store has already."""
+    """Whether no row belongs to an existing task."""
     revived: set[str] = field(default_factory=set)
-    """The created ids that may have been deleted before; one that is made anew was not."""
+    """The created ids that may have been deleted before; ids made by the store never were."""
     deleted: dict[str, int] = field(default_factory=dict)
     new_keys: dict[tuple[str, str], KeptKey] = field(default_factory=dict)
 
     def copy(self) -> "Batch":
-        """Return a batch that is the same, and can be changed by itself."""
+        """Return an independent copy."""
         return replace(
             self, revisions=dict(self.revisions), keys=dict(self.keys), rows=dict(self.rows),
             revived=set(self.revived), deleted=dict(self.deleted), new_keys=dict(self.new_keys))
@@ -51,7 +50,7 @@ class Batch:
         return not (self.rows or self.deleted or self.new_keys)
 
     def kept(self, key: IdempotencyKey) -> Created | None:
-        """Return what came of an earlier create with this key, if there was one."""
+        """Return the result of an earlier create with this key, if any."""
         kept = self.keys.get((key.owner, key.key))
         if kept is None or has_expired(kept.expires, self.clock(), IDEMPOTENCY_KEY_LIFETIME):
             return None
@@ -60,20 +59,20 @@ class Batch:
         return kept.created()
 
     def keep(self, key: IdempotencyKey, created: Created) -> None:
-        """Remember what came of a create."""
+        """Record the result of a create."""
         expires = self.clock() + IDEMPOTENCY_KEY_LIFETIME
         kept = KeptKey(key.digest, outcome_of(created, self.revived), expires)
         self.keys[key.owner, key.key] = self.new_keys[key.owner, key.key] = kept
 
     def check(self, task_id: str, precondition: Precondition) -> None:
-        """Raise TaskNotFoundError or StaleRevisionError where a write may not go on."""
+        """Raise TaskNotFoundError or StaleRevisionError unless a write may proceed."""
         revision = self.revisions.get(task_id)
         if revision is None:
             raise TaskNotFoundError(task_id)
         precondition.check(task_id, revision)
 
     def create(self, tasks: Sequence[tuple[str | None, EncodedTask]]) -> Created:
-        """Write tasks that are not there yet, None being a new id; their revisions are consecutive."""
+        """Write new tasks, None being a new id; their revisions are consecutive."""
         revisions = next_revisions(self.revision, self.clock, len(tasks))
         random_part = new_random_part()
         created = []
@@ -92,7 +91,7 @@ class Batch:
             self.only_new = False
 
     def replace(self, task_id: str, task: EncodedTask) -> int:
-        """Write a task that is there; return its revision."""
+        """Write an existing task; return its revision."""
         self.only_new = False
         revision = next_revision(self.revision, self.clock)
         self._put(task_id, revision, task)
@@ -111,7 +110,7 @@ class Batch:
 
 
 def portions(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
-    """Cut rows into portions of at most `most`, and of not much more than PORTION_BYTES."""
+    """Cut rows into portions of at most `most`, and of little more than PORTION_BYTES."""
     portion: list[Row] = []
     size = 0
     for row in rows:

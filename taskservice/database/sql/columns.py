@@ -1,7 +1,7 @@
-"""What the SQL engines share: the columns of a task.
+"""The columns of a task, the same in both SQL engines.
 
-The table `tasks` has the task as JSON (`body`) and, derived from it, what lists filter and sort by;
-the table `texts`, apart so that a search reads nothing else, what a search looks in.
+The table `tasks` has the task as JSON (`body`) and, derived from it, the columns that lists filter and sort by. The
+table `texts` has the text that searches look in, apart, so that a search reads nothing else.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ TASK_COLUMNS = ("id", "revision", "body", *(facet.name for facet in FACETS))
 """The columns of `tasks`."""
 
 LARGE_TEXT = 4096
-"""Bytes; smaller pieces of memory find a use."""
+"""Bytes; smaller pieces of memory find another use."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedTask:
-    """A task as it is stored, but for its id and revision; the texts are in UTF-8.
+    """A task as it is stored, without its id and revision; the texts are in UTF-8.
 
-    As strings, texts of mixed scripts would take up to four times the memory, for as long as a large
-    create waits for its transaction.
+    As strings, texts of mixed scripts would take up to four times the memory, for as long as a large create waits for
+    its transaction.
     """
 
     body: bytes
@@ -51,15 +51,15 @@ class Row(NamedTuple):
         return (self.id, self.revision, self.task.body.decode(), *self.task.derived)
 
     def text(self) -> tuple[str, str]:
-        """Return the values of `texts`: the id, and the text that a search looks in."""
+        """Return the values of `texts`: the id, and the text that searches look in."""
         return self.id, self.task.search_text.decode()
 
 
 def _exact(encoded: bytes) -> bytes:
-    """Return a large text in a piece of memory of its size.
+    """Return a large text in a piece of memory of exactly its size.
 
-    `str.encode` takes room for four bytes a character, and cuts off what it did not need: between two texts that are
-    kept, the rest would fit nothing else.
+    `str.encode` allocates four bytes a character, and releases the surplus: between two texts that are kept, that gap
+    would fit nothing else.
     """
     return encoded if len(encoded) < LARGE_TEXT else bytes(memoryview(encoded))
 

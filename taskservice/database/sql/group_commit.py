@@ -1,7 +1,7 @@
-"""Group commit: what is queued while a transaction runs goes into the next one.
+"""Group commit: writes that are queued while a transaction runs go into the next one.
 
-A sync of the disk, or a round trip, serves many writers so; a write that finds the queue empty is
-committed at once, and none waits for company.
+So one sync of the disk, or one round trip, serves many writers; a write that finds the queue empty is committed at
+once, and none waits for company.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from taskservice.database.sql.writes import Result, Write
 from taskservice.errors import StoreError, TodoListError
 
 MAX_TASKS = 1000
-"""How many tasks a transaction writes, unless one write alone has more."""
+"""Maximum number of tasks that a transaction writes, unless one write alone has more."""
 
 
 class Queued(Generic[Result]):
-    """A write, and the future that its caller waits for; cancelling the caller is no undo."""
+    """A write, and the future that its caller awaits; cancelling the caller does not undo the write."""
 
     __slots__ = ("write", "future")
 
@@ -28,7 +28,7 @@ class Queued(Generic[Result]):
         self.future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
     def settle(self, outcome: Result | Exception) -> None:
-        """Hand the outcome to the caller, unless that was cancelled; an exception is raised there."""
+        """Hand the result to the caller, unless that was cancelled; an exception is raised there."""
         if self.future.done():
             return
         if isinstance(outcome, Exception):
@@ -55,13 +55,13 @@ class WriteQueue:
         return bool(self._waiting)
 
     def add(self, write: Write[Result]) -> "asyncio.Future[Result]":
-        """Queue a write; the future has its outcome once it is committed."""
+        """Queue a write; the future has its result once it is committed."""
         queued = Queued(write)
         self._waiting.append(queued)
         return queued.future
 
     def next_group(self) -> Group:
-        """Take the writes of the next transaction; none where none are queued."""
+        """Take the writes of the next transaction; none if the queue is empty."""
         group: list[Queued[Any]] = []
         tasks = 0
         while self._waiting:
@@ -89,16 +89,16 @@ class WriteQueue:
 
 
 def settle(group: Group, outcomes: Sequence[Any]) -> None:
-    """Hand each write of a transaction its outcome; on the event loop's thread."""
+    """Hand each write of a transaction its result; on the event loop's thread."""
     for queued, outcome in zip(group, outcomes, strict=True):
         queued.settle(outcome)
 
 
 def failures(error: Exception, count: int, store: str) -> list[Exception]:
-    """Return what a transaction's error is to each write in it: an error of its own.
+    """Return an error for one write, given the error of its transaction.
 
-    One error raised in many places would gather all their tracebacks. An error that is not the
-    domain's is the cause of a StoreError that names the `store`.
+    One error raised in many places would gather all their tracebacks. An error that is not the domain's becomes the
+    cause of a StoreError that names the `store`.
     """
     if not isinstance(error, TodoListError):
         unforeseen = StoreError(f"{store}: {error!r}")

@@ -1,8 +1,8 @@
-"""Idempotency keys in an SQL store: what each created, in a form that is small for a bulk, too.
+"""Idempotency keys in an SQL store: the result of each create, in a form that is small for a bulk, too.
 
-The outcome is kept as JSON, `[[id, revision], [id, revision, count], …]`: a task with the id that its
-client gave it, or `count` tasks with new ids and consecutive revisions, of which the first is named.
-The ids of the others follow from their revisions and the random part of the first.
+The result is stored as JSON, `[[id, revision], [id, revision, count], …]`: a task with the id that its client gave it,
+or `count` tasks with new ids and consecutive revisions, of which the first is named. The ids of the others follow from
+their revisions and the random part of the first.
 """
 
 import json
@@ -15,19 +15,19 @@ from taskservice.datamodel import Created
 
 @dataclass(frozen=True, slots=True)
 class KeptKey:
-    """An idempotency key that is in the store: for what body, what came of it, until when."""
+    """An idempotency key in the store: the digest of the body, the result, and the expiry."""
 
     digest: bytes
     outcome: str
     expires: int
 
     def created(self) -> Created:
-        """Return what a create with this key made."""
+        """Return the tasks that a create with this key made."""
         return Created(tuple(_tasks(self.outcome)), replayed=True)
 
 
 def outcome_of(created: Created, given: Collection[str]) -> str:
-    """Return what a create made, as it is kept; `given` are the ids that its client chose."""
+    """Return the tasks that a create made, in stored form; its client chose the ids in `given`."""
     parts: list[list[str | int]] = []
     count = 0
     for task_id, revision in created.tasks:

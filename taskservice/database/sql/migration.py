@@ -1,7 +1,7 @@
-"""How an SQL store comes up to date: numbered scripts, and what needs Python in between.
+"""Migration of an SQL store: numbered scripts, and Python steps in between.
 
-An engine runs them in one transaction that nobody else writes beside: a store is of one version or
-another, and processes that start together wait for the first of them.
+An engine runs them in one transaction that excludes other writers: a store has one version or another, and processes
+that start together wait for the first of them.
 """
 
 import json
@@ -18,13 +18,13 @@ from taskservice.errors import StoreVersionError
 from taskservice.utils import logutils
 
 REFOLDED = 3
-"""The migration before which the column `search` of each task is made anew: SQL has no `fold`."""
+"""The migration before which the search text of each task is made anew: SQL has no `fold`."""
 
 PORTION = 1_000
 """How many tasks are read at a time."""
 
 PROGRESS_INTERVAL = 5.0
-"""Seconds between two lines of the log about a migration that takes long."""
+"""Seconds between two log lines about a long migration."""
 
 Key = TypeVar("Key")
 
@@ -32,8 +32,8 @@ Key = TypeVar("Key")
 def migrations(engine: str, version: int) -> list[tuple[int, str]]:
     """Return number and text of the SQL files that a store of `version` has yet to run, in order.
 
-    They are `<engine>/migrations/NNNN_<what>.sql` in `taskservice.database`; a new store has version 0.
-    Raises StoreVersionError when the store is of a later version than any file here.
+    They are `<engine>/migrations/NNNN_<what>.sql` in `taskservice.database`; a new store has version 0. Raises
+    StoreVersionError if the store has a later version than any file here.
     """
     folder = files("taskservice.database") / engine / "migrations"
     known = sorted(
@@ -48,9 +48,9 @@ def migrations(engine: str, version: int) -> list[tuple[int, str]]:
 
 
 def refolded(rows: Iterable[tuple[Key, str, str]]) -> list[tuple[str, Key]]:
-    """Return the search text and the key of the tasks whose text is another now.
+    """Return search text and key of the tasks whose search text has changed.
 
-    The rows have a key, the task as JSON, and the text as it is.
+    The rows have a key, the task as JSON, and the present search text.
     """
     folded = ((search_text(TaskEntry.from_dict(json.loads(body))), key, text)
               for key, body, text in rows)
@@ -58,7 +58,7 @@ def refolded(rows: Iterable[tuple[Key, str, str]]) -> list[tuple[str, Key]]:
 
 
 class Progress:
-    """Logs every few seconds how far a migration is."""
+    """Logs the progress of a migration every few seconds."""
 
     def __init__(self, store: str) -> None:
         self._store = store
@@ -66,7 +66,7 @@ class Progress:
         self._logged = time.monotonic()
 
     def add(self, tasks: int) -> None:
-        """So many more tasks are done."""
+        """Count this many more tasks as done."""
         self._tasks += tasks
         if time.monotonic() - self._logged >= PROGRESS_INTERVAL:
             self._logged = time.monotonic()

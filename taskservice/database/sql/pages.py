@@ -28,10 +28,10 @@ from taskservice.datamodel import (
     FILTERS, NO_DUE_DATE, PAGE_BYTES, SORTED, StoredTask, TaskPage, TaskPriority, TaskQuery, TaskSort)
 
 DATES_WALKED = 3_000
-"""After how many entries of an index the walk for due dates ends: a millisecond or so."""
+"""How many entries of an index the walk for due dates checks: about a millisecond."""
 
 TEXTS_WALKED = 2_000
-"""After how many tasks the walk for words ends: each text is looked up by its id."""
+"""How many tasks the walk for words checks: each text is looked up by its id."""
 
 SORT_COLUMNS: Mapping[TaskSort, Sequence[str]] = {
     TaskSort.CREATED: ("id",), TaskSort.UPDATED: ("revision", "id"),
@@ -41,7 +41,7 @@ INDEXES = {sort: f"tasks_filtered_{sort.value}" for sort in TaskSort} | {
     TaskSort.PRIORITY: "tasks_filtered_created"}
 
 RANGES = {"due_after": ("due_date", ">"), "due_before": ("due_date", "<")}
-"""The filters that an entry of an index decides: its column, and how that compares to the value."""
+"""The filters that an entry of an index decides: its column, and the comparison with the value."""
 
 _RANGED = tuple(dict.fromkeys(column for column, _ in RANGES.values()))
 
@@ -55,25 +55,26 @@ CUT = ""
 Statement = tuple[str, Sequence[Any]]
 
 Candidates = Callable[[Sequence[str]], Sequence[tuple[str, str]]]
-"""Gives, for words, what a search index can say of `texts`: conditions, each with its argument for
-`{}`. All texts that have the words fulfil them; there are none where the index is of no help.
+"""Returns, for words, conditions on `texts` that a search index can check, each with its argument for `{}`.
+
+All texts with these words fulfil them; there are none if the index is of no help.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """In what the statements of the engines differ."""
+    """The differences between the statements of the engines."""
 
     contains: str
-    """The function (text, part) that answers a position, 0 for none."""
+    """The function (text, part) that returns a position, 0 for none."""
     indexed_by: str
-    """How a table in FROM names the `{index}` to use; empty where the planner finds it."""
+    """How a table in FROM names the `{index}` to use; empty if the planner finds it."""
     part: str
-    """A `{select}` of a UNION ALL in an `{order}`, of which at most `{limit}` rows are wanted."""
+    """A `{select}` of a UNION ALL in an `{order}`, of which at most `{limit}` rows are needed."""
     gathered: str
     """A `{table}` in FROM, of which all rows `{where}` are found, with `{columns}`, and then sorted."""
     looked_up: str
-    """Tables in FROM: each id that `{found}` gives as `found`, and its task, looked up for each."""
+    """Tables in FROM: each id in `{found}` as `found`, and its task, looked up for each."""
 
 
 SQLITE = Dialect(
@@ -82,23 +83,23 @@ SQLITE = Dialect(
     looked_up="({found}) CROSS JOIN tasks INDEXED BY sqlite_autoindex_tasks_1 ON tasks.id = found")
 POSTGRES = Dialect(
     contains="strpos", indexed_by="", part="({select} ORDER BY {order} LIMIT {limit})",
-    # Where many are in the range, it would walk along the sort's index, in the hope to meet some soon.
+    # With many tasks in the range, the planner would walk along the sort's index, hoping to meet some soon.
     gathered="(SELECT {columns} FROM {table}{where} OFFSET 0) AS tasks",
-    # As PostgreSQL expects a third of all texts to have a word, it would read the whole table.
+    # PostgreSQL expects a third of all texts to have a word, so it would read the whole table.
     looked_up="({found}) AS texts, LATERAL (SELECT * FROM tasks WHERE id = found OFFSET 0) AS tasks")
 
 
 PageRow = tuple[str, int, bytes | None]
-"""The id, revision and JSON of a task; a JSON that is too large to be read with the page is None."""
+"""The id, revision and JSON of a task; a JSON too large to be read with the page is None."""
 
 
 def max_body(query: TaskQuery) -> int:
-    """Return how many bytes a task's JSON may have to be read with its page: all fit PAGE_BYTES then."""
+    """Return how many bytes a task's JSON may have to be read with its page: with these all fit PAGE_BYTES."""
     return PAGE_BYTES // (query.limit + 1)
 
 
 def task_page(revision: int, rows: Sequence[PageRow], query: TaskQuery) -> TaskPage:
-    """Make a page of its rows; where there is one more, the last one of the page has its JSON."""
+    """Make a page from its rows; if there is one more, the last one of the page has its JSON."""
     tasks: list[StoredTask] = []
     for task_id, written, body in rows[:query.limit]:
         if body is None:
@@ -129,7 +130,7 @@ def page_statements(
 
 
 class _Page:
-    """A statement in the making, with its arguments."""
+    """A statement under construction, with its arguments."""
 
     def __init__(self, query: TaskQuery, dialect: Dialect) -> None:
         self._query = query
@@ -217,7 +218,7 @@ class _Page:
             for completed, rank in product(_completed(query), _ranks(query))]
 
     def _parts_by_completed(self) -> list[list[str]]:
-        """Return the conditions of parts with all priorities, which are in the order of those."""
+        """Return the conditions of parts with all priorities, which are ordered by priority."""
         return [
             [f"completed = {completed}", *self._after()] for completed in _completed(self._query)]
 
@@ -260,7 +261,7 @@ class _Page:
         return self._dialect.indexed_by.format(index=INDEXES[sort])
 
     def _rows_of(self, ids: str) -> Statement:
-        """Return the statement that reads the tasks of which another gives the ids."""
+        """Return the statement that reads the tasks whose ids another statement returns."""
         return (f"SELECT id, revision, body FROM tasks WHERE id IN ({ids}) "
                 f"ORDER BY {self._order} LIMIT {self._rows}"), self._arguments
 
@@ -274,7 +275,7 @@ def _ranks(query: TaskQuery) -> Sequence[int]:
 
 
 def _ranges(query: TaskQuery) -> list[str]:
-    """Return the conditions of ranges: at most one for each end, and no task without a value is in one."""
+    """Return the conditions of ranges: at most one for each end; tasks without a value are in none."""
     conditions: dict[tuple[str, str], float] = {}
     for name, value in query.filters().items():
         if name in RANGES:

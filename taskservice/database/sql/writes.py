@@ -1,4 +1,4 @@
-"""The writes of callers, each made ready before its transaction begins."""
+"""The writes of callers, each prepared before its transaction begins."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from taskservice.errors import BadInputError, TaskExistsError, TodoListError
 from taskservice.precondition import Precondition
 
 MAX_ID_BYTES = 512
-"""How long an id can be: with a title key it has to fit an entry of a PostgreSQL index."""
+"""Maximum length of an id: together with a title key it has to fit an entry of a PostgreSQL index."""
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 
 class Write(Protocol[Result_co]):
-    """One caller's write: what it needs to know, and what it does then."""
+    """One caller's write: the rows it needs, and its effect."""
 
     @property
     def ids(self) -> Sequence[str]:
@@ -30,16 +30,16 @@ class Write(Protocol[Result_co]):
 
     @property
     def key(self) -> IdempotencyKey | None:
-        """The key that it needs."""
+        """The idempotency key that it needs."""
 
     def apply(self, batch: Batch) -> Result_co:
-        """Do it, and return its outcome; raises a TodoListError before it has changed anything."""
+        """Apply it, and return its result; raises a TodoListError before it has changed anything."""
 
 
 class Create:
     """Create all tasks or none.
 
-    Like the others, it fails here, and not in the batch, on text that a store cannot hold.
+    Like the other writes, it refuses text that a store cannot hold here, before it reaches the batch.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Create:
 
 
 class Update:
-    """Replace a task, if the precondition holds; the outcome is its new revision."""
+    """Replace a task, if the precondition holds; the result is its new revision."""
 
     key = None
     size = 1
@@ -98,7 +98,7 @@ class Update:
 
 
 class Delete:
-    """Delete a task, if the precondition holds; the outcome is the new revision."""
+    """Delete a task, if the precondition holds; the result is the deletion's revision."""
 
     key = None
     size = 1
@@ -116,10 +116,10 @@ class Delete:
 def apply_all(
     writes: Sequence[Write[Result]], batch: Batch
 ) -> tuple[Batch, list[Result | Exception]]:
-    """Apply the writes in turn; return what is to be stored, and the outcome or error of each.
+    """Apply the writes in turn; return the changes to store, and the result or error of each write.
 
-    An error that nobody foresaw is its write's own, as any, but may come when the write is half done.
-    All are applied again then, each to a copy, which counts only if the write goes well.
+    An unforeseen error belongs to its write, as any other, but may come when the write is half done. Then all are
+    applied again, each to a copy, which counts only if the write succeeds.
     """
     untouched = batch.copy()
     try:
