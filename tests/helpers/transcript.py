@@ -5,8 +5,9 @@ what follows is its output. They are run in the order of the document, in a copy
 The command that starts a service ends the one before, and shows the line `STARTING`. A block with
 `^C` in it ends the service, and is the end of what its terminal shows.
 
-A comment right before a block can say more of it, joined by `; `: `needs TOOL`, `varies` (only its
-first line is compared, and no figures in it), `not run: WHY`.
+A comment right before a block can say more of it, joined by `; `: `needs TOOL` (a program,
+`.venv-bench`, or `Python.h`), `varies` (only its first line is compared, and no figures in it),
+`not run: WHY`.
 
 A block that follows a line with nothing but a file's name and a colon is an excerpt of that file;
 a line of `…`, or `# …`, stands for what is left out.
@@ -18,6 +19,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sysconfig
 import tempfile
 import textwrap
 import unittest
@@ -33,6 +35,9 @@ BLOCK = re.compile(r"(?ms)^(?:<!-- (?P<marks>[^\n]*) -->\n)?```console\n(?P<body
 STEP = re.compile(r"(?m)^\$ (?P<command>.*(?:\n>(?: .*)?)*)\n(?P<output>(?:(?!\$ ).*\n)*)")
 EXCERPT = re.compile(r"(?ms)^`(?P<file>[^`\n]+)`:\n```\w+\n(?P<text>.*?)^```$")
 END = "^C"
+HEADERS = "Python.h"
+"""What it takes to compile an extension, and some systems have in a package of its own."""
+
 FILES = "/tmp/taskservice-"
 """How the names of files begin that are not the project's."""
 
@@ -113,6 +118,8 @@ class Block:
 
 
 def _is_there(tool: str) -> bool:
+    if tool == HEADERS:
+        return Path(sysconfig.get_path("include"), HEADERS).exists()
     return is_prepared() if tool == VENV.name else shutil.which(tool) is not None
 
 

@@ -170,6 +170,19 @@ def logged(file: Path) -> Iterator[str]:
                 yield from (word.arg for word in named if word.arg is not None)
 
 
+class FastTest(unittest.TestCase):
+
+    def test_its_figures_are_what_the_benchmark_prints(self) -> None:
+        """The figures are another machine's; what they are of is the same."""
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "benchmarks" / "fast.py"), "--rounds", "1"],
+            env=environment(), capture_output=True, text=True, check=True)
+        [shown] = re.findall(r"(?ms)^```text\n(CPU time a request.*?)^```$", (DOCS / "fast.md").read_text("utf-8"))
+        for text in (shown, done.stdout):
+            self.assertEqual(len(re.findall(r"(?m)^\S.* get +[\d.]+ +put +[\d.]+$", text)), 4)
+        self.assertEqual(*(re.sub(r" +[\d.]+", " (number)", text) for text in (shown, done.stdout)))
+
+
 class LinksTest(unittest.TestCase):
 
     def test_they_lead_to_what_is_there(self) -> None:
