@@ -73,10 +73,19 @@ def profile(args: Sequence[str]) -> int:
     return profile_main(args)
 
 
+def build(args: Sequence[str]) -> int:
+    """Make the package with its hot modules compiled, in an environment of its own."""
+    from scripts.build import build as build_package
+    return build_package(args)
+
+
 def test(args: Sequence[str]) -> int:
     """Run tests; ``coverage run ./run.py test`` measures them, also where they run in worker processes."""
     options = test_options(args)
     need(ALL, DEVELOPMENT)
+    if options.compiled:
+        from scripts.build import test_compiled
+        return test_compiled([arg for arg in args if arg != "--compiled"])
     sys.path[:0] = [str(TESTS), str(ROOT)]
     from tests.runner import run_tests
     named = [name for target in options.tests for name in names_of(target)]
@@ -176,6 +185,7 @@ COMMANDS = {
        for name, command in SERVICE_COMMANDS.items()},
     "serve": Command(serve, *SERVICE_COMMANDS["serve"][1:]),
     "test": Command(test, "[-v] [--suite NAME] [tests]", "run all tests, a suite, or the files, folders, names given"),
+    "build": Command(build, "", "compile the package: a wheel in dist, and installed in var/compiled"),
     "matrix": Command(matrix, "[test arguments]", "run tests on every Python there is, from 3.11 on"),
     "bench": Command(bench, "[--quick] [--only PARTS]", "measure it beside its peers (bench --help)"),
     "profile": Command(profile, "[workload]", "show where its time goes: a flame graph, and the hottest functions"),
@@ -217,6 +227,7 @@ def test_options(args: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("tests", nargs="*", help="files, folders, or dotted names such as unit.datamodel_test")
     parser.add_argument("--suite", choices=SUITES, default="all", help="all (the default) is unit, integration and e2e")
     parser.add_argument("--jobs", type=int, metavar="N", help="modules to run at a time; without it, four on two CPUs")
+    parser.add_argument("--compiled", action="store_true", help="compile the hot modules first, in a copy")
     parser.add_argument("-v", "--verbose", action="store_true", help="name each test")
     return parser.parse_args(args)
 
@@ -232,7 +243,7 @@ def sources(paths: Sequence[str]) -> list[str]:
     """The Python code to check, as seen from ROOT: the user's paths, or all of the project's."""
     if paths:
         return [os.path.relpath(path, ROOT) for path in paths]
-    code = ("./taskservice", "./tests", "./benchmarks", "./scripts", "run.py")
+    code = ("./taskservice", "./tests", "./benchmarks", "./scripts", "run.py", "setup.py")
     return [name for name in code if (ROOT / name).exists()]
 
 

@@ -1,12 +1,20 @@
 """A to-do list as a REST microservice on Tornado."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 __version__ = "2.0.0"
 
 LOGGER_NAME = "taskservice"
+
+
+def code() -> str:
+    """Return what runs of the modules that can be compiled (setup.py): `compiled`, or `plain` Python."""
+    spec = find_spec("taskservice.http1.parser")
+    assert spec is not None and spec.origin is not None
+    return "plain" if spec.origin.endswith(".py") else "compiled"
 
 
 def shared_folder(name: str) -> Path:

@@ -111,8 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(["usage: taskservice COMMAND [arguments]", "", *lines, "  --version"]))
         return 0
     if name == "--version":
-        from taskservice import __version__
-        print(f"taskservice {__version__}")
+        from taskservice import __version__, code
+        print(f"taskservice {__version__} ({code()})")
         return 0
     if name not in COMMANDS:
         print(f"taskservice: no command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)

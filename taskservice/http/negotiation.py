@@ -77,8 +77,8 @@ def media_type(content_type: str | None, *others: str) -> str:
         return JSON
     elements = parse_list(content_type)
     if len(elements) == 1 and _is_utf_8(elements[0]):
-        [((name, value), *_)] = elements
-        if not value and name in (JSON, FORM, *others):
+        name, value = elements[0][0]
+        if not value and (name in (JSON, FORM) or name in others):
             return JSON if name == FORM else name
     expected = (JSON, *others)
     raise UnsupportedMediaTypeError(

@@ -64,8 +64,6 @@ class Exchange(HTTPConnection):
     """The body; None where there is none."""
     too_large = False
     """Whether the application gets the request without its body: that has more than it may."""
-    state = DUE
-    """How far the answer is."""
     request_id = ""
     """What the application calls the request, for those who refuse it later; it may set this."""
     refused = 0
@@ -83,6 +81,8 @@ class Exchange(HTTPConnection):
         self.loop = connection.loop
         self.head = head
         self.began = self.loop.time()
+        self.state = DUE
+        """How far the answer is."""
         self._connection = connection
 
     # What RequestHandler and its likes call.

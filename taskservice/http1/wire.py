@@ -11,6 +11,7 @@ from typing import Self, cast
 
 from tornado.iostream import StreamClosedError
 
+from taskservice.http1.compiling import mypyc_attr
 from taskservice.http1.owner import Owner
 from taskservice.http1.state import CLOSED, CLOSING, IDLE
 
@@ -37,6 +38,7 @@ class Context:
         return self.remote_ip
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Wire(Protocol):
     """What a connection does below HTTP. `deadline` is when `expired` is called, unless moved."""
 

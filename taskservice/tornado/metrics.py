@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 from tornado.web import RequestHandler
 
-from taskservice import __version__
+from taskservice import __version__, code
 from taskservice.database.measurement import Measurement
 from taskservice.tornado.vitals import (
     COPY_INTERVAL, LAG_INTERVAL, RESTARTS_FILE, LogSize, Supervision, WorkersCopy, make_collectors, repeated)
@@ -153,9 +153,9 @@ class Metrics:
             for collector in (self._log_size, *own):
                 self._registry.register(collector)
         build = Gauge(
-            "taskservice_build_info", "What is running", ("version", "python", "engine"),
+            "taskservice_build_info", "What is running", ("version", "python", "engine", "code"),
             registry=self._registry, multiprocess_mode="max")
-        build.labels(__version__, platform.python_version(), engine).set(1)
+        build.labels(__version__, platform.python_version(), engine, code()).set(1)
 
     def _histogram(
         self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]

@@ -11,8 +11,8 @@ from typing import Any
 
 from taskservice import LOGGER_NAME
 from taskservice.utils.log_formats import OneLineFormatter
-from taskservice.utils.logutils import (
-    Line, forget_common_fields, logfmt, make_record, one_line)
+from taskservice.utils.logfmt import logfmt
+from taskservice.utils.logutils import Line, forget_common_fields, make_record, one_line
 from taskservice.utils.queued_stream import QueueingConfigurator
 
 

@@ -8,7 +8,8 @@ import time
 from datetime import datetime
 from typing import Any
 
-from taskservice.utils.logutils import Line, logfmt
+from taskservice.utils.logfmt import logfmt
+from taskservice.utils.logutils import Line
 
 _LINE_ENDS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # those of str.splitlines()
 _LINE_END_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in _LINE_ENDS}

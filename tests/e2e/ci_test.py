@@ -57,6 +57,10 @@ class CiTest(unittest.TestCase):
         for suite in "tutorial", "reliability", "browser", "clients", "company":
             self.assertIn(f"run.py test --suite {suite}", commands)
         self.assertIn("run.py coverage", commands)
+        [compiled] = [command.split() for command in commands if "--compiled" in command]
+        self.assertEqual(compiled[:5], ["run.py", "test", "--compiled", "tests/unit", "tests/integration"])
+        for name in compiled[3:]:
+            self.assertTrue((ROOT / name).exists(), name)
         self.assertIn("run.py audit", commands)
         self.assertRegex(said, r"(?m)^tests and coverage: took \d s of 600 s$")
 

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from tests.e2e.installed import install
+from tests.helpers.installed import install
 from tests.helpers.app import ROOT
-from tests.helpers.processes import PATIENCE
+from tests.helpers.processes import PATIENCE, copy_project
 
 PROGRAM = re.compile(r'```python title="([\w.]+)"\n(.*?)```', re.DOTALL)
 
@@ -30,7 +30,7 @@ class EmbeddingTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="taskservice-embedding-")))
-        install(cls.folder, cls.folder / "site")
+        install(copy_project(cls.folder), cls.folder / "site")
         cls.programs = dict(PROGRAM.findall((ROOT / "docs" / "embedding.md").read_text("utf-8")))
         for name, code in cls.programs.items():
             (cls.folder / name).write_text(code, "utf-8")

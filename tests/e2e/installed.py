@@ -10,13 +10,16 @@ from typing import Any
 from unittest import SkipTest
 
 from tests.helpers.app import ROOT
-from tests.helpers.processes import copy_project, run
+from tests.helpers.processes import run
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
-def install(folder: Path, site: Path) -> None:
-    """Install into `site`, with nothing from the network; skip where setuptools is missing, or older than needed."""
+def install(project: Path, site: Path) -> None:
+    """Install a copy of the project into `site`, with nothing from the network, and remove the copy.
+
+    Skips where setuptools is missing, or older than needed.
+    """
     [required] = PROJECT["build-system"]["requires"]
     try:
         there = int(version("setuptools").partition(".")[0])
@@ -24,7 +27,6 @@ def install(folder: Path, site: Path) -> None:
         there = 0
     if there < int(re.sub(r"\D", "", required)):
         raise SkipTest(f"needs the package {required} (requirements-dev.txt)")
-    project = copy_project(folder)
     done = run(
         sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
         "--disable-pip-version-check", "--target", site, project)

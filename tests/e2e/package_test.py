@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.e2e.installed import PROJECT, install
+from tests.helpers.installed import PROJECT, install
 from tests.helpers.app import ROOT
-from tests.helpers.processes import run, started
+from tests.helpers.processes import copy_project, run, started
 
 NO_SERVICE = {  # in requirements.txt for the tests, the tools, and their types
     "coverage", "flake8", "hypothesis", "mypy", "asyncpg-stubs", "types-jsonschema", "types-pyyaml", "types-tqdm"}
@@ -27,7 +27,7 @@ class PackageTest(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="taskservice-package-")))
         cls.site = cls.folder / "site packages"
-        install(cls.folder, cls.site)
+        install(copy_project(cls.folder), cls.site)
         cls.elsewhere = cls.folder / "elsewhere"
         cls.elsewhere.mkdir()
 
@@ -42,7 +42,7 @@ class PackageTest(unittest.TestCase):
     def test_the_script_is_the_module(self) -> None:
         done = run("env", f"PYTHONPATH={self.site}", self.site / "bin" / "taskservice", "--version", cwd=self.elsewhere)
         self.assertEqual(done.stdout, self.said("--version"))
-        self.assertRegex(done.stdout, r"\Ataskservice \d+\.\d+\.\d+\n\Z")
+        self.assertRegex(done.stdout, r"\Ataskservice \d+\.\d+\.\d+ \(plain\)\n\Z")
 
     def test_help_names_every_command(self) -> None:
         for command in ("serve", "export", "import", "token", "openapi"):

@@ -19,15 +19,19 @@ from typing import Any
 
 import yaml
 
+from scripts.build import ENVIRONMENT
 from taskservice.config import Config, read_config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.tornado.options import parse_arguments
 from taskservice.tornado.check import check_config
 from taskservice.tornado.workers import check_sharable
 from tests.helpers.app import ROOT
+from tests.helpers.installed import install
 from tests.helpers.processes import started
 
 DEPLOY = ROOT / "deploy"
+PROGRAM = "/opt/taskservice/var/compiled/bin/taskservice"
+"""The program of the systemd unit."""
 
 
 def linter(name: str) -> str | None:
@@ -64,15 +68,15 @@ class DockerfileTest(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
     def test_it_runs_as_nobody_in_particular_on_a_slim_python(self) -> None:
-        for name, rest in self.all:
-            if name == "FROM":
-                self.assertRegex(rest, r"^python:3\.1[1-9]-slim")
+        build, image = [rest.removesuffix(" AS build") for name, rest in self.all if name == "FROM"]
+        self.assertRegex(image, r"^python:3\.1[1-9]-slim-\w+$")
+        self.assertEqual(build, image.replace("-slim", ""), "the same Python, with a C compiler")
         self.assertRegex(self.the("USER"), r"^[1-9][0-9]*$")
         self.assertLess([name for name, _ in self.image].index("RUN"), self.image.index(("USER", self.the("USER"))))
 
     def test_it_ends_by_the_signal_that_drains(self) -> None:
         self.assertEqual(self.the("STOPSIGNAL"), "SIGTERM")
-        self.assertEqual(self.command()[0], "/app/.venv/bin/python", "no shell, which would keep the signal")
+        self.assertEqual(self.command()[0], "/app/.venv/bin/taskservice", "no shell, which would keep the signal")
 
     def test_its_store_is_in_the_volume(self) -> None:
         config = read_config(DEPLOY / "container.yaml")
@@ -80,7 +84,9 @@ class DockerfileTest(unittest.TestCase):
         self.assertTrue(config.task_db["sqlite"].startswith(self.the("VOLUME") + "/"))
 
     def test_it_listens_to_all_and_is_checked_by_a_name_that_it_answers_to(self) -> None:
-        arguments = parse_arguments(self.command()[2:])
+        program, command, *options = self.command()
+        self.assertEqual((program, command), ("/app/.venv/bin/taskservice", "serve"))
+        arguments = parse_arguments(options)
         self.assertEqual((arguments.host, str(arguments.port)), ("0.0.0.0", self.the("EXPOSE")))
         match = re.search(r"http://([^:/]+):(\d+)/healthz", self.the("HEALTHCHECK"))
         assert match is not None
@@ -88,21 +94,27 @@ class DockerfileTest(unittest.TestCase):
         self.assertIn(match[1], read_config(DEPLOY / "container.yaml").http.hosts)
 
     def test_what_it_copies_is_enough_to_serve_and_be_healthy(self) -> None:
+        """As plain Python here, which takes no minute to compile."""
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        app, data = folder / "app", folder / "data"
+        app, data, site = folder / "app", folder / "data", folder / "site"
         data.mkdir()
-        places = {"/app/.venv/bin/python": sys.executable, "/data/": f"{data}/"}
-        for name, rest in self.image:
+        app.mkdir()
+        for name, rest in self.all:
             if name == "COPY" and not rest.startswith("--from"):
-                source, target = rest.split()
-                places.update({target: str(folder / "etc.yaml")} if target.startswith("/") else {})
-                place = Path(places.get(target, str(app / target)))
-                (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, place)
-        places["/app/"] = f"{app}/"
+                *sources, target = rest.split()
+                place = folder / "etc.yaml" if target.startswith("/") else app / target
+                for source in sources:
+                    (shutil.copytree if (ROOT / source).is_dir() else shutil.copy)(ROOT / source, place)
+        built = [rest for name, rest in self.all if name == "RUN"]
+        self.assertTrue(any("TASKSERVICE_COMPILE=1" in rest and rest.endswith(" --no-deps .") for rest in built))
+        install(app, site)
+        app.mkdir()
+        places = {"/app/.venv/bin/python": sys.executable, "/data/": f"{data}/", "/app/.venv/bin/": f"{site}/bin/",
+                  "/etc/taskservice.yaml": str(folder / "etc.yaml")}
         config = folder / "etc.yaml"
         config.write_text(config.read_text("utf-8").replace("/data/", places["/data/"]), "utf-8")
         command = self.moved(self.command(), places)
-        with started(*command, "--port", "0", cwd=app) as service:
+        with started("env", f"PYTHONPATH={site}", *command, "--port", "0", cwd=app) as service:
             check = self.moved(json.loads(self.the("HEALTHCHECK").partition("CMD ")[2]), places)
             check[-1] = check[-1].replace(":8080", f":{service.port}")
             self.assertEqual(subprocess.run(check, capture_output=True).returncode, 0)
@@ -189,7 +201,7 @@ class SystemdTest(unittest.TestCase):
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         unit = folder / "taskservice.service"
         python = sys.executable.replace("%", "%%")  # a specifier begins with %, and a space ends what is not quoted
-        unit.write_text(self.text.replace("/opt/taskservice/.venv/bin/python", f'"{python}"'), "utf-8")
+        unit.write_text(self.text.replace(PROGRAM, f'"{python}" -m taskservice'), "utf-8")
         done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
         done = subprocess.run(
@@ -218,16 +230,16 @@ class SystemdTest(unittest.TestCase):
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         config = folder / "taskservice.yaml"
         config.write_text(f"service: {{name: TodoList}}\n{section}\n", "utf-8")
-        words = self.values["ExecStart"].split()
-        for old, new in (("/etc/taskservice.yaml", str(config)),
-                         ("/opt/taskservice/.venv/bin/python", sys.executable), ("/opt/taskservice", str(ROOT))):
-            words = [word.replace(old, new) for word in words]
-        return subprocess.run([*words, "--port", "0"], capture_output=True, timeout=60).returncode
+        program, *words = self.values["ExecStart"].split()
+        self.assertEqual(program, PROGRAM)
+        words = [word.replace("/etc/taskservice.yaml", str(config)) for word in words]
+        return subprocess.run([sys.executable, "-m", "taskservice", *words, "--port", "0"], cwd=ROOT,
+                              capture_output=True, timeout=60).returncode
 
-    def test_its_command_is_that_of_the_server(self) -> None:
-        python, server, *options = self.values["ExecStart"].split()
-        self.assertTrue(python.startswith("/opt/taskservice/"))
-        self.assertTrue((ROOT / Path(server).relative_to("/opt/taskservice")).is_file())
+    def test_its_command_is_that_of_the_compiled_package(self) -> None:
+        program, command, *options = self.values["ExecStart"].split()
+        self.assertEqual(Path(program), Path("/opt/taskservice") / (ENVIRONMENT / "bin/taskservice").relative_to(ROOT))
+        self.assertEqual(command, "serve")
         self.assertFalse(parse_arguments(options).check_config)
 
     def test_the_password_of_the_database_can_come_by_a_file_that_need_not_be_there(self) -> None:

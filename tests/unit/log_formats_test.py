@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from taskservice.utils import log_formats, logutils
 from taskservice.utils.log_formats import JsonFormatter, OneLineFormatter
+from taskservice.utils.logfmt import logfmt
 from tests.helpers.logs import ANY_TEXT, KEYS, SCALARS
 from tests.helpers.strategies import property_settings
 
@@ -102,7 +103,7 @@ class JsonTest(unittest.TestCase):
     @property_settings(100)
     @given(st.dictionaries(KEYS.filter(lambda key: key not in ("time", "level", "logger")), SCALARS))
     def test_any_values_read_back(self, values: dict[str, Any]) -> None:
-        self.assertEqual(self.written(logutils.Line(logutils.logfmt(values))), values)
+        self.assertEqual(self.written(logutils.Line(logfmt(values))), values)
 
     @property_settings(100)
     @given(ANY_TEXT)
@@ -118,12 +119,12 @@ class JsonTest(unittest.TestCase):
         self.assertTrue(values["trace"].endswith("ValueError: wrong\nin two lines"))
 
     def test_a_key_of_the_line_does_not_replace_the_time(self) -> None:
-        line = logutils.Line(logutils.logfmt({"time": 7, "level": "x", "logger": None, "a": 1}))
+        line = logutils.Line(logfmt({"time": 7, "level": "x", "logger": None, "a": 1}))
         self.assertEqual(self.written(line), {"_time": 7, "_level": "x", "_logger": None, "a": 1})
 
     @unittest.skipUnless(shutil.which("jq"), "needs jq")
     def test_jq_reads_it(self) -> None:
-        line = logutils.Line(logutils.logfmt({"message": "RESPONSE", "uri": '/tasks?q="a\u2028', "status": 200}))
+        line = logutils.Line(logfmt({"message": "RESPONSE", "uri": '/tasks?q="a\u2028', "status": 200}))
         text = JsonFormatter().format(logging.makeLogRecord({"msg": line}))
         done = subprocess.run(["jq", "-r", ".uri, .status"], input=text, capture_output=True, text=True, timeout=30)
         self.assertEqual(done.stdout, '/tasks?q="a\u2028\n200\n')

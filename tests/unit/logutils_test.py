@@ -21,6 +21,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from taskservice.utils import log_config, logutils, taskcontext
+from taskservice.utils.logfmt import _KEYS, logfmt
 from tests.helpers.logs import KEYS, LINE_ENDS, SCALARS, ConfigureTestCase, parse
 from tests.helpers.strategies import property_settings
 
@@ -78,7 +79,7 @@ class LogfmtTest(unittest.TestCase):
     @example({"pair": "\ud83d\ude00", "astral": "\U0001f600\U000e0001", "nel": "\x85"})
     def test_any_input_parses_back_to_itself_in_one_utf8_line(
             self, values: dict[str, Any]) -> None:
-        line = logutils.logfmt(values)
+        line = logfmt(values)
         read = parse(line)
         self.assertEqual(read, values)
         self.assertEqual([type(value) for value in read.values()],
@@ -87,56 +88,56 @@ class LogfmtTest(unittest.TestCase):
 
     def test_every_code_point_parses_back_to_itself(self) -> None:
         text = "".join(map(chr, range(sys.maxunicode + 1)))
-        line = logutils.logfmt({"text": text})
+        line = logfmt({"text": text})
         self.assertTrue(parse(line)["text"] == text)
         line.encode()
 
     def test_keys_that_others_choose_do_not_fill_the_memory(self) -> None:
         for number in range(1_000):
-            self.assertEqual(logutils.logfmt({f"chosen-{number}": 1}), f"chosen-{number}=1")
-        self.assertEqual(len(logutils._KEYS), 256)
+            self.assertEqual(logfmt({f"chosen-{number}": 1}), f"chosen-{number}=1")
+        self.assertEqual(len(_KEYS), 256)
 
     def test_no_line_end_forges_a_line(self) -> None:
         for end in LINE_ENDS:
             for forged in (f'x{end}time="now" level="INFO"', f'x"{end}a="b', f'\\"{end}a="b'):
                 with self.subTest(forged=forged):
-                    self.assertEqual(parse(logutils.logfmt({"uri": forged})), {"uri": forged})
+                    self.assertEqual(parse(logfmt({"uri": forged})), {"uri": forged})
 
     def test_no_quote_forges_a_pair(self) -> None:
         for forged in ('x" status=200 y="', '\\" status=200 y="', "x\\", '\\\\"', "a=b c=d", ""):
             with self.subTest(forged=forged):
-                self.assertEqual(parse(logutils.logfmt({"uri": forged})), {"uri": forged})
+                self.assertEqual(parse(logfmt({"uri": forged})), {"uri": forged})
 
     def test_printable_text_stays_readable(self) -> None:
         for text in ("é", "日本", "🎉", "a\u00a0b", "क्\u200dष"):
-            self.assertEqual(logutils.logfmt({"title": text}), f'title="{text}"')
+            self.assertEqual(logfmt({"title": text}), f'title="{text}"')
 
     def test_marks_that_mislead_a_reader_are_escaped(self) -> None:
-        self.assertEqual(logutils.logfmt({"uri": "\x1b[2J\x7f\u202e\ufeff"}),
+        self.assertEqual(logfmt({"uri": "\x1b[2J\x7f\u202e\ufeff"}),
                          r'uri="\u001b[2J\u007f\u202e\ufeff"')
-        self.assertEqual(logutils.logfmt({"uri": "\x7f"}), r'uri="\u007f"')
+        self.assertEqual(logfmt({"uri": "\x7f"}), r'uri="\u007f"')
         for code in (0x80, 0x9f, 0xad, 0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x202e, 0x2060, 0x2066, 0x206f, 0xfeff):
-            self.assertEqual(logutils.logfmt({"uri": chr(code)}), f'uri="\\u{code:04x}"')
+            self.assertEqual(logfmt({"uri": chr(code)}), f'uri="\\u{code:04x}"')
 
     def test_the_characters_beside_them_stay(self) -> None:
         """The narrow no-break space of French and Mongolian, and a superscript zero, which a reader sees."""
         for code in (0xa0, 0xac, 0xae, 0x61b, 0x61d, 0x2010, 0x2027, 0x202f, 0x205f, 0x2070, 0xfefe, 0xff00):
-            self.assertEqual(logutils.logfmt({"uri": chr(code)}), f'uri="{chr(code)}"')
+            self.assertEqual(logfmt({"uri": chr(code)}), f'uri="{chr(code)}"')
 
     def test_the_canonical_line(self) -> None:
         self.assertEqual(
-            logutils.logfmt({"req_id": "e6cd", "method": "POST", "uri": "/tasks", "ip": "::1",
-                             "message": "RESPONSE", "status": 201, "time_ms": 1.28, "debug": True,
-                             "quiet": False, "reason": None}),
+            logfmt({"req_id": "e6cd", "method": "POST", "uri": "/tasks", "ip": "::1",
+                    "message": "RESPONSE", "status": 201, "time_ms": 1.28, "debug": True,
+                    "quiet": False, "reason": None}),
             'req_id="e6cd" method="POST" uri="/tasks" ip="::1" message="RESPONSE" status=201 '
             'time_ms=1.28 debug=true quiet=false reason=null')
 
     def test_numbers_that_are_none_are_quoted(self) -> None:
-        self.assertEqual(logutils.logfmt({"a": math.nan, "b": math.inf, "c": -math.inf}),
+        self.assertEqual(logfmt({"a": math.nan, "b": math.inf, "c": -math.inf}),
                          'a="nan" b="inf" c="-inf"')
 
     def test_other_objects_are_their_quoted_str(self) -> None:
-        self.assertEqual(logutils.logfmt({"a": ['x"\n'], "b": Path("/tmp")}),
+        self.assertEqual(logfmt({"a": ['x"\n'], "b": Path("/tmp")}),
                          r'''a="['x\"\\n']" b="/tmp"''')
 
     def test_subclasses_are_written_as_their_base(self) -> None:
@@ -147,7 +148,7 @@ class LogfmtTest(unittest.TestCase):
             pass
 
         self.assertEqual(
-            logutils.logfmt({"a": http.HTTPStatus.OK, "b": Text("x"), "c": Real(0.5)}),
+            logfmt({"a": http.HTTPStatus.OK, "b": Text("x"), "c": Real(0.5)}),
             'a=200 b="x" c=0.5')
 
     def test_a_value_that_cannot_be_written_is_named(self) -> None:
@@ -155,11 +156,11 @@ class LogfmtTest(unittest.TestCase):
             def __str__(self) -> str:
                 raise ZeroDivisionError
 
-        self.assertEqual(logutils.logfmt({"a": Broken()}), 'a="<unprintable Broken>"')
-        self.assertTrue(logutils.logfmt({"a": 10 ** 5000}).startswith('a="0x'))
+        self.assertEqual(logfmt({"a": Broken()}), 'a="<unprintable Broken>"')
+        self.assertTrue(logfmt({"a": 10 ** 5000}).startswith('a="0x'))
 
     def test_a_bad_key_does_not_break_the_line(self) -> None:
-        self.assertEqual(logutils.logfmt({'a b="\n': 1, "": 2, "1st": 3, "é": 4, "a.b-c": 5}),
+        self.assertEqual(logfmt({'a b="\n': 1, "": 2, "1st": 3, "é": 4, "a.b-c": 5}),
                          "a_b___=1 _=2 _1st=3 __=4 a.b-c=5")
 
     def test_the_parser_is_strict(self) -> None:

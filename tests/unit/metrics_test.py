@@ -14,7 +14,7 @@ from unittest import mock
 from prometheus_client import CollectorRegistry, Histogram, generate_latest, values
 from prometheus_client.parser import text_string_to_metric_families
 
-from taskservice import __version__
+from taskservice import __version__, code
 from taskservice.database.measurement import Measurement
 from taskservice.tornado.metrics import (
     CONTENT_TYPE, FOLDER_VARIABLE, WORKER_VARIABLE, LoopHistogram, Metrics, SharedHistogram, count_restart,
@@ -83,7 +83,7 @@ class MetricsTest(unittest.TestCase):
     def test_what_runs_is_told(self) -> None:
         self.assertEqual(
             self.value("build_info", version=__version__, python=platform.python_version(),
-                       engine="memory"), 1)
+                       engine="memory", code=code()), 1)
 
     def test_each_measurement_says_what_it_is(self) -> None:
         self.metrics.observe_store("read", 0.001)

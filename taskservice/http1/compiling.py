@@ -1,0 +1,10 @@
+"""What mypyc reads where a class is compiled; in plain Python it means nothing, and mypy_extensions is not needed."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_extensions import mypyc_attr as mypyc_attr
+else:
+    def mypyc_attr(**_):
+        """Return a decorator that does nothing."""
+        return lambda cls: cls
