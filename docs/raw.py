@@ -16,4 +16,4 @@ with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection
     answer = b""
     while received := connection.recv(65_536):
         answer += received
-print(answer.decode("utf-8", "replace").replace("\r", ""))
+sys.stdout.write(answer.decode("utf-8", "replace").replace("\r", "") + "\n")  # in one piece, also for `head`
