@@ -20,6 +20,8 @@ from logging.config import BaseConfigurator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, to --write
 
 from taskservice import read_schema  # noqa: E402
@@ -47,6 +49,16 @@ def keys(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mappi
         if f"{path}{name}" != "logging":  # which is Python's own
             yield from keys(member, f"{path}{name}.")
             yield from keys(member.get("items", {}), f"{path}{name}[].")
+
+
+def members(config: Any, path: str = "") -> Iterator[str]:
+    """Give each key of a config, named as in the table."""
+    for name, value in config.items() if isinstance(config, dict) else ():
+        yield f"{path}{name}"
+        if f"{path}{name}" != "logging":
+            for item in value if isinstance(value, list) else ():
+                yield from members(item, f"{path}{name}[].")
+            yield from members(value, f"{path}{name}.")
 
 
 def kind(schema: Mapping[str, Any]) -> str:
@@ -103,12 +115,20 @@ class ConfigurationTest(unittest.TestCase):
     def blocks(self) -> list[str]:
         return re.findall(r"(?ms)^```yaml\n(.*?)^```$", self.text)
 
-    def test_its_last_config_is_one_and_has_every_section(self) -> None:
+    def test_its_last_config_has_every_key(self) -> None:
+        """The engines that are comments there take the place of the one that is not."""
         block = self.blocks()[-1]
-        config = parse_config(block)
-        self.assertEqual(config.tokens[0]["name"], "dashboard")
-        for section in read_schema("config-v1.0")["properties"]:
-            self.assertRegex(block, f"(?m)^{section}:")
+        others = re.findall(r"(?m)^  # (\w+: .*)$", block)
+        configs = [block, *(re.sub(r"(?ms)^  postgres:.*?(?=^  #)", f"  {other}\n", block) for other in others)]
+        found: set[str] = set()
+        for config in configs:
+            parse_config(config)
+            found |= set(members(yaml.safe_load(config)))
+        self.assertEqual({key for key, _ in keys(read_schema("config-v1.0"))}, found)
+        self.assertEqual(len(configs), 4)
+        for name, schema in read_schema("config-v1.0")["properties"]["http"]["properties"].items():
+            if schema["type"] in ("integer", "number"):
+                self.assertEqual(yaml.safe_load(block)["http"][name], schema["default"], name)
 
 
 class OperatingTest(unittest.TestCase):
@@ -186,7 +206,7 @@ class FastTest(unittest.TestCase):
 class LinksTest(unittest.TestCase):
 
     def test_they_lead_to_what_is_there(self) -> None:
-        for file in (ROOT / "README.md", *DOCS.glob("*.md")):
+        for file in (*ROOT.glob("*.md"), *DOCS.glob("*.md")):
             for link in re.findall(r"\]\(([^)]+)\)", file.read_text("utf-8")):
                 if "://" in link:
                     continue
@@ -195,6 +215,11 @@ class LinksTest(unittest.TestCase):
                 self.assertTrue(target.exists(), f"{file.name}: {link}")
                 titles = re.findall(r"(?m)^#+ (.*)$", target.read_text("utf-8")) if anchor else []
                 self.assertIn(anchor, ["", *map(anchor_of, titles)], link)
+
+    def test_the_tests_that_a_document_names_are_there(self) -> None:
+        for file in (*ROOT.glob("*.md"), *DOCS.glob("*.md")):
+            for name in re.findall(r"`(tests/[\w/]+\.py)`", file.read_text("utf-8")):
+                self.assertTrue((ROOT / name).exists(), f"{file.name}: {name}")
 
 
 def anchor_of(title: str) -> str:
