@@ -139,7 +139,13 @@ class DockerfileTest(unittest.TestCase):
                  "aiotask_context": "aiotask-context", "prometheus_client": "prometheus-client"}
         packages = {line.split("=")[0].split(">")[0].strip() for line in runtime.splitlines()}
         for file in (ROOT / "taskservice").rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_bytes())):
+            nodes = list(ast.walk(ast.parse(file.read_bytes())))
+            for_types = [
+                each for node in nodes if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+                for each in node.body]
+            for node in nodes:
+                if node in for_types:
+                    continue
                 names = [name.name for name in node.names] if isinstance(node, ast.Import) else (
                     [str(node.module)] if isinstance(node, ast.ImportFrom) else [])
                 for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"taskservice"}:
