@@ -127,7 +127,7 @@ class ConfigurationTest(unittest.TestCase):
         self.assertEqual({key for key, _ in keys(read_schema("config-v1.0"))}, found)
         self.assertEqual(len(configs), 4)
         for name, schema in read_schema("config-v1.0")["properties"]["http"]["properties"].items():
-            if schema["type"] in ("integer", "number"):
+            if schema.get("type") in ("integer", "number"):
                 self.assertEqual(yaml.safe_load(block)["http"][name], schema["default"], name)
 
 
