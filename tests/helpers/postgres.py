@@ -69,9 +69,12 @@ class PostgresServer:
     Anyone may connect as `postgres`, with any password or none. `settings` are those of
     postgresql.conf. Use it as `with PostgresServer() as server:`; the folder goes at `close`, and
     also when the test run ends, however it ends. Where a package is missing, the test skips.
+    `programs` is the folder of others than the package's.
     """
 
-    def __init__(self, *, fsync: bool = True, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, fsync: bool = True, settings: Mapping[str, str] | None = None, programs: Path | None = None
+    ) -> None:
         if (reason := available()) is not None:
             raise SkipTest(reason)
         self._settings = {
@@ -88,9 +91,8 @@ class PostgresServer:
         atexit.register(self.close)
         self._data = self.folder / "data"
         self._user = _unprivileged_user(self.folder)
-        self._bin = _binaries(self.folder)
-        self._run("initdb", "--no-sync", "--username=postgres", "--auth=trust", "--encoding=UTF8",
-                  "--locale=C", "-D", str(self._data))
+        self._bin = programs or _binaries(self.folder)
+        self._make_data()
 
     def __enter__(self) -> Self:
         self.start()
@@ -171,6 +173,10 @@ class PostgresServer:
         if self._reaper.stdin is not None:
             self._reaper.stdin.close()
         self._reaper.wait(_PATIENCE)
+
+    def _make_data(self) -> None:
+        self._run("initdb", "--no-sync", "--username=postgres", "--auth=trust", "--encoding=UTF8",
+                  "--locale=C", "-D", str(self._data))
 
     def _signal_all(self, number: signal.Signals) -> None:
         assert self._process is not None, "the server does not run"
