@@ -7,7 +7,9 @@ from pathlib import Path
 from tests.helpers.postgres import PostgresServer
 from tests.helpers.timing import PATIENCE
 
-PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+PROGRAMS = max(
+    Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name), default=Path("/nowhere"))
+"""The newest PostgreSQL of Debian."""
 
 _SETTINGS = {"max_connections": "100", "wal_retrieve_retry_interval": "100ms"}
 

@@ -36,7 +36,7 @@ HANGS = 6.0
 
 
 @unittest.skipIf(available() is not None, available() or "")
-@unittest.skipUnless((PROGRAMS / "pg_rewind").exists(), "needs PostgreSQL 15 of Debian (postgresql-15)")
+@unittest.skipUnless((PROGRAMS / "pg_rewind").exists(), "needs a PostgreSQL of Debian (postgresql)")
 class FailoverTest(unittest.IsolatedAsyncioTestCase):
 
     cluster: Cluster
