@@ -4,11 +4,12 @@ import asyncio
 import time
 from importlib import import_module
 from typing import Any, Awaitable
-from unittest import IsolatedAsyncioTestCase, SkipTest
+from unittest import SkipTest
 
 from taskservice.datamodel import TaskEntry
 from taskservice.errors import StoreUnavailableError
 from tests.helpers import postgres
+from tests.helpers.time_limit import LimitedTestCase
 from tests.helpers.timing import at_most
 
 ENTRY = TaskEntry("a title")
@@ -33,7 +34,7 @@ def timing(**seconds: float) -> Any:
     return Timing(**seconds)
 
 
-class DatabaseTestCase(IsolatedAsyncioTestCase):
+class DatabaseTestCase(LimitedTestCase):
     """A test with an engine on a database of its own."""
 
     server: postgres.PostgresServer

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from unittest import IsolatedAsyncioTestCase, SkipTest, skipIf
+from unittest import SkipTest, skipIf
 
 from taskservice.datamodel import TaskEntry, TaskQuery
 from taskservice.errors import ConfigError, StoreBusyError, StoreError, StoreUnavailableError
 from tests.helpers import postgres
 from tests.helpers.postgres_cases import timing
 from tests.helpers.postgres_tls import Authority, TLSFront
+from tests.helpers.time_limit import LimitedTestCase
 
 ENTRY = TaskEntry("a title")
 SECRET = "s3cret-of-mine"
@@ -27,7 +28,7 @@ def setUpModule() -> None:
     postgres.shared_server()
 
 
-class ConnectTestCase(IsolatedAsyncioTestCase):
+class ConnectTestCase(LimitedTestCase):
     """A test that makes engines for all kinds of DSNs."""
 
     def setUp(self) -> None:

@@ -1,6 +1,6 @@
 """PostgreSQL keeps the contract, on a real server that the tests start."""
 
-from unittest import IsolatedAsyncioTestCase, SkipTest
+from unittest import SkipTest
 
 import asyncpg
 
@@ -9,6 +9,7 @@ from taskservice.database.revisions import Clock
 from taskservice.database.todolist_db import AbstractTodoListDB
 from tests import contract
 from tests.helpers import postgres
+from tests.helpers.time_limit import LimitedTestCase
 
 
 def setUpModule() -> None:
@@ -17,7 +18,7 @@ def setUpModule() -> None:
         raise SkipTest(reason)
 
 
-class PostgresContractTest(contract.HistoryEngineContract, IsolatedAsyncioTestCase):
+class PostgresContractTest(contract.HistoryEngineContract, LimitedTestCase):
     """postgres: keeps everything."""
 
     def setUp(self) -> None:
@@ -27,7 +28,7 @@ class PostgresContractTest(contract.HistoryEngineContract, IsolatedAsyncioTestCa
         return PostgresTodoListDB(self.dsn, clock=clock)
 
 
-class PostgresLargeStoreTest(contract.CutWalkContract, IsolatedAsyncioTestCase):
+class PostgresLargeStoreTest(contract.CutWalkContract, LimitedTestCase):
     """postgres: lists as they are read from a large store."""
 
     def setUp(self) -> None:
@@ -37,7 +38,7 @@ class PostgresLargeStoreTest(contract.CutWalkContract, IsolatedAsyncioTestCase):
         return PostgresTodoListDB(self.dsn, clock=clock)
 
 
-class PostgresSearchIndexTest(contract.SearchIndexContract, IsolatedAsyncioTestCase):
+class PostgresSearchIndexTest(contract.SearchIndexContract, LimitedTestCase):
     """postgres, with its search index."""
 
     def setUp(self) -> None:

@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from itertools import product
 from typing import Any, Awaitable, Callable
-from unittest import IsolatedAsyncioTestCase, SkipTest, TestCase, mock
+from unittest import SkipTest, TestCase, mock
 
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.database.sql.migration import migrations
@@ -18,6 +18,7 @@ from taskservice.errors import (
     StoreVersionError, TaskExistsError, TaskNotFoundError)
 from taskservice.precondition import Precondition
 from tests.helpers import postgres
+from tests.helpers.time_limit import LimitedTestCase
 
 ENTRY = TaskEntry("a title")
 DAY = 24 * 3600 * 1_000_000
@@ -29,7 +30,7 @@ def setUpModule() -> None:
     import_module("taskservice.database.postgres.engine")  # not while a loop runs: it takes its time
 
 
-class PostgresTestCase(IsolatedAsyncioTestCase):
+class PostgresTestCase(LimitedTestCase):
     """A test with a place for tables, of which it can make engines."""
 
     def setUp(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
-from unittest import IsolatedAsyncioTestCase, skipIf
+from unittest import skipIf
 
 from taskservice.database.sql.migration import migrations
 from taskservice.database.revisions import Clock, system_clock
@@ -13,10 +13,11 @@ from taskservice.database.todolist_db import AbstractTodoListDB
 from tests.contract import quick_folder
 from tests.helpers import postgres
 from tests.helpers.old_stores import OldStoreContract, dump
+from tests.helpers.time_limit import LimitedTestCase
 
 
 @skipIf(postgres.available() is not None, postgres.available() or "")
-class OldPostgresStoreTest(OldStoreContract, IsolatedAsyncioTestCase):
+class OldPostgresStoreTest(OldStoreContract, LimitedTestCase):
 
     def setUp(self) -> None:
         self.dsn = postgres.fresh_database()

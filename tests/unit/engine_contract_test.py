@@ -1,7 +1,6 @@
 """The engines that need no server keep the contract."""
 
 from pathlib import Path
-from unittest import IsolatedAsyncioTestCase
 
 import apsw
 
@@ -11,9 +10,10 @@ from taskservice.database.todolist_db import AbstractTodoListDB, FileTodoListDB,
 from taskservice.datamodel import TaskEntry
 from taskservice.errors import ChangesExpiredError
 from tests import contract
+from tests.helpers.time_limit import LimitedTestCase
 
 
-class InMemoryContractTest(contract.EngineContract, IsolatedAsyncioTestCase):
+class InMemoryContractTest(contract.EngineContract, LimitedTestCase):
     """memory: gone with the process, of which the next one knows nothing."""
 
     def make(self, clock: Clock) -> AbstractTodoListDB:
@@ -27,7 +27,7 @@ class InMemoryContractTest(contract.EngineContract, IsolatedAsyncioTestCase):
         self.assertEqual(len((await self.engine.read_changes(0, 10)).changes), 1)
 
 
-class FileContractTest(contract.DurableEngineContract, IsolatedAsyncioTestCase):
+class FileContractTest(contract.DurableEngineContract, LimitedTestCase):
     """fs: keeps the tasks.
 
     What was done to the folder meanwhile is not known: a start is a revision of its own.
@@ -42,7 +42,7 @@ class FileContractTest(contract.DurableEngineContract, IsolatedAsyncioTestCase):
         return FileTodoListDB(self.folder, clock=clock)
 
 
-class SQLiteContractTest(contract.HistoryEngineContract, IsolatedAsyncioTestCase):
+class SQLiteContractTest(contract.HistoryEngineContract, LimitedTestCase):
     """sqlite: keeps everything."""
 
     def setUp(self) -> None:
@@ -52,7 +52,7 @@ class SQLiteContractTest(contract.HistoryEngineContract, IsolatedAsyncioTestCase
         return SQLiteTodoListDB(self.path, clock=clock)
 
 
-class SQLiteLargeStoreTest(contract.CutWalkContract, IsolatedAsyncioTestCase):
+class SQLiteLargeStoreTest(contract.CutWalkContract, LimitedTestCase):
     """sqlite: lists as they are read from a large store."""
 
     def setUp(self) -> None:
@@ -62,7 +62,7 @@ class SQLiteLargeStoreTest(contract.CutWalkContract, IsolatedAsyncioTestCase):
         return SQLiteTodoListDB(self.path, clock=clock)
 
 
-class SQLiteSearchIndexTest(contract.SearchIndexContract, IsolatedAsyncioTestCase):
+class SQLiteSearchIndexTest(contract.SearchIndexContract, LimitedTestCase):
     """sqlite, with its search index."""
 
     def setUp(self) -> None:

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 import traceback
-import unittest
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Awaitable, Callable, Coroutine, Sequence
@@ -38,6 +37,7 @@ from taskservice.errors import (
     StoreVersionError, TaskExistsError, TodoListError)
 from taskservice.precondition import UNCONDITIONAL
 from tests.helpers.api import until
+from tests.helpers.time_limit import LimitedTestCase
 from tests.helpers.timing import at_most
 
 ENTRY = TaskEntry("Buy milk")
@@ -68,7 +68,7 @@ class Gate:
         self._open.set()
 
 
-class SQLiteTestCase(unittest.IsolatedAsyncioTestCase):
+class SQLiteTestCase(LimitedTestCase):
     """A file in a folder of its own."""
 
     def setUp(self) -> None:
