@@ -2,7 +2,7 @@
 
 import unittest
 
-from taskservice.http.forwarded import TrustedProxies
+from taskservice.http.forwarded import TrustedProxies, share_of
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "127.0.0.1", "fd00::/8"])
 
@@ -50,6 +50,22 @@ class SchemeTest(unittest.TestCase):
 
     def test_others_are_not_believed(self) -> None:
         self.assertEqual(PROXIES.scheme("203.0.113.7", "http", "https"), "http")
+
+
+class ShareTest(unittest.TestCase):
+    """By what a limit counts a client."""
+
+    def test_an_ipv4_address_counts_by_itself(self) -> None:
+        for address in ("203.0.113.7", "::ffff:203.0.113.7"):
+            self.assertEqual(share_of(address), "203.0.113.7")
+
+    def test_an_ipv6_address_counts_with_its_64(self) -> None:
+        for address in ("2001:db8:0:1::7", "2001:db8:0:1:ffff:ffff:ffff:ffff"):
+            self.assertEqual(share_of(address), "2001:db8:0:1::/64")
+        self.assertEqual(share_of("2001:db8:0:2::7"), "2001:db8:0:2::/64")
+
+    def test_what_is_no_address_counts_as_it_is(self) -> None:
+        self.assertEqual(share_of("0.0.0.0:1"), "0.0.0.0:1")
 
 
 class NetworksTest(unittest.TestCase):
