@@ -71,16 +71,15 @@ class ChangeFeed:
         """Look at the store now: this process has written to it."""
         self._wake.set()
 
-    async def follow(self, since: int | None) -> AsyncGenerator[Sequence[Change], None]:
-        """Yield the changes after `since` (None: after now) in batches, as they come.
+    async def follow(self, since: int) -> AsyncGenerator[Sequence[Change], None]:
+        """Yield the changes after `since` in batches, as they come.
 
         Yields the latest change of each id, and none twice. An empty batch follows the changes that were there before,
         and each HEARTBEAT without a change. Ends when the feed stops, with changes left or not, and when the follower
         falls too far behind: it can resume from the last revision it got. Raises ChangesExpiredError, as `read_changes`
         does, TooManyFollowersError, and StoreError.
         """
-        last = await self._db.revision() if since is None else since
-        begun = False
+        last, begun = since, False
         async with self._following():
             while True:  # the changes from before
                 try:

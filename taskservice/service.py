@@ -32,13 +32,10 @@ class TodoListService:
     StoreError when the store fails.
     """
 
-    def __init__(
-        self, task_db: AbstractTodoListDB, *, backlog: int = 1_000, max_followers: int = 10_000
-    ) -> None:
-        """Make a service on a store; at most `max_followers` may follow its changes, each at most `backlog` of them
-        behind."""
+    def __init__(self, task_db: AbstractTodoListDB) -> None:
+        """Make a service on a store."""
         self._db = task_db
-        self._feed = ChangeFeed(task_db, backlog=backlog, max_followers=max_followers)
+        self._feed = ChangeFeed(task_db)
         self._turns = asyncio.Semaphore(LISTS_AT_ONCE)
         self._search_turns = asyncio.Semaphore(LISTS_AT_ONCE)  # a search may wait long, and should delay no others
         self.bulk_turn = asyncio.Semaphore(BULKS_AT_ONCE)
@@ -205,6 +202,6 @@ class TodoListService:
             limit -= len(page.changes)
         yield replace(page, more=False)
 
-    def follow_changes(self, since: int | None) -> AsyncGenerator[Sequence[Change], None]:
+    def follow_changes(self, since: int) -> AsyncGenerator[Sequence[Change], None]:
         """Yield the changes after `since` as they come: see `ChangeFeed.follow`."""
         return self._feed.follow(since)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from taskservice.database.outages import Outages
-from taskservice.database.read_queue import ReadLimits, ReadObserver, ReadQueue, Unobserved, continuing
+from taskservice.database.read_queue import ReadLimits, ReadObserver, ReadQueue, continuing
 from taskservice.database.contract import AbstractTodoListDB
 from taskservice.datamodel import (
     ChangePage, Created, IdempotencyKey, Portion, StoredTask, TaskEntry, TaskPage, TaskQuery)
@@ -26,8 +26,8 @@ class MeteredTodoListDB(AbstractTodoListDB):
     """Does what the engine under it does; pages and changes wait for their turn, as `limits` say."""
 
     def __init__(
-        self, engine: AbstractTodoListDB, observe: Observer, limits: ReadLimits = ReadLimits(),
-        reads: ReadObserver = Unobserved()
+        self, engine: AbstractTodoListDB, observe: Observer, reads: ReadObserver,
+        limits: ReadLimits = ReadLimits()
     ) -> None:
         self._engine = engine
         self._reads = ReadQueue(engine.readers, limits, reads)

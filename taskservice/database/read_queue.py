@@ -44,19 +44,6 @@ class ReadObserver(Protocol):
         """A read reached its deadline."""
 
 
-class Unobserved:
-    """Counts nothing."""
-
-    def reads_wait(self, more: int) -> None:
-        """Do nothing."""
-
-    def read_refused(self) -> None:
-        """Do nothing."""
-
-    def read_timed_out(self) -> None:
-        """Do nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
     """`timeout` (seconds) limits one read, waiting included; at most `waiting` searches wait, and as many other reads.
@@ -79,9 +66,7 @@ class _Lane:
 class ReadQueue:
     """Gives each read one of `readers` readers, in turn."""
 
-    def __init__(
-        self, readers: int, limits: ReadLimits = ReadLimits(), observer: ReadObserver = Unobserved()
-    ) -> None:
+    def __init__(self, readers: int, limits: ReadLimits, observer: ReadObserver) -> None:
         self._readers = readers
         self.limits = limits
         self._observer = observer

@@ -18,9 +18,6 @@ class TrustedProxies:
         self._networks = tuple(ipaddress.ip_network(network) for network in networks)
         self._is_trusted = functools.lru_cache(1024)(self._find)
 
-    def __bool__(self) -> bool:
-        return bool(self._networks)
-
     def client(self, peer: str, forwarded_for: str | None) -> str:
         """Return the address of the client whose request came from `peer`.
 

@@ -40,18 +40,18 @@ from taskservice.tornado.tornado_requests import JudgedDelegate
 
 Routes = list[tuple[str, type[BaseRequestHandler]]]
 
-_OPERATIONS: Routes = [
-    (r"/healthz/?", HealthRequestHandler),
-    (r"/readyz/?", ReadinessRequestHandler),
-    (r"/metrics/?", MetricsRequestHandler),
-]
+
+def _own(*handlers: type[BaseRequestHandler]) -> Routes:
+    """Return the routes of handlers with one path each, which a slash may follow."""
+    return [(f"{handler.route}/?".replace("{id}", f"({TASK_ID.pattern})"), handler) for handler in handlers]
+
+
+_OPERATIONS = _own(HealthRequestHandler, ReadinessRequestHandler, MetricsRequestHandler)
 
 ROUTES: Routes = [
-    (r"/tasks/?", TodoListRequestHandler),
-    (rf"/tasks/({TASK_ID.pattern})/?", TodoListEntryRequestHandler),
-    (r"/changes/?", ChangesRequestHandler),
+    *_own(TodoListRequestHandler, TodoListEntryRequestHandler, ChangesRequestHandler),
     (r"/openapi\.json", OpenAPIRequestHandler),
-    (r"/docs/?", DocsRequestHandler),
+    *_own(DocsRequestHandler),
     (rf"/docs/({'|'.join(map(re.escape, sorted(DOCS_FILES)))})", DocsRequestHandler),
     *_OPERATIONS,
     (r"/", PageRequestHandler),
@@ -169,7 +169,7 @@ def make_taskservice_app(
     """
     engine = create_todolist_db(config.task_db)
     metrics = Metrics(engine.name, engine.log_bytes, engine.measurements)
-    store = MeteredTodoListDB(engine, metrics.observe_store, reads=metrics)
+    store = MeteredTodoListDB(engine, metrics.observe_store, metrics)
     service = TodoListService(store)
     application = TaskServiceApplication(
         Dependencies(service, metrics, logging.getLogger(LOGGER_NAME), Policy.of(config), debug), store)

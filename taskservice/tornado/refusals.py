@@ -1,19 +1,19 @@
 """Answers to requests that the connection refuses, in the shape that all errors have."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from taskservice import LOGGER_NAME
 from taskservice.http.access import cross_origin_fields
-from taskservice.http.forwarded import TrustedProxies
 from taskservice.http.identity import identify
 from taskservice.http.negotiation import PROBLEM, wants_problem
 from taskservice.http.problems import RETRY_AFTER, Problem
 from taskservice.http.representation import COMMON_FIELDS, JSON
 from taskservice.http1.server import Refusal, Refuse
+from taskservice.tornado.handlers.dependencies import Policy
 from taskservice.tornado.metrics import Metrics
 from taskservice.utils import logutils
 
@@ -21,21 +21,19 @@ from taskservice.utils import logutils
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
-def refuser(
-    metrics: Metrics, cors_origins: Collection[str] = (), proxies: TrustedProxies = TrustedProxies([])
-) -> Refuse:
+def refuser(metrics: Metrics, policy: Policy) -> Refuse:
     """Make the function that answers for the connection, and logs and counts what it refused."""
     def refuse(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
         refusal = _with_advice(refusal)
         headers: Mapping[str, str] = refusal.headers or {}
         about = identify(
-            headers, refusal.method, refusal.uri, refusal.remote_ip, proxies, refusal.request_id)
+            headers, refusal.method, refusal.uri, refusal.remote_ip, policy.proxies, refusal.request_id)
         _log(refusal, about)
         metrics.refused(refusal.method or "", refusal.status, refusal.seconds or 0.0)
         fields, body = _answer(refusal, about)
-        if cors_origins:
+        if origins := policy.http.cors_origins:
             fields["Vary"] += ", Origin"
-            fields |= cross_origin_fields(headers.get("Origin"), cors_origins)
+            fields |= cross_origin_fields(headers.get("Origin"), origins)
         return fields, body
     return refuse
 

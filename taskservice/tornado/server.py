@@ -26,11 +26,11 @@ import uvloop
 from taskservice import LOGGER_NAME
 from taskservice.config import Config, read_config
 from taskservice.errors import ConfigError, TodoListError
-from taskservice.http.forwarded import TrustedProxies
 from taskservice.http1.server import VANISHED_TIMEOUT, HTTP1Server, Limits
 from taskservice.tornado import systemd
 from taskservice.tornado.app import TaskServiceApplication, make_taskservice_app
 from taskservice.tornado.check import check_config, describe
+from taskservice.tornado.handlers.dependencies import Policy
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.options import parse_arguments
 from taskservice.tornado.refusals import refuser
@@ -202,7 +202,7 @@ def make_server(
             answer_timeout=http.answer_timeout, reader_timeout=http.reader_timeout,
             vanished_timeout=max(VANISHED_TIMEOUT, http.reader_timeout),
             connections=http.max_connections, reserve=RESERVED_CONNECTIONS),
-        refuse=refuser(metrics, http.cors_origins, TrustedProxies(http.trusted_proxies)),
+        refuse=refuser(metrics, Policy.of(config)),
         allow_large_body=application.allow_large_body,
         observe_body_memory=metrics.observe_body_memory,
         is_probe=application.is_probe, pass_too_large=True, ssl_context=make_ssl_context(http.tls))

@@ -73,7 +73,9 @@ class ChangeFeedTest(LimitedTestCase):
             self.feed.wake()
 
     async def follow(self, since: int | None) -> "Follower":
-        """Follow, until what was before is told."""
+        """Follow what was after `since`, which is now if it is None."""
+        if since is None:
+            since = await InMemoryTodoListDB.revision(self.store)
         follower = Follower(self.feed.follow(since))
         self.addAsyncCleanup(follower.close)
         return follower

@@ -9,6 +9,7 @@ from taskservice.database.metered_db import STORE_SECONDS, MeteredTodoListDB
 from taskservice.database.todolist_db import AbstractTodoListDB, InMemoryTodoListDB
 from taskservice.datamodel import TaskEntry, TaskQuery
 from taskservice.errors import StoreUnavailableError, TaskNotFoundError
+from taskservice.tornado.metrics import Metrics
 from taskservice.utils import taskcontext
 
 TASK = TaskEntry.from_dict({"title": "a"})
@@ -31,7 +32,7 @@ class MeteredTodoListDBTest(unittest.IsolatedAsyncioTestCase):
     def setUp(self) -> None:
         self.seen: list[tuple[str, float]] = []
         self.engine = InMemoryTodoListDB()
-        self.db = MeteredTodoListDB(self.engine, lambda *seen: self.seen.append(seen))
+        self.db = MeteredTodoListDB(self.engine, lambda *seen: self.seen.append(seen), Metrics("memory"))
 
     async def asyncSetUp(self) -> None:
         await self.db.start()

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskservice import __version__, read_schema
+from taskservice.datamodel import DELETION_LIFETIME, IDEMPOTENCY_KEY_LIFETIME, TASK_ID
 from taskservice.errors import BadInputError
-from taskservice.http.fields import parse_idempotency_key
+from taskservice.http.fields import parse_idempotency_key, request_id_of
+from taskservice.http.listing import MAX_CURSOR_LENGTH, MAX_PAGE_SIZE
 from taskservice.tornado.documents import openapi
 from tests.helpers.openapi import check, decode, violations
 from tests.helpers.strategies import property_settings
@@ -176,6 +178,24 @@ class DocumentTest(unittest.TestCase):
             self.assertNotEqual(violations(schema, value), [])
         else:
             self.assertEqual(violations(schema, value), [])
+
+    def test_ids_cursors_and_lifetimes_are_those_of_the_code(self) -> None:
+        components = openapi.description()["components"]
+        schemas, parameters = components["schemas"], components["parameters"]
+        self.assertEqual(schemas["TaskId"]["pattern"], f"^{TASK_ID.pattern}$")
+        self.assertEqual(components["headers"]["Location"]["schema"]["pattern"], f"^/tasks/{TASK_ID.pattern}$")
+        self.assertEqual(parameters["cursor"]["schema"]["maxLength"], MAX_CURSOR_LENGTH)
+        self.assertEqual(parameters["limit"]["schema"]["maximum"], MAX_PAGE_SIZE)
+        kept = openapi.description()["paths"]["/tasks/{id}"]["delete"]["description"]
+        self.assertIn(f"for {DELETION_LIFETIME / 86_400_000_000:g} days", kept)
+        kept = parameters["Idempotency-Key"]["description"]
+        self.assertIn(f"for {IDEMPOTENCY_KEY_LIFETIME / 3_600_000_000:g} hours", kept)
+
+    @property_settings(100)
+    @given(st.text(st.characters(max_codepoint=0x7f), max_size=5) | st.integers(126, 130).map("a".__mul__))
+    def test_request_ids_are_those_that_the_service_takes(self, value: str) -> None:
+        wrong = violations(openapi.description()["components"]["schemas"]["RequestId"], value)
+        self.assertEqual(request_id_of(value) == value, wrong == [])
 
     def test_importing_the_module_reads_nothing(self) -> None:
         code = "import sys, taskservice.tornado.documents.openapi; sys.exit('yaml' in sys.modules)"

@@ -12,6 +12,7 @@ from taskservice.datamodel import StoredTask, TaskEntry, TaskPage, TaskQuery
 from taskservice.errors import (
     StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError, StoreUnavailableError,
     TaskNotFoundError)
+from taskservice.tornado.metrics import Metrics
 from taskservice.utils import taskcontext
 from tests.helpers.app import journal
 
@@ -53,7 +54,7 @@ class OutagesTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         self.journal = self.enterContext(journal())
         self.store = Store()
-        self.db = MeteredTodoListDB(self.store, lambda *_: None)
+        self.db = MeteredTodoListDB(self.store, lambda *_: None, Metrics("memory"))
         await self.db.start()
         self.addAsyncCleanup(self.db.stop)
         await self.store.create_task("a", ENTRY)
@@ -196,7 +197,7 @@ class OutagesTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(self.logged(), [])
 
     async def test_nor_is_one_that_was_not_opened_yet(self) -> None:
-        db = MeteredTodoListDB(Store(), lambda *_: None)
+        db = MeteredTodoListDB(Store(), lambda *_: None, Metrics("memory"))
         await self.ask(db.read_task("a"))
         self.assertEqual(self.logged(), [])
 

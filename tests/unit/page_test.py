@@ -5,6 +5,7 @@ import re
 import unittest
 from pathlib import Path
 
+from taskservice.datamodel import TASK_ID
 from taskservice.tornado.documents import page
 
 TYPES = ("text/html; charset=UTF-8", "text/css; charset=UTF-8", "text/javascript; charset=UTF-8", "image/svg+xml",
@@ -52,6 +53,9 @@ class FilesTest(unittest.TestCase):
                 self.assertEqual({each.removeprefix("./") for each in imported} - page.PAGE_FILES, set())
                 self.assertNotRegex(text, r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function")
                 self.assertNotRegex(text, r"https?://\w")
+
+    def test_an_id_in_the_address_is_one_that_the_service_takes(self) -> None:
+        self.assertIn(f"!/^{TASK_ID.pattern}$/u.test(id)", page.page_file("app.js").body.decode())
 
     def test_script_is_small(self) -> None:
         size = sum(len(page.page_file(name).gzipped) for name in ("index.html", *page.PAGE_FILES))

@@ -197,7 +197,7 @@ class BoundedDBTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_lists_and_changes_are_read_beside_searches_that_last(self) -> None:
         seen = Observed()
-        db = MeteredTodoListDB(SlowDB(), lambda *_: None, ReadLimits(0.05, 1), seen)
+        db = MeteredTodoListDB(SlowDB(), lambda *_: None, seen, ReadLimits(0.05, 1))
         async with db:
             searches = [asyncio.create_task(db.read_page(TaskQuery(words=("x",)))) for _ in range(3)]
             await asyncio.sleep(0)
@@ -210,7 +210,7 @@ class BoundedDBTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((seen.refused, seen.timed_out, seen.waiting), (1, 2, 0))
 
     async def test_other_limits_hold_from_the_next_read_on(self) -> None:
-        async with MeteredTodoListDB(SlowDB(), lambda *_: None, ReadLimits(0.1, 0)) as db:
+        async with MeteredTodoListDB(SlowDB(), lambda *_: None, Observed(), ReadLimits(0.1, 0)) as db:
             db.limit_reads(ReadLimits(0.05, 1))
             searches = [asyncio.create_task(db.read_page(TaskQuery(words=("x",)))) for _ in range(3)]
             outcomes = await asyncio.gather(*searches, return_exceptions=True)
@@ -248,7 +248,7 @@ class BegunAnswersTest(unittest.IsolatedAsyncioTestCase):
 
     async def check(self, read: Callable[[TodoListService], AsyncGenerator[object, None]]) -> None:
         db = GatedDB()
-        metered = MeteredTodoListDB(db, lambda *_: None, ReadLimits(60, 1))
+        metered = MeteredTodoListDB(db, lambda *_: None, Observed(), ReadLimits(60, 1))
         async with TodoListService(metered) as service:
             await service.create_tasks([(f"{n:02}", TaskEntry("t", "x" * 60_000)) for n in range(20)])
             async with aclosing(read(service)) as portions:

@@ -3,7 +3,9 @@
 import json
 import unittest
 
+from taskservice.config import Config
 from taskservice.http1.server import Refusal
+from taskservice.tornado.handlers.dependencies import Policy
 from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.refusals import refuser
 from tests.helpers.app import journal
@@ -16,7 +18,7 @@ class AdviceTest(unittest.TestCase):
         """Refuse a request, and return the message."""
         refusal = Refusal(status, "Too slow", method, "/tasks", "127.0.0.1", None, request_id, 1.0)
         with journal() as kept:
-            _, body = refuser(Metrics("memory"))(refusal)
+            _, body = refuser(Metrics("memory"), Policy.of(Config()))(refusal)
         facts = json.loads(body)
         self.assertEqual(facts["message"], kept.responses()[0].values["reason"])
         message: str = facts["message"]
@@ -43,7 +45,7 @@ class LevelTest(unittest.TestCase):
                 (501, "WARNING"), (503, "ERROR")):
             refusal = Refusal(status, "Refused", "GET", "/tasks", "127.0.0.1", None, "", None)
             with journal() as kept:
-                refuser(Metrics("memory"))(refusal)
+                refuser(Metrics("memory"), Policy.of(Config()))(refusal)
             [line] = kept.responses()
             self.assertEqual((line.level, line.values["status"]), (level, status))
 

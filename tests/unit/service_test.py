@@ -113,7 +113,7 @@ class ServiceTest(unittest.IsolatedAsyncioTestCase):
                 lambda: service.update_task("a", TaskEntry("u")),
                 lambda: service.modify_task("a", lambda entry: TaskEntry("v")),
                 lambda: service.delete_task("a"))
-            async with aclosing(service.follow_changes(None)) as batches, asyncio.timeout(30):
+            async with aclosing(service.follow_changes(await service.revision())) as batches, asyncio.timeout(30):
                 self.assertEqual(await anext(batches), ())
                 for write in writes:
                     await turns()  # the reader of changes waits again

@@ -20,12 +20,18 @@ from taskservice.tornado.handlers.conditional import ConditionalHandler
 from taskservice.tornado.handlers.streaming import StreamingHandler
 from taskservice.validation import check_size, check_task, parse_json, parse_task
 
+TASK_PATH = "/tasks/{id}"
+
 MIN_GZIP_BYTES = 1024
 """How many bytes a list has to have: less gains nothing."""
 
 
 class TaskWriter(ConditionalHandler):
     """What the answers to writes have in common."""
+
+    def set_location(self, task_id: str) -> None:
+        """Say where a new task is."""
+        self.set_header("Location", self.http.base_path + TASK_PATH.replace("{id}", task_id))
 
     def answer(self, created: bool, revision: int, body: Callable[[], bytes]) -> None:
         """Answer a write: by its status and tag, and where it is preferred by the task's body."""
@@ -101,7 +107,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
         created = await self.service.create_task(entry, key)
         self._note_replay(created)
         [(task_id, revision)] = created.tasks
-        self.set_header("Location", f"{self.http.base_path}/tasks/{task_id}")
+        self.set_location(task_id)
         self.answer(True, revision, entry.to_json)
 
     async def _create_batch(self) -> None:
@@ -140,7 +146,7 @@ def _encoded(tasks: Sequence[StoredTask], members: Joined | None, more: bool) ->
 class TodoListEntryRequestHandler(TaskWriter):
     """`/tasks/{id}`: one task."""
 
-    route = "/tasks/{id}"
+    route = TASK_PATH
     bodies = {"PUT": (), "PATCH": (MERGE_PATCH,)}
     conditional = ("PUT", "PATCH", "DELETE")
 
@@ -161,7 +167,7 @@ class TodoListEntryRequestHandler(TaskWriter):
         if precondition.creates:
             created = await self.service.create_task(entry, task_id=task_id)
             [(_, revision)] = created.tasks
-            self.set_header("Location", f"{self.http.base_path}/tasks/{task_id}")
+            self.set_location(task_id)
             self.answer(True, revision, entry.to_json)
         else:
             self._answer_task(await self.service.update_task(task_id, entry, precondition))
