@@ -3,6 +3,7 @@
 It needs the network, from which uv installs.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -34,8 +35,9 @@ class UvTest(unittest.TestCase):
         assert UV is not None
         self.said(UV, "sync", "--quiet")
         python = self.clone / ".venv" / "bin" / "python"
-        self.assertEqual(self.said(UV, "run", "--quiet", "run.py", "openapi"),
-                         self.said(UV, "run", "--quiet", "taskservice", "openapi"))
+        by_script, by_package = (
+            json.loads(self.said(UV, "run", "--quiet", command, "openapi")) for command in ("run.py", "taskservice"))
+        self.assertEqual(by_script, by_package)
         self.assertIn("usage: ", self.said("python3", "run.py", "serve", "--help"))
         self.assertEqual(self.said(str(python), "-c", "import taskservice; print(taskservice.__file__)"),
                          f"{self.clone}/taskservice/__init__.py\n")
