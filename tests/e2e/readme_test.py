@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import unittest
+from itertools import takewhile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, to --write
@@ -16,6 +17,30 @@ from tests.helpers import transcript  # noqa: E402
 from tests.helpers.app import ROOT  # noqa: E402
 
 README = ROOT / "README.md"
+
+PERFORMANCE = (ROOT / "docs" / "performance.md").read_text("utf-8")
+FIGURES = (
+    ("less than half of what it costs with FastAPI", "get", "FastAPI + uvicorn", 2, 9),
+    ("or with a plain Tornado service", "get", "plain Tornado", 2, 9),
+    ("a little less than with BlackSheep", "get", "BlackSheep + uvicorn", 1, 1.3),
+    ("a little less than with BlackSheep, aiohttp", "get", "aiohttp + uvloop", 1, 1.3),
+    ("aiohttp or Starlette", "get", "Starlette + msgspec + uvicorn", 1, 1.3),
+    ("costs up to a third more than with those three", "post", "BlackSheep + uvicorn", 0.74, 1),
+    ("costs up to a third more than with those three", "put", "BlackSheep + uvicorn", 0.74, 1),
+    ("in about half of the time", "get", "Fastify on Node", 0.4, 0.65),
+    ("in about half of the time", "post", "Fastify on Node", 0.4, 0.65),
+)
+"""What the README says, and the least and the most that the other's CPU time may be by this service's."""
+
+
+def figure(section: str, candidate: str, column: str) -> float:
+    """Return a figure of the first table of a section of docs/performance.md."""
+    lines = PERFORMANCE[PERFORMANCE.index(f"\n{section}\n"):].splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("|"))
+    rows = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in takewhile(lambda line: line.startswith("|"), lines[start:])]
+    [row] = [row for row in rows if row[0] == candidate]
+    return float(row[rows[0].index(column)].replace(",", ""))
 
 
 class ReadmeTest(unittest.TestCase):
@@ -33,6 +58,20 @@ class ReadmeTest(unittest.TestCase):
         commands = " ".join(step.command for step in steps)
         for part in ("@data/tasks/task1.json", "@data/tasks/task2.json", "-X PUT", "-X DELETE"):
             self.assertIn(part, commands)
+
+    def test_it_shows_a_success_before_any_table(self) -> None:
+        self.assertLess(self.text.index("HTTP/1.1 201 Created"), self.text.index("\n|"))
+
+    def test_its_figures_are_those_of_the_tables(self) -> None:
+        """Each sentence about speed, as bounds of the other's CPU time by this service's."""
+        for part, workload, other, least, most in FIGURES:
+            with self.subTest(part, other=other):
+                self.assertIn(part, " ".join(self.text.split()))
+                times = [figure("## CPU time a request", name, workload) for name in (other, "taskservice")]
+                self.assertTrue(least <= times[0] / times[1] <= most, times)
+        rates = [figure("### Durable post, 64 clients", name, "requests/s")
+                 for name in ("taskservice on SQLite", "FastAPI + aiosqlite")]
+        self.assertGreater(rates[0], max(5_000, 3 * rates[1]))
 
     def test_its_config_is_one(self) -> None:
         blocks = re.findall(r"(?ms)^```yaml\n(.*?)^```$", self.text)

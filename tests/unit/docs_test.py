@@ -216,6 +216,12 @@ class LinksTest(unittest.TestCase):
                 titles = re.findall(r"(?m)^#+ (.*)$", target.read_text("utf-8")) if anchor else []
                 self.assertIn(anchor, ["", *map(anchor_of, titles)], link)
 
+    def test_the_index_has_every_page(self) -> None:
+        index = (DOCS / "README.md").read_text("utf-8")
+        for file in DOCS.glob("*.md"):
+            if file.name != "README.md":
+                self.assertIn(f"]({file.name})", index)
+
     def test_the_tests_that_a_document_names_are_there(self) -> None:
         for file in (*ROOT.glob("*.md"), *DOCS.glob("*.md")):
             for name in re.findall(r"`(tests/[\w/]+\.py)`", file.read_text("utf-8")):
