@@ -50,6 +50,7 @@ TESTS: Mapping[str, str] = {
         "unit/sqlite_*_test.py unit/failed_start_test.py unit/foreign_errors_test.py unit/readiness_test.py"
         " unit/cancelled_reads_test.py unit/engine_*_test.py",
     "database/postgres/dsn": "unit/dsn_test.py",
+    "database/postgres/libpq": "unit/dsn_test.py integration/postgres_options_test.py",
     "database/postgres/errors":
         "unit/foreign_errors_test.py integration/postgres_[def]*_test.py integration/postgres_connect_test.py",
     "database/postgres/examine": "integration/postgres_examine_test.py integration/postgres_connect_test.py",

@@ -111,7 +111,7 @@ class Connection(Wire):
             self.deadline += grace - self._server.limits.idle_timeout
 
     def wait_longer(self, seconds: float) -> None:
-        """Have so much more time, less if it is negative, for the next request to begin."""
+        """Extend the wait of an idle connection for its next request; negative `seconds` shorten it."""
         if self._idle:
             self.deadline += seconds
 

@@ -69,8 +69,13 @@ class Listener(Generic[G]):
         self.pause()
         for sock in sockets:
             sock.setblocking(False)
-            _notice_vanished(sock, self._limits().vanished_timeout)
             self._sockets.append(sock)
+        self.take_limits()
+
+    def take_limits(self) -> None:
+        """Have the limits, which may have changed, hold for the connections that are accepted from now on."""
+        for sock in self._sockets:
+            _notice_vanished(sock, self._limits().vanished_timeout)
         self.resume()
 
     def stop(self) -> None:

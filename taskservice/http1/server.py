@@ -96,7 +96,7 @@ class HTTP1Server:
         self._body_memory.limit = other.limits.body_memory
         for connection in self.connections:
             connection.wait_longer(self.limits.idle_timeout - idle_before)
-        self._listener.resume()
+        self._listener.take_limits()
         self._sweep()
 
     # Listening.

@@ -97,7 +97,7 @@ class TaskServiceApplication(tornado.web.Application):
             log_function=log_response, cross_origin_protection=True)
 
     def configure(self, config: Config) -> None:
-        """Take what of a config can change while the service runs, at the start and at each reload of the config."""
+        """Apply the settings that a reload of the config can change; called at the start and at each reload."""
         http = config.http
         self.dependencies.policy = Policy.of(config)
         self.settings["trusted_origins"] = list(http.cors_origins)

@@ -35,7 +35,8 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 WORKER_VARIABLE = "TASKSERVICE_WORKER"
 """A worker's number, from 1; there is none where one process serves."""
 
-_FILES = {"histogram": 1 << 19, "counter": 1 << 16, "gauge_livesum": 1 << 16, "gauge_max": 1 << 16}
+_FILES = {"histogram": 1 << 19, "counter": 1 << 16, "gauge_livesum": 1 << 16, "gauge_max": 1 << 16,
+          "gauge_min": 1 << 16}
 """prometheus-client's kinds of files, and sizes in bytes that are more than the values take."""
 
 _REQUEST_BUCKETS = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
@@ -139,9 +140,13 @@ class Metrics:
             self._reloads.labels(result)
         self._reloaded = Gauge(
             "taskservice_config_last_reload_success_timestamp_seconds",
-            "When the config that is in use was read",
-            registry=self._registry, multiprocess_mode="max")
+            "When the config that is in use was read, by the worker where that is the longest ago",
+            registry=self._registry, multiprocess_mode="min")
         self._reloaded.set_to_current_time()
+        self._reload_successful = Gauge(
+            "taskservice_config_last_reload_successful", "Whether the last reload succeeded, in all workers",
+            registry=self._registry, multiprocess_mode="min")
+        self._reload_successful.set(1)
         count_drops(self._counter(
             "taskservice_log_records_dropped", "Log records that nobody read in time").inc)
         self._lag = self._histogram(
@@ -227,6 +232,7 @@ class Metrics:
     def reloaded(self, succeeded: bool) -> None:
         """Count a reload of the config."""
         self._reloads.labels("ok" if succeeded else "failed").inc()
+        self._reload_successful.set(succeeded)
         if succeeded:
             self._reloaded.set_to_current_time()
 

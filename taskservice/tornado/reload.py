@@ -1,8 +1,8 @@
-"""SIGHUP: the config is read again while the service runs, and what of it can change does."""
+"""Reload the config at SIGHUP, while the service goes on serving."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Reloader:
         self._asked = asyncio.Event()
 
     def ask(self) -> None:
-        """Have the config read, if it is being read already once more after that."""
+        """Have the config read; if that is under way already, once more after it."""
         self._asked.set()
 
     @asynccontextmanager
@@ -49,16 +49,18 @@ class Reloader:
             self._asked.clear()
             systemd.notify_reloading()
             try:
-                await self._reload(prepare)
+                changed = await self._reload(prepare)
             except Exception as error:  # the service goes on with what it has
                 trace = {} if isinstance(error, ConfigError) else {"trace": logutils.format_trace(error)}
-                _log(logging.ERROR, "RELOAD FAILED", reason=str(error), **trace)
                 observe(False)
+                _log(logging.ERROR, "RELOAD FAILED", reason=str(error), **trace)
             else:
                 observe(True)
+                self._log_changes(changed)
             systemd.notify("READY=1")
 
-    async def _reload(self, prepare: Prepare) -> None:
+    async def _reload(self, prepare: Prepare) -> list[str]:
+        """Put in use what the file says now; return the keys whose values are others there."""
         read = await asyncio.to_thread(read_config, self._path)
         changed = changed_keys(self.config, read)
         config = with_restart_keys_of(self.config, read)
@@ -70,10 +72,14 @@ class Reloader:
             raise ConfigError(f"{self._path}: logging: {error}") from error
         apply()
         self.config = config
-        _log(logging.INFO, "RELOADED", service_name=config.service_name,
+        return changed
+
+    def _log_changes(self, changed: Sequence[str]) -> None:
+        name = self.config.service_name
+        _log(logging.INFO, "RELOADED", service_name=name,
              changed=" ".join(key for key in changed if key not in RESTART_KEYS))
         if kept := [key for key in changed if key in RESTART_KEYS]:
-            _log(logging.WARNING, "RESTART NEEDED", service_name=config.service_name, keys=" ".join(kept))
+            _log(logging.WARNING, "RESTART NEEDED", service_name=name, keys=" ".join(kept))
 
 
 def _log(level: int, message: str, **facts: Any) -> None:

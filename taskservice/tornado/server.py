@@ -35,8 +35,9 @@ from taskservice.tornado.metrics import Metrics
 from taskservice.tornado.options import parse_arguments
 from taskservice.tornado.refusals import refuser
 from taskservice.tornado.reload import Reloader
-from taskservice.tornado.signals import Signals
+from taskservice.tornado.signals import WINDOW_INTERVAL, Signals
 from taskservice.tornado.tls import make_ssl_context
+from taskservice.tornado.vitals import repeated
 from taskservice.tornado.workers import inherited_config, inherited_sockets, on_parent_exit, supervise
 from taskservice.utils import log_config, logutils, taskcontext
 
@@ -131,7 +132,8 @@ async def serve(
     stopping = asyncio.Event()
     if worker:
         on_parent_exit(loop, stopping.set)
-    with signals.delivered(loop.call_soon_threadsafe, stopping.set, reload=reloader.ask):
+    with signals.delivered(loop.call_soon_threadsafe, stopping.set, reload=reloader.ask), \
+            repeated(WINDOW_INTERVAL, signals.look_for_window):
         await _serve(config, sockets, debug, stopping, reloader)
 
 
@@ -161,14 +163,14 @@ async def _serve(
                 async with reloader.running(prepare, metrics.reloaded):
                     await stopping.wait()
                 systemd.notify("STOPPING=1")
-                _log("SHUTTING DOWN", config)
+                _log("SHUTTING DOWN", reloader.config)
                 shared.draining = True
                 await asyncio.sleep(shared.policy.http.shutdown_delay)
                 server.stop()
                 await service.stop_following()
                 await _drain(server, metrics, shared.policy.http.drain_timeout)
                 await server.close_all_connections()
-    _log("STOPPED", config)
+    _log("STOPPED", reloader.config)
 
 
 def _quiet_collector() -> None:

@@ -2,8 +2,8 @@
 
 ================  ===========================================================================
 SIGTERM, SIGINT   the first ends the process cleanly, the second at once
-SIGHUP            the config is read anew; where standard input is a terminal it ends the
-                  process cleanly: its window was closed
+SIGHUP            the config is read anew; but where standard input is a terminal it ends the
+                  process cleanly, as the window is being closed
 SIGUSR1, SIGUSR2  nothing, but for a line in the log: by default each ends the process
 ================  ===========================================================================
 
@@ -21,6 +21,9 @@ from types import FrameType
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _TAKEN = (*_STOPS, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
+WINDOW_INTERVAL = 2.0
+"""Seconds between two looks at whether the window is there."""
+
 
 class Signals:
     """Takes the signals of this process; keeps them until somebody asks for them by `delivered`.
@@ -33,8 +36,9 @@ class Signals:
         self._kept: list[int] = []
         self._deliver: Callable[[int], object] = self._kept.append
         self._at_once: Callable[[], object] = lambda: None
-        # Asked now, for a terminal that is gone is none; and not where nohup has seen to it.
+        # Under nohup SIGHUP is ignored from the start: the process is meant to outlive its window.
         self._in_window = os.isatty(0) and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        self._window_gone = False
         for number in _TAKEN:
             signal.signal(number, self._take)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _TAKEN)  # see `held_back`
@@ -50,6 +54,18 @@ class Signals:
                 return
             self.stopping, number = True, signal.SIGTERM
         self._deliver(number)
+
+    def look_for_window(self, _: object = None) -> None:
+        """Find out whether the window has gone and left the process running, as with `disown`: SIGHUP reloads then.
+
+        To be called every `WINDOW_INTERVAL` seconds. Only what two calls find counts: the SIGHUP of a
+        window that is closed comes when the terminal has just gone.
+        """
+        if self._in_window:
+            before, self._window_gone = self._window_gone, not os.isatty(0)
+            if before and self._window_gone:
+                self._in_window = False
+                _log("TERMINAL GONE")
 
     @contextmanager
     def delivered(
@@ -79,13 +95,16 @@ class Signals:
 
 
 def _log_ignored(number: int) -> None:
+    _log("SIGNAL IGNORED", "WARNING", signal=signal.Signals(number).name)
+
+
+def _log(message: str, level: str = "INFO", /, **facts: str) -> None:
     import logging  # here, for it is not needed before
 
     from taskservice import LOGGER_NAME
     from taskservice.utils import logutils
-    logutils.log(
-        logging.getLogger(LOGGER_NAME), logging.WARNING, message="SIGNAL IGNORED",
-        signal=signal.Signals(number).name)
+    number = logging.getLevelNamesMapping()[level]
+    logutils.log(logging.getLogger(LOGGER_NAME), number, context={"message": message, **facts})
 
 
 @contextmanager

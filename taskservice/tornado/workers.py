@@ -28,7 +28,8 @@ from taskservice.tornado import systemd
 from taskservice.tornado.metrics import FOLDER_VARIABLE, WORKER_VARIABLE, count_restart, forget_worker
 from taskservice.tornado.metrics_folder import MetricsFolder
 from taskservice.tornado.reload import Reloader
-from taskservice.tornado.signals import Signals, held_back
+from taskservice.tornado.signals import WINDOW_INTERVAL, Signals, held_back
+from taskservice.tornado.vitals import repeated
 from taskservice.utils import logutils
 
 RESTART_DELAY = 1.0
@@ -92,13 +93,13 @@ async def supervise(
 
         port = sockets[0].getsockname()[1]
         call = asyncio.get_running_loop().call_soon_threadsafe
-        with signals.delivered(call, stop, at_once, reloader.ask):
+        with signals.delivered(call, stop, at_once, reloader.ask), repeated(WINDOW_INTERVAL, signals.look_for_window):
             _log(logging.INFO, "STARTING", service_name=config.service_name, port=port, workers=workers)
             async with systemd.serving(port), reloader.running(prepare, lambda succeeded: supervisor.reload()):
                 await supervisor.run()
     finally:
         folder.remove()
-    _log(logging.INFO, "STOPPED", service_name=config.service_name, workers=workers)
+    _log(logging.INFO, "STOPPED", service_name=reloader.config.service_name, workers=workers)
 
 
 def _grace(config: Config) -> float:

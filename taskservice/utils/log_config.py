@@ -16,41 +16,46 @@ from taskservice.utils.logutils import Line, forget_common_fields, make_record, 
 from taskservice.utils.queued_stream import QueueingConfigurator
 
 
-def configure(logging_config: Mapping[str, Any] | None = None) -> None:
+def configure(logging_config: Mapping[str, Any] | None = None, append: bool = False) -> None:
     """Set logging up as the `logging` section of the config says (logging.config.dictConfig).
 
     Beyond what it says: loggers it does not name go on working, files are UTF-8, and every event
     is one line, foreign records and tracebacks included. Where it attaches no handler to any
     logger, and where it is empty or missing, records from the root's level up (WARNING unless it
     says otherwise) go to standard error. No line waits for the reader of a pipe, socket or terminal
-    (see `queued_stream`). Raises ValueError, in one line, when it is wrong or a handler cannot be
-    made (a file that cannot be written).
+    (see `queued_stream`). With `append` no file is emptied, whatever its `mode`. Raises ValueError,
+    in one line, when it is wrong or a handler cannot be made (a file that cannot be written).
     """
     with _one_kind_of_error():
-        QueueingConfigurator(_completed(logging_config or {"version": 1}), _lost).configure()
+        config = _completed(logging_config or {"version": 1})
+        if append:
+            for entry in config["handlers"].values():
+                if _is_standard_file(entry) and "mode" in entry:
+                    entry["mode"] = "a"
+        QueueingConfigurator(config, _lost).configure()
     logging.getLogger(LOGGER_NAME).disabled = False  # also where disable_existing_loggers is true
     _leave_out_what_no_format_shows(logging_config or {})
 
 
 def reconfigure(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
-    """Set logging up anew, where it was set up as `before` says, and open its files anew.
+    """Set logging up anew, where it was set up as `before` says; its files are closed, and opened to append.
 
     Raises ValueError as `configure` does; logging then goes on as before, or to standard error where that cannot be.
     """
     try:
         _take_back(before)
-        configure(after)
+        configure(after, append=True)
     except ValueError:
         _take_back(after)
         try:
-            configure(before)
+            configure(before, append=True)
         except ValueError:
             configure()
         raise
 
 
 def _take_back(config: Mapping[str, Any] | None) -> None:
-    """Have the loggers that a config names as if it did not: dictConfig leaves those alone that it does not name."""
+    """Reset the loggers that a config names: dictConfig does so for none that the next config leaves out."""
     loggers = (config or {}).get("loggers")
     names = loggers if isinstance(loggers, Mapping) else ()
     for name in (None, *(name for name in names if isinstance(name, str))):
@@ -167,4 +172,5 @@ def _handler(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_standard_file(entry: Mapping[str, Any]) -> bool:
-    return "filename" in entry and str(entry.get("class")).startswith("logging.")
+    kind = entry.get("()") or entry.get("class")
+    return "filename" in entry and str(kind).startswith("logging.")

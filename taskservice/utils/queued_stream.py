@@ -14,7 +14,7 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
 MAX_QUEUED_BYTES = 4 * 2 ** 20
@@ -42,16 +42,21 @@ class QueueingConfigurator(logging.config.DictConfigurator):
         self._used: set[QueuedStream] = set()
 
     def configure(self) -> None:
-        """Configure; queues of the configuration before that have the same reader go on, others are written and end."""
+        """Configure; queues that an earlier configuration left go on for the same reader, the others end meanwhile."""
         super().configure()
-        _close([key for key, stream in _streams.items() if stream not in self._used])
+        if unused := [key for key, stream in _streams.items() if stream not in self._used]:
+            # Not here: the thread that configures may be that of the event loop. An exit waits for this one.
+            threading.Thread(target=_close, args=[[_streams.pop(key) for key in unused]], name="log end").start()
 
     def configure_handler(self, config: dict[str, Any]) -> Any:
         """Make a handler."""
         handler = super().configure_handler(config)
         if isinstance(handler, logging.StreamHandler) and _may_block(handler.stream):
+            opened = handler.stream
             handler.stream = _queued(handler, self._notice)
             self._used.add(handler.stream)
+            if isinstance(handler, logging.FileHandler):  # the queue has a descriptor of its own
+                opened.close()
         return handler
 
 
@@ -63,13 +68,15 @@ def count_drops(count: Callable[[int], object]) -> None:
 
 def close_all() -> None:
     """Write what waits, for up to `EXIT_PATIENCE` seconds, and end the threads."""
-    _close(list(_streams))
+    streams = list(_streams.values())
+    _streams.clear()
+    _close(streams)
 
 
-def _close(keys: Sequence[tuple[int, int]]) -> None:
+def _close(streams: "Iterable[QueuedStream]") -> None:
     deadline = time.monotonic() + EXIT_PATIENCE
-    for key in keys:
-        _streams.pop(key).end(deadline - time.monotonic())
+    for stream in streams:
+        stream.end(deadline - time.monotonic())
 
 
 def _may_block(stream: Any) -> bool:
@@ -97,9 +104,8 @@ class QueuedStream:
 
     def __init__(self, stream: TextIO, notice: Callable[[int], str]) -> None:
         stream.flush()
-        self._stream = stream
         self._encoding = stream.encoding
-        self._fd = os.dup(stream.fileno())  # its own: a write that hangs may outlast the stream
+        self._fd = os.dup(stream.fileno())  # a write that hangs may outlast the stream
         self.notice = notice
         self.forked()
 
@@ -108,6 +114,7 @@ class QueuedStream:
         self._changed = threading.Condition()
         self._lines: deque[bytes] = deque()
         self._size = 0  # bytes not written yet, those of a write under way included
+        self._writing = 0  # records of a write under way
         self._dropped = 0  # records since all was written
         self._asleep = self.closed = False
         self._thread: threading.Thread | None = None
@@ -131,18 +138,20 @@ class QueuedStream:
         """Do nothing: a handler calls it after each line, and does not wait."""
 
     def close(self) -> None:
-        """Write what waits, and close the stream, as the handler of a file does."""
-        self.end(EXIT_PATIENCE)
-        self._stream.close()
+        """Do nothing, when a handler of a file ends: the thread writes what waits, and the next handler may go on."""
 
     def end(self, patience: float) -> None:
-        """Write what waits, for at most so many seconds, and end the thread."""
+        """Write what waits, for at most `patience` seconds, and end the thread; count what was not written."""
         with self._changed:
             self._changed.wait_for(lambda: not (self._size or self._dropped), patience)
             if self._thread is None and not self.closed:
                 os.close(self._fd)
             self.closed = True
+            lost, self._writing = len(self._lines) + self._writing, 0
+            self._lines.clear()
             self._changed.notify_all()
+        if lost:
+            _on_drop(lost)
 
     def _wake(self) -> None:
         if self._thread is None and not self.closed:
@@ -164,6 +173,7 @@ class QueuedStream:
             self._put(batch)
             with self._changed:
                 self._size -= sum(map(len, batch))
+                self._writing = 0
                 self._changed.notify_all()
                 pause = not self._lines
             if pause:
@@ -171,7 +181,8 @@ class QueuedStream:
 
     def _next_batch(self) -> list[bytes]:
         """Take the next lines: as many as fit into one atomic write, at least one."""
-        if not self._lines:
+        is_notice = not self._lines
+        if is_notice:
             self._lines.append(self.notice(self._dropped).encode(self._encoding, "backslashreplace"))
             self._size += len(self._lines[0])
             self._dropped = 0
@@ -179,6 +190,7 @@ class QueuedStream:
         size = len(batch[0])
         while self._lines and (size := size + len(self._lines[0])) <= select.PIPE_BUF:
             batch.append(self._lines.popleft())
+        self._writing = 0 if is_notice else len(batch)
         return batch
 
     def _put(self, batch: list[bytes]) -> None:
@@ -192,7 +204,9 @@ class QueuedStream:
                 room.register(self._fd, select.POLLOUT)
                 room.poll()
             except OSError:  # nobody can read it any more
-                _on_drop(len(batch))
+                with self._changed:
+                    lost, self._writing = self._writing, 0
+                _on_drop(lost)
                 return
 
 

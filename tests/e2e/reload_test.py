@@ -7,8 +7,8 @@ import socket
 import ssl
 import tempfile
 import unittest
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.helpers.running import (
 from tests.helpers.logs import parse
 
 TASK = b'{"title": "a"}'
+LAST = b'{"title": "the last"}'
 
 
 class ReloadCase(unittest.TestCase):
@@ -149,8 +150,8 @@ class ReloadTest(ReloadCase):
             self.hang_up("RELOADED")
             self.assertEqual(self.last("RELOADED")["changed"], "")
             self.assertEqual(kept.ask("GET", "/tasks")[0], 200)
-            for _ in range(4):  # of either worker
-                with peer(self.service.port, trusting_other) as new:
+            for halted in children(self.service.process.pid) or {0}:  # by each worker, as the other is halted
+                with paused(halted), peer(self.service.port, trusting_other) as new:
                     self.assertEqual(new.ask("GET", "/tasks")[0], 200)
             Path(tls["certificate"]).write_text("no certificate", "ascii")
             self.hang_up("RELOAD FAILED")
@@ -209,6 +210,7 @@ class ReloadTest(ReloadCase):
         counted = found["taskservice_config_reloads_total"]
         serving = max(self.processes - 1, 1)
         self.assertEqual((total(counted, result="failed"), total(counted, result="ok")), (6 * serving, serving))
+        self.assertEqual([*found["taskservice_config_last_reload_successful"].values()], [1])
         [read] = found["taskservice_config_last_reload_success_timestamp_seconds"].values()
         self.assertGreaterEqual(read, path.stat().st_mtime - 1)
         self.end()
@@ -225,6 +227,14 @@ class ReloadTest(ReloadCase):
             with peer(self.service.port) as new:
                 self.assertEqual(new.ask("GET", path)[0], 200)
         self.end()
+
+    def test_lines_of_the_end_have_the_name_in_force(self) -> None:
+        self.start()
+        self.reload(service={"name": "Renamed"})
+        self.end()
+        for message in "SHUTTING DOWN", "STOPPED":
+            lines = [line for line in self.service.stdout if f'"{message}"' in line]
+            self.assertEqual({parse(line)["service_name"] for line in lines}, {"Renamed"}, message)
 
     def test_files_of_values_are_read_again(self) -> None:
         secret = self.folder / "host"
@@ -263,7 +273,7 @@ class ReloadTest(ReloadCase):
             return count
 
         stream, ports = KeptConnection(service.port), []
-        follower = asyncio.create_task(self.follow(service.port, over))
+        follower = asyncio.create_task(self.follow(service.port))
         for client in (*clients, stream):
             await client.connect()
             ports.append(local_port(client))
@@ -276,25 +286,22 @@ class ReloadTest(ReloadCase):
             await asyncio.to_thread(self.hang_up, "RELOAD FAILED")
         over.set()
         made = sum(await asyncio.gather(*tasks))
-        await stream.ask("GET", "/tasks?limit=1")
+        await stream.ask("POST", "/tasks", LAST)
         self.assertEqual([local_port(client) for client in (*clients, stream)], ports, "a connection was made anew")
         for client in (*clients, stream):
             client.close()
-        self.assertGreaterEqual(await follower, made)
+        self.assertEqual(await asyncio.wait_for(follower, PATIENCE), made + 1)
         return statuses
 
-    async def follow(self, port: int, over: asyncio.Event) -> int:
-        """Follow the changes on one connection; return how many came until all are quiet after `over`."""
+    async def follow(self, port: int) -> int:
+        """Follow the changes on one connection; return how many came until that of LAST, which is one of them."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request("GET", "/changes?since=0", Accept="text/event-stream"))
-        events = 0
-        while True:
-            try:
-                line = await asyncio.wait_for(reader.readline(), 2 if over.is_set() else None)
-            except TimeoutError:
-                break
+        events, line = 0, b""
+        while LAST not in line:
+            line = await reader.readline()
             self.assertTrue(line, "the stream ended")
-            events += line.startswith(b"id:")
+            events += line.startswith(b"data:")
         writer.close()
         return events
 
@@ -335,12 +342,35 @@ class ReloadOfWorkersTest(ReloadTest):
     def test_a_signal_to_one_worker(self) -> None:
         service = self.start()
         worker, other = children(service.process.pid)
+        began = self.measured()["taskservice_config_last_reload_success_timestamp_seconds"]
         os.kill(worker, signal.SIGHUP)
         wait_until(lambda: self.count("RELOADED") == 1, "it reloads")
-        with closing(Peer(service.port)) as client:
-            self.assertEqual(client.ask("GET", "/tasks")[0], 200)
+        self.assertEqual(self.measured()["taskservice_config_last_reload_success_timestamp_seconds"], began,
+                         "the other has the config of the start")
+        (self.folder / "config.yaml").write_text("http: [", "ascii")
+        os.kill(other, signal.SIGHUP)
+        wait_until(lambda: self.count("RELOAD FAILED") == 1, "it fails")
+        self.assertEqual(self.measured()["taskservice_config_last_reload_successful"], 0, "though one did not")
         self.assertEqual(children(service.process.pid), {worker, other})
         self.end()
+
+    def measured(self) -> dict[str, float]:
+        """Return what is measured and has no labels."""
+        with peer(self.service.port) as client:
+            found = samples(client.ask("GET", "/metrics")[2].decode())
+        return {name: value for name, values in found.items() for labels, value in values.items() if not labels}
+
+
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """Halt a process, none if it is 0."""
+    if pid:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if pid:
+            os.kill(pid, signal.SIGCONT)
 
 
 def local_port(client: KeptConnection) -> int:

@@ -2,11 +2,15 @@
 
 import os
 import pty
+import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
 import unittest
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.contract import quick_folder
@@ -78,6 +82,58 @@ class IgnoredSignalsTest(unittest.TestCase):
         self.assertIn("SHUTTING DOWN", log.read_text())
         self.assertNotIn("WORKER", log.read_text())
         self.assertFalse([worker for worker in workers if alive(worker)])
+
+
+@unittest.skipUnless(shutil.which("bash"), "needs bash")
+class LeftWindowTest(unittest.TestCase):
+    """Started by a shell in a terminal, in the background; then the shell ends, and the terminal goes."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(quick_folder()))
+        self.log = self.folder / "log"
+
+    def leave(self, *last_words: str, options: Sequence[str] = ()) -> int:
+        """Start the service by a shell that says these words at the end; return its process id."""
+        config = write_config(self.folder, {"sqlite": str(self.folder / "tasks.db")}, logging=to_file(self.log))
+        master, terminal = pty.openpty()
+        window = self.enterContext(open(master, "w", encoding="utf-8", buffering=1))
+        shell = subprocess.Popen(
+            ["bash", "--login", "--noprofile", "--norc", "-i"], cwd=ROOT, env=environment(), stdin=terminal,
+            stdout=terminal, stderr=terminal, start_new_session=True, preexec_fn=take_terminal)
+        self.addCleanup(shell.wait, PATIENCE)
+        self.addCleanup(shell.kill)
+        os.close(terminal)
+
+        window.write(f"{shlex.join([*SERVER, '--config', str(config), '--port', '0', *options])} &\n")
+        self.wait_for("STARTING", 3 if options else 1)
+        [pid] = children(shell.pid)
+        self.addCleanup(end, pid)
+        window.writelines(f"{line}\n" for line in (*last_words, "exit"))
+        wait_until(lambda: shell.poll() is not None, "the end of the shell")
+        window.close()
+        return pid
+
+    def wait_for(self, message: str, count: int = 1) -> None:
+        wait_until(lambda: self.log.exists() and self.log.read_text().count(f'"{message}"') >= count, message)
+
+    def test_a_shell_that_ends_its_jobs(self) -> None:
+        pid = self.leave("shopt -s huponexit")
+        wait_until(lambda: not alive(pid), "its end")
+        self.assertIn('"STOPPED"', self.log.read_text().splitlines()[-1])
+
+    def test_where_it_was_left_running_it_reloads(self) -> None:
+        for last_words, options in (
+                (["shopt -u huponexit"], ()), (["shopt -s huponexit", "disown"], ("--workers", "2"))):
+            with self.subTest(last_words):
+                self.log.unlink(missing_ok=True)
+                pid = self.leave(*last_words, options=options)
+                self.wait_for("TERMINAL GONE")
+                os.kill(pid, signal.SIGHUP)
+                self.wait_for("RELOADED", 3 if options else 1)
+                self.assertNotIn("SHUTTING DOWN", self.log.read_text())
+                os.kill(pid, signal.SIGTERM)
+                wait_until(lambda: not alive(pid), "its end")
+                self.assertIn('"STOPPED"', self.log.read_text().splitlines()[-1])
 
 
 class SignalsDuringStartTest(unittest.TestCase):
@@ -188,6 +244,13 @@ def take_terminal() -> None:
     """Have standard input control the process from now on, which minds SIGHUP also where the tests run under nohup."""
     os.close(os.open(os.ttyname(0), os.O_RDWR))
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def end(pid: int) -> None:
+    """Kill a process, if it is there, and those that it has started."""
+    with suppress(OSError):
+        for each in (pid, *children(pid)):
+            os.kill(each, signal.SIGKILL)
 
 
 def ask(port: int) -> int:

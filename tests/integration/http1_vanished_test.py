@@ -5,8 +5,9 @@ import ctypes
 import socket
 import struct
 import unittest
+from dataclasses import replace
 
-from taskservice.http1.server import Limits
+from taskservice.http1.server import HTTP1Server, Limits
 from tests.helpers.http1 import PATIENCE, ServerTestCase, on_uvloop_too
 
 STREAM = b"GET /stream/1/10/wait HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -71,3 +72,11 @@ class VanishedTest(ServerTestCase):
         self.assertEqual(found, [1, 1, 3, 2000])
         self.assertEqual(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
         await client.close()
+
+    async def test_limits_that_change_hold_for_connections_from_then_on(self) -> None:
+        self.server.take_settings(HTTP1Server(self.app, replace(self.limits, vanished_timeout=90)))
+        await self.connect()
+        await self.until(lambda: bool(self.server.connections))
+        [connection] = self.server.connections
+        sock = connection._transport.get_extra_info("socket")
+        self.assertEqual(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 90_000)

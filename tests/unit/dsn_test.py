@@ -7,7 +7,9 @@ from itertools import permutations
 from pathlib import Path
 from unittest import mock
 
-from taskservice.database.postgres.dsn import check_certificates, check_options, location
+from taskservice.database.postgres import libpq
+from taskservice.database.postgres.dsn import check_certificates, location
+from taskservice.database.postgres.libpq import driver_dsn, password
 from taskservice.errors import ConfigError
 
 SPECIAL = ("/", "?", "#", "@", ":", "%", "&", "=", ",", "[", "]", " ", "\\", "\n")
@@ -62,13 +64,16 @@ class LocationTest(unittest.TestCase):
             self.assertNotIn(part, said.replace("user:password", ""))
 
 
-class EnvironmentTest(unittest.TestCase):
-    """What the DSN does not say of TLS, the environment does, as for libpq."""
+class EnvironmentCase(unittest.TestCase):
 
     def set(self, **variables: str) -> None:
         """Set variables of the environment, and no others of PostgreSQL's."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         self.enterContext(mock.patch.dict(os.environ, {**kept, **variables}, clear=True))
+
+
+class EnvironmentTest(EnvironmentCase):
+    """What the DSN does not say of TLS, the environment does, as for libpq."""
 
     def test_its_files_are_looked_at_where_its_mode_needs_them(self) -> None:
         self.set(PGSSLMODE="verify-full", PGSSLROOTCERT="/none/ca.pem")
@@ -83,28 +88,92 @@ class EnvironmentTest(unittest.TestCase):
         with self.assertRaisesRegex(ConfigError, "sslrootcert: /none/other.pem"):
             check_certificates("postgresql://host/database?sslrootcert=/none/other.pem")
 
-    def test_options_that_would_be_sent_to_the_server_are_refused_by_name(self) -> None:
+    def test_options_of_libpq_that_asyncpg_would_send_to_the_server(self) -> None:
         self.set()
-        for option, said in (("connect_timeout=10", "connect_timeout .*: task-db.postgres.acquire-timeout limits it"),
-                             ("channel_binding=require", "channel_binding is not supported"),
-                             ("sslrootcert=system", "sslrootcert=system .*/etc/ssl/certs/ca-certificates.crt")):
-            with self.subTest(option), self.assertRaisesRegex(ConfigError, said):
-                check_options(f"postgresql://host/database?{option}")
-        check_options("postgresql://host/database?sslmode=verify-full&work_mem=64MB")
+        plain = "postgresql://me:a%40b@host/database?work_mem=64MB"
+        self.assertEqual(driver_dsn(plain), (plain, None))
+        self.assertEqual(driver_dsn(f"{plain}&connect_timeout=10&channel_binding=prefer"), (plain, 10))
+        self.assertEqual(driver_dsn("postgresql://host?connect_timeout=0"), ("postgresql://host", None))
+        for option, said in (
+                ("channel_binding=require", "channel_binding=require is not supported: .*sslmode=verify-full"),
+                ("channel_binding=secret", "channel_binding: expected disable or prefer$"),
+                ("connect_timeout=1.5", "connect_timeout: expected whole seconds$")):
+            with self.subTest(option), self.assertRaisesRegex(ConfigError, f"^task-db.postgres.dsn: {said}"):
+                driver_dsn(f"postgresql://host/database?{option}")
+        self.set(PGCONNECT_TIMEOUT="7")
+        self.assertEqual(driver_dsn(plain)[1], 7)
+        self.assertEqual(driver_dsn(f"{plain}&connect_timeout=10")[1], 10)
+        self.set(PGCHANNELBINDING="require")
+        self.assertRaises(ConfigError, driver_dsn, plain)
+
+    def test_the_authorities_of_the_system(self) -> None:
+        file = Path(self.enterContext(tempfile.TemporaryDirectory())) / "a b.pem"
+        file.touch()
+        self.set(SSL_CERT_FILE=str(file))
+        dsn, _ = driver_dsn("postgresql://host/database?sslrootcert=system")
+        self.assertEqual(libpq.options(dsn), {"sslmode": "verify-full", "sslrootcert": str(file)})
+        with self.assertRaisesRegex(ConfigError, "sslmode=require is too weak for sslrootcert=system: use verify-full"):
+            driver_dsn("postgresql://host/database?sslrootcert=system&sslmode=require")
+        self.set(SSL_CERT_FILE="/none", PGSSLROOTCERT="system")
+        self.enterContext(mock.patch.object(libpq, "_BUNDLES", ()))
+        with self.assertRaisesRegex(ConfigError, "has no file of authorities"):
+            driver_dsn("postgresql://host/database")
 
     def test_a_service_has_to_be_in_its_file(self) -> None:
         file = Path(self.enterContext(tempfile.TemporaryDirectory())) / "services"
         self.set(PGSERVICEFILE=str(file))
         with self.assertRaisesRegex(ConfigError, f"service mine: {file} has no such section"):
-            check_options("postgresql:///?service=mine")
-        file.write_text("[mine]\nhost=a\n[broken]\npassword=open%sesame\n", "utf-8")
-        check_options("postgresql:///?service=mine")
+            driver_dsn("postgresql:///?service=mine")
+        file.write_text("[mine]\nhost=a\nconnect_timeout=3\n[broken]\npassword=open%sesame\n", "utf-8")
+        self.assertEqual(driver_dsn("postgresql:///?service=mine"), ("postgresql://?service=mine", 3))
         with self.assertRaisesRegex(ConfigError, "service broken: .* cannot be read; a % is written %%") as caught:
-            check_options("postgresql:///?service=broken")
+            driver_dsn("postgresql:///?service=broken")
         self.assertNotIn("sesame", str(caught.exception))
-        self.set(PGSERVICE="mine")
-        with self.assertRaisesRegex(ConfigError, "PGSERVICE is not supported: set service in the DSN"):
-            check_options("postgresql://host/database")
+        self.set(PGSERVICEFILE=str(file), PGSERVICE="mine")
+        self.assertEqual(driver_dsn("postgresql:///database"), ("postgresql:///database?service=mine", 3))
+
+
+class PasswordFileTest(EnvironmentCase):
+
+    def setUp(self) -> None:
+        self.file = Path(self.enterContext(tempfile.TemporaryDirectory())) / "pgpass"
+        self.set(PGPASSFILE=str(self.file))
+
+    def write(self, *lines: str, mode: int = 0o600) -> None:
+        self.file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        self.file.chmod(mode)
+
+    def test_the_first_entry_that_fits(self) -> None:
+        self.write("# host:5432:db:me:comment", "host:5432:db:me", "host:5432:db:you:no", "host:5433:db:me:port",
+                   "*:*:db:me:any", "host:5432:db:me:late")
+        for dsn, expected in (
+                ("postgresql://me@host/db", "any"), ("postgresql://me@host:5433/db", "port"),
+                ("postgresql://me@host,host:5433/db", "any"), ("postgresql:///db?user=me&host=host&port=5433", "port"),
+                ("postgresql:///db?user=me&host=/run/postgresql", "any"), ("postgresql://he@host/db", None),
+                ("postgresql://me:secret@host/db", None), ("postgresql://me@host/db?password=secret", None)):
+            with self.subTest(dsn):
+                self.assertEqual(password(dsn), expected)
+
+    def test_escaped_colons_and_backslashes(self) -> None:
+        self.write(r"\:\:1:5432:a\:b:me:c\:d\\e:rest", "host:5432:db:me\\\\:\\x\\")
+        self.assertEqual(password("postgresql://me@[::1]:5432/a%3Ab"), "c:d\\e")
+        self.assertEqual(password("postgresql://me%5C@host/db"), "x\\")
+
+    def test_a_file_that_others_may_read_or_that_is_not_there_has_none(self) -> None:
+        self.assertIsNone(password("postgresql://me@host/db"))
+        self.write("host:5432:db:me:secret", mode=0o640)
+        self.assertIsNone(password("postgresql://me@host/db"))
+
+    def test_what_the_environment_and_a_service_say(self) -> None:
+        self.write("there:1:db:me:of the environment", "here:2:db:me:of the service")
+        self.set(PGPASSFILE=str(self.file), PGHOST="there", PGPORT="1", PGUSER="me", PGDATABASE="db")
+        self.assertEqual(password("postgresql://"), "of the environment")
+        services = self.file.with_name("services")
+        services.write_text("[mine]\nhost=here\nport=2\n", "utf-8")
+        self.set(PGPASSFILE=str(self.file), PGUSER="me", PGDATABASE="db", PGSERVICEFILE=str(services))
+        self.assertEqual(password("postgresql:///?service=mine"), "of the service")
+        self.set(PGPASSFILE=str(self.file), PGPASSWORD="elsewhere")
+        self.assertIsNone(password("postgresql://me@here:2/db"))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class MetricsFolderTest(unittest.TestCase):
         self.addCleanup(folder.remove)
         files = list(Path(folder.path).iterdir())
         self.assertEqual({file.name for file in files}, {
-            f"{kind}_{number}.db" for kind in ("histogram", "counter", "gauge_livesum", "gauge_max")
+            f"{kind}_{number}.db" for kind in ("histogram", "counter", "gauge_livesum", "gauge_max", "gauge_min")
             for number in (1, 2)} | {"restarts"})
         for file in files:
             self.assertGreaterEqual(file.stat().st_blocks * 512, file.stat().st_size, file)

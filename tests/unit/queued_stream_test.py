@@ -146,17 +146,14 @@ class QueuedStreamTest(unittest.TestCase):
         closing.join(PATIENCE)
         self.assertFalse(closing.is_alive())
 
-    def test_a_close_closes_the_stream(self) -> None:
-        self.write("last\n")
-        self.stream.close()
-        self.assertTrue(self.text.closed)
-        self.assertEqual(self.reader.read(), b"last\n")
-
     def test_a_close_does_not_wait_for_a_reader_that_is_stuck(self) -> None:
         self.write(*[LINE] * 150)
         self.stream.end(0.01)
+        written = os.read(self.reader.fileno(), 2 ** 16).count(b"\n")
+        self.assertEqual(sum(self.drops), 150 - written, "what was being written is lost, too")
         self.write("late\n")
-        self.assertEqual(self.drops, [1])
+        self.stream.end(0.01)
+        self.assertEqual(self.drops[1:], [1], "and is counted once")
 
     def test_a_reader_that_has_gone_is_no_error(self) -> None:
         self.reader.close()
@@ -207,11 +204,16 @@ class ConfigureTest(ConfigureTestCase):
     def test_a_file_handler_on_a_pipe_has_one(self) -> None:
         reading, writing = os.pipe()
         self.addCleanup(os.close, reading)
-        self.addCleanup(os.close, writing)
+        writer = self.enterContext(open(writing, "wb"))
         handler = self.handler(
             None, **{"class": "logging.FileHandler", "filename": f"/proc/self/fd/{writing}"})
         self.assertIsInstance(handler.stream, QueuedStream)
+        logging.getLogger("configure-test").error("last")
         handler.close()
+        queued_stream.close_all()
+        writer.close()
+        with open(reading, encoding="utf-8", closefd=False) as reader:
+            self.assertEqual(reader.read(), 'message="last"\n', "nothing else has it open")
 
     def test_two_handlers_of_one_reader_share_it(self) -> None:
         reading, writing = os.pipe()
@@ -238,6 +240,61 @@ class ConfigureTest(ConfigureTestCase):
                 parse(reader.readline().rstrip("\n")),
                 {"level": "WARNING", "message": "LOG RECORDS DROPPED", "dropped": 1})
             queued_stream.close_all()
+
+
+class ReconfigureTest(ConfigureTestCase):
+    """A configuration after which a queue with lines in it is not used any more, or is still."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(time_limit(at_most(60)))
+        self.addCleanup(queued_stream.close_all)
+        self.addCleanup(queued_stream.count_drops, queued_stream._on_drop)
+        self.drops: list[int] = []
+        queued_stream.count_drops(self.drops.append)
+        os.mkfifo(self.folder / "fifo")
+        reading = os.open(self.folder / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+        os.set_blocking(reading, True)
+        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 4096)
+        self.reader = self.enterContext(open(reading, encoding="utf-8"))
+        self.fifo = self.section(str(self.folder / "fifo"))
+        log_config.configure(self.fifo)
+
+    def section(self, path: str) -> dict[str, Any]:
+        handler = {"class": "logging.FileHandler", "filename": path}
+        return {"version": 1, "handlers": {"f": handler}, "root": {"level": "INFO", "handlers": ["f"]}}
+
+    def log(self, *numbers: int) -> None:
+        for number in numbers:
+            logging.getLogger("configure-test").info("%d %s", number, "x" * 90)
+
+    def ends(self) -> list[threading.Thread]:
+        """Return the threads that end queues."""
+        return [thread for thread in threading.enumerate() if thread.name == "log end"]
+
+    def test_nobody_waits_for_a_reader_that_is_stuck_and_what_it_misses_is_counted(self) -> None:
+        self.enterContext(mock.patch.object(queued_stream, "EXIT_PATIENCE", 0.2))
+        waits = self.enterContext(mock.patch.object(QueuedStream, "end", autospec=True, side_effect=QueuedStream.end))
+        self.log(*range(200))
+        log_config.reconfigure(self.fifo, self.section(str(self.folder / "file")))
+        self.assertNotIn(threading.current_thread(), [call.args for call in waits.mock_calls])
+        for thread in self.ends():
+            thread.join(PATIENCE)
+        self.assertEqual(sum(self.drops), 200 - os.read(self.reader.fileno(), 2 ** 16).count(b"\n"))
+
+    def test_what_waits_is_written_though_no_handler_uses_the_queue_any_more(self) -> None:
+        self.log(*range(200))
+        log_config.reconfigure(self.fifo, self.section(str(self.folder / "file")))
+        self.log(200)
+        self.assertEqual([int(line.split('"')[1].split()[0]) for line in self.reader], [*range(200)])
+        self.assertEqual(self.drops, [])
+
+    def test_a_queue_that_is_used_on_keeps_the_order(self) -> None:
+        self.log(*range(100))
+        log_config.reconfigure(self.fifo, self.fifo)
+        self.log(*range(100, 200))
+        self.assertEqual([int(self.reader.readline().split('"')[1].split()[0]) for _ in range(200)], [*range(200)])
+        self.assertEqual(self.drops, [])
 
 
 class ProcessTest(unittest.TestCase):

@@ -54,6 +54,22 @@ class LoggingTest(ConfigureTestCase):
         logging.getLogger("configure-test").error("said")
         self.assertEqual((self.folder / "one").read_text(), 'message="said"\n')
 
+    def test_no_reload_empties_a_file_and_a_failed_one_leaves_the_file_in_use(self) -> None:
+        for kind in ("class", "()"):
+            with self.subTest(kind):
+                first: dict[str, Any] = {kind: "logging.FileHandler", "filename": str(self.folder / kind), "mode": "w"}
+                good = self.section("-", handlers={"f": first})
+                gone = {"class": "logging.FileHandler", "filename": str(self.folder / "none" / "there")}
+                log_config.configure(good)
+                logging.getLogger("configure-test").info("one")
+                with self.assertRaisesRegex(ValueError, "Unable to configure handler 'g'"):
+                    log_config.reconfigure(good, self.section("-", handlers={"f": first, "g": gone}))
+                logging.getLogger("configure-test").info("two")
+                log_config.reconfigure(good, good)
+                logging.getLogger("configure-test").info("three")
+                lines = [f'message="{word}"' for word in ("one", "two", "three")]
+                self.assertEqual((self.folder / kind).read_text().splitlines(), lines)
+
     def test_the_services_logger_is_never_disabled(self) -> None:
         section = self.section("one", disable_existing_loggers=True)
         log_config.configure(section)

@@ -12,7 +12,8 @@ from typing import Any, AsyncIterator, Self
 import asyncpg
 
 from taskservice.database.measurement import Measurement
-from taskservice.database.postgres.dsn import check_certificates, check_options, host_dsns, location
+from taskservice.database.postgres import libpq
+from taskservice.database.postgres.dsn import check_certificates, host_dsns, location
 from taskservice.database.postgres.errors import LOST, SESSION_SETTINGS, ArgumentError, translated
 from taskservice.database.postgres.hosts import Connection, first_connection
 from taskservice.errors import ConfigError, StoreBusyError, StoreUnavailableError
@@ -54,9 +55,10 @@ class Connections:
         pgbouncer: bool, timing: Timing = Timing(), schema: str | None = None,
     ) -> None:
         self.where = location(dsn)
-        check_options(dsn)
+        dsn, connect_timeout = libpq.driver_dsn(dsn)
         check_certificates(dsn)
         self.acquire_timeout = acquire_timeout
+        self._connect_timeout = min(connect_timeout or acquire_timeout, acquire_timeout)
         self.statement_timeout = statement_timeout
         self.timing = timing
         self._dsn = dsn
@@ -116,11 +118,13 @@ class Connections:
         if deadline - asyncio.get_running_loop().time() < TOO_LATE:
             raise TimeoutError(late)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline) as limit:
                 if len(self._hosts) == 1:
                     return await self._connect(self._dsn)
                 return await first_connection(self._hosts, self._connect)
         except TimeoutError as error:
+            if not limit.expired() and self._connect_timeout < self.acquire_timeout:
+                late = f"no connection within {self._connect_timeout:g} s (connect_timeout)"
             raise TimeoutError(late) from error
 
     async def _connect(self, host: str) -> Connection:
@@ -137,7 +141,7 @@ class Connections:
             if self.schema:
                 settings["search_path"] = f'"{self.schema}"'
         connection = await asyncpg.connect(
-            host, server_settings=settings, timeout=self.acquire_timeout,
+            host, server_settings=settings, timeout=self._connect_timeout, password=libpq.password(host),
             statement_cache_size=0 if self._pgbouncer else 100)
         self._host_of[connection] = host
         return connection

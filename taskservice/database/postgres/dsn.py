@@ -1,24 +1,19 @@
 """What a DSN says before anything is connected: where the server is, and its files for TLS."""
 
-import configparser
 import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
+from taskservice.database.postgres import libpq
 from taskservice.errors import ConfigError
 
 _HOST = r"(\[[^\]]*\]|[^:\[\]]*)(:\d+)?"
 _UNVERIFIED = (None, "allow", "prefer")
 """The values of sslmode, None being the default, with which asyncpg reads no authorities."""
-
-_UNSUPPORTED = {
-    "connect_timeout": "task-db.postgres.acquire-timeout limits it",
-    "channel_binding": "the service cannot bind a login to the TLS connection"}
-"""Options of libpq that asyncpg would send to the server as settings, and why to leave them out."""
 
 
 def location(dsn: str) -> str:
@@ -29,7 +24,7 @@ def location(dsn: str) -> str:
     """
     try:
         parts = urlsplit(dsn)
-        options = _options(dsn)
+        options = libpq.options(dsn)
         _, at, hosts = parts.netloc.rpartition("@")
         for host in hosts.split(","):
             host.encode("idna")  # as getaddrinfo does
@@ -59,46 +54,12 @@ def _malformed() -> ConfigError:
         "special characters in the password percent-encoded")
 
 
-def _options(dsn: str) -> dict[str, str]:
-    return dict(parse_qsl(urlsplit(dsn).query, strict_parsing=True))
-
-
-def check_options(dsn: str) -> None:
-    """Raise ConfigError, naming the option, for one of libpq that asyncpg misunderstands or ignores."""
-    options = _options(dsn)
-    for name in options.keys() & _UNSUPPORTED.keys():
-        raise ConfigError(f"task-db.postgres.dsn: {name} is not supported, leave it out: {_UNSUPPORTED[name]}")
-    if _files(options, ("sslrootcert",)).get("sslrootcert") == "system":
-        raise ConfigError(
-            "task-db.postgres.dsn: sslrootcert=system is not supported: set it to the system's file of "
-            "authorities, for example /etc/ssl/certs/ca-certificates.crt, and sslmode to verify-full")
-    if "service" in options:
-        _check_service(options["service"])
-    elif os.environ.get("PGSERVICE"):
-        raise ConfigError("task-db.postgres.dsn: PGSERVICE is not supported: set service in the DSN")
-
-
-def _check_service(service: str) -> None:
-    file = os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf")
-    parser = configparser.ConfigParser()  # as asyncpg reads it
-    try:
-        parser.read(file)
-        known = service in parser.sections()
-        if known:
-            parser.items(service)
-    except (configparser.Error, OSError, ValueError):  # it may quote a password
-        raise ConfigError(
-            f"task-db.postgres.dsn: service {service}: {file} cannot be read; a % is written %%") from None
-    if not known:
-        raise ConfigError(f"task-db.postgres.dsn: service {service}: {file} has no such section")
-
-
 def check_certificates(dsn: str) -> None:
     """Raise ConfigError, naming the file, for one that TLS needs and that cannot be used.
 
     asyncpg reads them for each connection, and its errors do not say which file it was.
     """
-    options = _options(dsn)
+    options = libpq.options(dsn)
     mode = options.get("sslmode") or os.environ.get("PGSSLMODE")
     if mode == "disable":
         return
