@@ -12,6 +12,8 @@ from tornado.httputil import HTTPHeaders
 from tornado.log import gen_log
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 MAX_REASON_LENGTH = 150
 """How many characters a reason phrase may have: proxies refuse a status line that is too long."""
 
@@ -27,11 +29,11 @@ class Refusal:
     uri: str | None
     """Method and target, as they came; None where they could not be found."""
     remote_ip: str
-    headers: HTTPHeaders | None
+    headers: HTTPHeaders | None = None
     """The request's fields; None where they could not be read."""
-    request_id: str
+    request_id: str = ""
     """What the application calls the request; empty where it has not seen it."""
-    seconds: float | None
+    seconds: float | None = None
     """How long ago its head was there; None where it never was."""
 
 

@@ -15,7 +15,7 @@ from tornado.gen import convert_yielded
 from tornado.httputil import HTTPInputError, HTTPMessageDelegate
 from tornado.log import app_log
 
-from taskservice.http1.answer import Refusal
+from taskservice.http1.answer import CONTINUE, Refusal
 from taskservice.http1.exchange import Exchange
 from taskservice.http1.owner import Server
 from taskservice.http1.parser import Head, PartialHead, guess_line, parse_head, whole_head
@@ -23,8 +23,6 @@ from taskservice.http1.request import BadRequest
 from taskservice.http1.upload import Upload
 from taskservice.http1.state import ANSWER, BODY, HEAD, HELD, IDLE
 from taskservice.http1.wire import Wire
-
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 TURN = 64 * 1024
 """After how many bytes at once others have their turn: the event loop would go on to read, up to
@@ -105,10 +103,9 @@ class Connection(Wire):
 
     def drain(self, grace: float) -> None:
         """Close an idle connection, once idle for `grace` seconds; another after its answer."""
+        self.wait_longer(grace - self._server.limits.idle_timeout)
         if not self.state.takes_input:
             self._linger_at_most(self._server.limits.linger)
-        elif self._idle:
-            self.deadline += grace - self._server.limits.idle_timeout
 
     def wait_longer(self, seconds: float) -> None:
         """Extend the wait of an idle connection for its next request; negative `seconds` shorten it."""
@@ -172,18 +169,15 @@ class Connection(Wire):
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             method, uri = guess_line(self._partial.block if self._partial else self._buffer)
+            refusal = Refusal(status, message, method, uri, self.context.remote_ip)
         else:
-            method, uri, _version = exchange.head.start_line
             exchange.refused = 0 if exchange.started else status
             exchange.lose()
             self._tell(self._tell_gone, exchange)
             if exchange.started:
                 self.cut()
                 return
-        headers, request_id, seconds = (None, "", None) if exchange is None else (
-            exchange.head.headers, exchange.request_id, self._server.time() - exchange.began)
-        refusal = Refusal(
-            status, message, method, uri, self.context.remote_ip, headers, request_id, seconds)
+            refusal = exchange.refusal(status, message)
         self.send(self._server.refusal(refusal))
         self.close(linger=not self._eof)
 
@@ -270,7 +264,7 @@ class Connection(Wire):
             self._too_large(exchange, upload)
             return
         if exchange.head.waits and not self._buffer and not exchange.started:
-            self.send(_CONTINUE)
+            self.send(CONTINUE)
 
     def _read_body(self, exchange: Exchange, upload: Upload) -> bool:
         """Hand a piece of the body to the application; raises BadRequest."""

@@ -8,7 +8,7 @@ from tornado.httputil import (
     HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine)
 
 from taskservice.http1.answer import (
-    content_length, has_no_body, head_bytes, http_date)
+    Refusal, content_length, has_no_body, head_bytes, http_date)
 from taskservice.http1.memory import Claim
 from taskservice.http1.parser import Head
 from taskservice.http1.state import BEGUN, DUE, WHOLE
@@ -211,6 +211,13 @@ class Exchange(HTTPConnection):
         """Note that nobody waits for the answer any more."""
         self.state = self.state.broken_off()
         self.release()
+
+    def refusal(self, status: int, message: str) -> Refusal:
+        """Return what the connection answers in the application's place."""
+        method, uri, _version = self.head.start_line
+        return Refusal(
+            status, message, method, uri, self.context.remote_ip, self.head.headers, self.request_id,
+            self.loop.time() - self.began)
 
     def tell_gone(self) -> None:
         """Tell the application, which has the whole request, that the client has left; it may still write."""

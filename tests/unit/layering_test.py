@@ -1,4 +1,4 @@
-"""Who may import whom (see the design's layout): dependencies point inward."""
+"""Which modules may import which (see the design): dependencies point inward; and how long a module may be."""
 
 import ast
 import sys
@@ -191,6 +191,16 @@ def reachable(graph: Mapping[str, Collection[str]], start: str) -> set[str]:
             found.add(module)
             waiting += graph[module]
     return found
+
+
+class SizeTest(unittest.TestCase):
+
+    def test_no_module_has_more_than_350_lines(self) -> None:
+        sizes = {
+            str(file.relative_to(ROOT)): file.read_bytes().count(b"\n")
+            for folder in ("taskservice", "scripts", "benchmarks") for file in (ROOT / folder).rglob("*.py")}
+        self.assertEqual({name: size for name, size in sizes.items() if size > 350}, {})
+        self.assertIn("taskservice/service.py", sizes)
 
 
 class LoggersTest(unittest.TestCase):

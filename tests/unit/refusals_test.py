@@ -43,7 +43,7 @@ class LevelTest(unittest.TestCase):
         for status, level in (
                 (400, "WARNING"), (408, "WARNING"), (413, "WARNING"), (431, "WARNING"), (500, "ERROR"),
                 (501, "WARNING"), (503, "ERROR")):
-            refusal = Refusal(status, "Refused", "GET", "/tasks", "127.0.0.1", None, "", None)
+            refusal = Refusal(status, "Refused", "GET", "/tasks", "127.0.0.1")
             with journal() as kept:
                 refuser(Metrics("memory"), Policy.of(Config()))(refusal)
             [line] = kept.responses()
