@@ -1,4 +1,4 @@
-"""Answers to bytes: the head of an answer, and how its body is delimited (RFC 9112 §6.3)."""
+"""Answers as bytes: the head, and how the body is delimited (RFC 9112 §6.3)."""
 
 import functools
 import time
@@ -15,26 +15,26 @@ from tornado.log import gen_log
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 MAX_REASON_LENGTH = 150
-"""How many characters a reason phrase may have: proxies refuse a status line that is too long."""
+"""Maximum length of a reason phrase: proxies refuse a status line that is too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that is answered by the connection and not by the application."""
+    """A request that the connection answers, not the application."""
 
     status: int
     message: str
-    """What is wrong, for the client to read; it may quote the request."""
+    """The fault, for the client to read; it may quote the request."""
     method: str | None
     uri: str | None
-    """Method and target, as they came; None where they could not be found."""
+    """Method and target, as they came; None if they could not be found."""
     remote_ip: str
     headers: HTTPHeaders | None = None
-    """The request's fields; None where they could not be read."""
+    """The request's fields; None if they could not be parsed."""
     request_id: str = ""
-    """What the application calls the request; empty where it has not seen it."""
+    """The application's id of the request; empty if it has not seen it."""
     seconds: float | None = None
-    """How long ago its head was there; None where it never was."""
+    """Seconds since its head was complete; None if it never was."""
 
 
 Refuse = Callable[[Refusal], tuple[Mapping[str, str], bytes]]
@@ -42,13 +42,13 @@ Refuse = Callable[[Refusal], tuple[Mapping[str, str], bytes]]
 
 
 def refuse_plainly(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
-    """Say what is wrong, as text, and log it as Tornado's server does."""
+    """Return the message as text, and log it as Tornado's server does."""
     gen_log.info("Malformed HTTP message from %s: %s", refusal.remote_ip, refusal.message)
     return {"Content-Type": "text/plain; charset=UTF-8"}, f"{refusal.message}\n".encode()
 
 
 def refusal_bytes(refusal: Refusal, fields: Mapping[str, str], body: bytes) -> bytes:
-    """Return the whole answer to a refused request, after which the connection closes."""
+    """Return the whole answer to a refused request; the connection closes after it."""
     reason = HTTPStatus(refusal.status).phrase
     own = [("Date", http_date()), ("Content-Length", str(len(body))), ("Connection", "close")]
     head = head_bytes(refusal.status, reason, [*fields.items(), *own])
@@ -56,9 +56,9 @@ def refusal_bytes(refusal: Refusal, fields: Mapping[str, str], body: bytes) -> b
 
 
 def head_bytes(code: int, reason: str, fields: Iterable[tuple[str, str]]) -> bytes:
-    """Return status line, fields and the empty line; a reason that is too long gives way.
+    """Return status line, fields and the empty line; too long a reason is replaced by the standard one.
 
-    Raises ValueError where a line end is in what is not a line: it would begin another field.
+    Raises ValueError for a line end within a field: it would begin another field.
     """
     if len(reason) > MAX_REASON_LENGTH:
         reason = responses.get(code, "Unknown")
@@ -70,7 +70,7 @@ def head_bytes(code: int, reason: str, fields: Iterable[tuple[str, str]]) -> byt
 
 
 def content_length(text: str) -> int:
-    """Read a Content-Length (RFC 9110 §8.6); raises ValueError."""
+    """Parse a Content-Length (RFC 9110 §8.6); raises ValueError."""
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"Content-Length is no number: {text!r}")
     return int(text)
@@ -82,7 +82,7 @@ def has_no_body(method: str, code: int) -> bool:
 
 
 def http_date() -> str:
-    """Return the time as a Date field has it (RFC 9110 §6.6.1); made once a second."""
+    """Return the time as a Date field has it (RFC 9110 §6.6.1); formatted once a second."""
     return _date_of(int(time.time()))
 
 

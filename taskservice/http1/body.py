@@ -1,6 +1,6 @@
-"""The body of a request, cut out of what the connection receives (RFC 9112 §6 and §7).
+"""The body of a request, extracted from the bytes that the connection receives (RFC 9112 §6 and §7).
 
-What a body is, and where it ends, depends on its bytes alone: never on how they arrive.
+The content and the end of a body depend on its bytes alone: never on how they arrive.
 """
 
 import re
@@ -9,21 +9,21 @@ from enum import Enum, auto
 from taskservice.http1.request import QUOTED, TOKEN, BadRequest
 
 MAX_CHUNK_OVERHEAD = 16 * 1024
-"""The most bytes in the size line of a chunk; of the last chunk with all that follows it."""
+"""Maximum size of a chunk's size line, in bytes; for the last chunk, with all that follows it."""
 
 _CRLF = b"\r\n"
 _TOKEN, _QUOTED = TOKEN.encode(), QUOTED.encode()
-# RFC 9112 §7.1, but for white space around `;` and `=`, which llhttp and Tornado refuse as well.
+# RFC 9112 §7.1, without white space around `;` and `=`, which llhttp and Tornado refuse as well.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;%b(?:=(?:%b|%b))?+)*+\r\n" % (_TOKEN, _TOKEN, _QUOTED))
 _SIZE_START = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[;\r]|\Z)")
-# Trailers are dropped (§7.1.2); but a length in them must not mean anything to others, either.
+# Trailers are dropped (§7.1.2); but a length in them could mislead others, so it is refused.
 _TRAILER = re.compile(
     rb"(?!(?i:content-length|transfer-encoding):)%b:[\t \x21-\x7e\x80-\xff]*+\r\n" % _TOKEN)
-_NOT_IN_A_LINE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # CR ends a line, with LF
+_NOT_IN_A_LINE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # CR ends a line together with LF
 
 
 class SizedBody:
-    """A body whose length is known."""
+    """A body of known length."""
 
     __slots__ = ("_left",)
 
@@ -36,7 +36,7 @@ class SizedBody:
         return self._left == 0
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return what of `data` belongs to the body, and what comes after it."""
+        """Return the part of `data` that belongs to the body, and the rest."""
         if len(data) > self._left:
             data, rest = data[:self._left], data[self._left:]
         else:
@@ -46,7 +46,7 @@ class SizedBody:
 
 
 class _Part(Enum):
-    """What of a chunked body comes next."""
+    """The part of a chunked body that comes next."""
 
     SIZE = auto()
     DATA = auto()
@@ -72,10 +72,10 @@ class ChunkedBody:
         return self._part is _Part.NOTHING
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return what `data` holds of the decoded body, and what comes after; raises BadRequest.
+        """Return the decoded body in `data`, and the rest; raises BadRequest.
 
-        A fault stays in what comes after until what is before it has been returned, for that may
-        be too large, which is to be answered first.
+        A fault stays in the rest until the body before it has been returned: that may be too large, which has to be
+        answered first.
         """
         pieces: list[bytes] = []
         at = 0
@@ -90,7 +90,7 @@ class ChunkedBody:
             except BadRequest:
                 if not pieces:
                     raise
-                break  # it is found again: no line becomes right by what is added to it
+                break  # it is found again: nothing that follows can make the line valid
         return b"".join(pieces), data[at:]
 
     def _take_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:
@@ -116,7 +116,7 @@ class ChunkedBody:
         return end
 
     def _judge(self, line: bytes) -> None:
-        """Go on to what comes after a line; raises BadRequest."""
+        """Go on to the part after a line; raises BadRequest."""
         if self._part is _Part.DATA_END and line == _CRLF:
             self._part = _Part.SIZE
         elif self._part is _Part.SIZE and (size := _SIZE.fullmatch(line)) is not None:
@@ -131,7 +131,7 @@ class ChunkedBody:
             raise BadRequest(_FAULTS[self._part])
 
     def _can_go_on(self, start: int) -> bool:
-        """Return whether the first part of a line, known to be right up to `start`, can be that."""
+        """Return whether this can be the first part of a line; it is known to be valid up to `start`."""
         if self._part is _Part.DATA_END:
             return self._line == b"\r"
         if self._part is _Part.SIZE and _SIZE_START.match(self._line) is None:
@@ -147,7 +147,7 @@ _FAULTS = {
 
 
 def _take_whole_chunks(data: bytes, at: int, pieces: list[bytes]) -> int:
-    """Take the chunks that are there as a whole, and not the last one; return where they end."""
+    """Take the chunks that are complete, except the last one; return where they end."""
     while (size := _SIZE.match(data, at)) is not None:
         start = size.end()
         end = start + int(size[1], 16)

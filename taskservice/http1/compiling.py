@@ -1,4 +1,4 @@
-"""What mypyc reads where a class is compiled; in plain Python it means nothing, and mypy_extensions is not needed."""
+"""Decorators for mypyc; they do nothing in plain Python, so that mypy_extensions is not needed."""
 
 from typing import TYPE_CHECKING
 

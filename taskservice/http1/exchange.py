@@ -19,59 +19,59 @@ _SWITCHING_PROTOCOLS = 101
 
 
 class Channel(Protocol):
-    """What an exchange needs of its connection."""
+    """The operations of the connection that an exchange needs."""
 
     context: Context
     loop: AbstractEventLoop
     cut_reason: str
 
     def may_stay(self, exchange: "Exchange") -> bool:
-        """Return whether there can be another request after this one."""
+        """Return whether another request can follow this one."""
 
     def send_first(self, data: bytes) -> "Future[None]":
-        """Send the first of an answer; as `send`."""
+        """Send the first bytes of an answer; as `send`."""
 
     def send(self, data: bytes) -> "Future[None]":
         """Send; the future is done when there is room for more."""
 
     def flushed(self) -> "Future[None]":
-        """Return what is done when the kernel has all that was sent."""
+        """Return a future that is done when the kernel has everything that was sent."""
 
     def failed_write(self) -> "Future[None]":
-        """Return what a write to nobody returns."""
+        """Return a failed future, the result of a write that nobody can receive."""
 
     def reset_on_close(self, reset: bool) -> None:
-        """Choose whether what ends the connection resets it."""
+        """Choose whether the end of the connection is a reset."""
 
     def answered(self, exchange: "Exchange") -> None:
         """Go on after the end of an answer."""
 
     def refuse(self, status: int, message: str) -> None:
-        """Answer in the application's place."""
+        """Answer in place of the application."""
 
     def drop(self) -> None:
-        """Break off by a reset, and tell the application nothing more."""
+        """Break off by a reset, without a call to the application."""
 
 
 class Exchange(HTTPConnection):
-    """What Tornado calls the connection of a request: the application writes its answer here.
+    """The connection of a request, as Tornado calls it: the application writes its answer here.
 
-    Once the client is gone, or was answered without the application, what the application still
-    writes goes nowhere, quietly: the futures that it gets fail with StreamClosedError.
+    If the client has gone, or was answered without the application, further writes are dropped: their futures fail with
+    StreamClosedError.
     """
 
     upload: Upload | None = None
-    """The body; None where there is none."""
+    """The body; None if there is none."""
     too_large = False
-    """Whether the application gets the request without its body: that has more than it may."""
+    """Whether the application gets the request without its body, which is larger than allowed."""
     request_id = ""
-    """What the application calls the request, for those who refuse it later; it may set this."""
+    """The application's id of the request, for a later refusal; the application may set it."""
     refused = 0
-    """The status by which the connection has answered in the application's place; 0: it has not."""
+    """The status with which the connection has answered in place of the application; 0: it has not."""
     ends_with_connection = False
-    """Whether nothing else marks the end of the answer: over HTTP/1.0, without a length."""
+    """Whether only the end of the connection ends the answer: over HTTP/1.0, without a length."""
     keep_alive = True
-    """Whether the connection stays, as far as the answer's head says."""
+    """Whether the connection stays open, as far as the answer's head says."""
     _chunked = False
     _left: int | None = None
     _close_callback: Callable[[], None] | None = None
@@ -82,13 +82,13 @@ class Exchange(HTTPConnection):
         self.head = head
         self.began = self.loop.time()
         self.state = DUE
-        """How far the answer is."""
+        """The state of the answer."""
         self._connection = connection
 
-    # What RequestHandler and its likes call.
+    # The methods that RequestHandler and its like call.
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        """Take what is called if the client leaves after its request, before the answer's end.
+        """Set a callback for a client that leaves after its request and before the answer's end.
 
         It is called when the client ends its input, and when the exchange is `lost`.
         """
@@ -100,9 +100,9 @@ class Exchange(HTTPConnection):
             self.upload.max_bytes = max_body_size
 
     def set_body_timeout(self, timeout: float) -> None:
-        """Give this request's body `timeout` seconds in all; to be called before it is received.
+        """Give this request's body `timeout` seconds in all; call it before the body is received.
 
-        They count from the end of `prepare`, and instead of the server's limit.
+        They count from the end of `prepare`, and replace the server's limit.
         """
         if self.upload is not None:
             self.upload.timeout = timeout
@@ -110,7 +110,7 @@ class Exchange(HTTPConnection):
     def take_claim(self) -> Claim | None:
         """Hand over the body's share of the memory of large bodies: the caller has to release it.
 
-        Else it is released when the exchange ends.
+        Otherwise it is released when the exchange ends.
         """
         if self.upload is None:
             return None
@@ -121,9 +121,9 @@ class Exchange(HTTPConnection):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders,
         chunk: bytes | None = None
     ) -> "Future[None]":
-        """Write the answer's head, and perhaps the first of its body, in one go.
+        """Write the answer's head, and optionally the first part of its body, in one go.
 
-        Raises ValueError where a field has a line end in it, and HTTPOutputError as `write`.
+        Raises ValueError for a field with a line end, and HTTPOutputError as `write` does.
         """
         assert isinstance(start_line, ResponseStartLine)
         if not self.state.writable:
@@ -142,18 +142,18 @@ class Exchange(HTTPConnection):
         return self._connection.send_first(data + self._framed(chunk) if chunk else data)
 
     def write(self, chunk: bytes) -> "Future[None]":
-        """Write some of the body; the future is done when there is room for more.
+        """Write a part of the body; the future is done when there is room for more.
 
-        Raises HTTPOutputError, and cuts the answer, when it is more than Content-Length says.
+        Raises HTTPOutputError, and cuts the answer, if the body exceeds its Content-Length.
         """
-        if not self.started:  # its head could not be sent, and a body without one must not be
+        if not self.started:  # its head could not be sent, and a body must not go out without one
             self.cut()
         if not self.state.writable:
             return self._connection.failed_write()
         return self._connection.send(self._framed(chunk))
 
     def finish(self) -> None:
-        """End the answer; one that is not whole is cut, and raises HTTPOutputError."""
+        """End the answer; an incomplete one is cut, and raises HTTPOutputError."""
         if not self.state.writable:
             return
         if self._left or not self.started:
@@ -169,17 +169,17 @@ class Exchange(HTTPConnection):
             self._connection.answered(self)
 
     def _end(self, sent: "Future[None]") -> None:
-        """End with the connection, now that the kernel has all: what it has it sends."""
+        """The end of the connection ends the answer: the kernel sends the bytes it has."""
         if sent.exception() is None:
             self._connection.reset_on_close(False)
             self._connection.answered(self)
 
     def detach(self) -> "Cutter":
-        """Take the connection from HTTP; all that can be done with it then is to close it."""
+        """Detach the connection from HTTP; after that it can only be closed."""
         return Cutter(self)
 
     def cut(self) -> None:
-        """Break the answer off, so that nobody takes it for whole."""
+        """Break the answer off, so that nobody takes it for complete."""
         self._close_callback = None
         if self.state.writable:
             self.state = self.state.broken_off()
@@ -192,23 +192,23 @@ class Exchange(HTTPConnection):
 
     @property
     def lost(self) -> bool:
-        """Whether nobody can read the answer any more, or the connection has given one itself."""
+        """Whether nobody can read the answer any more, or the connection has answered itself."""
         return self.state.lost
 
     @property
     def cut_reason(self) -> str:
-        """Why the service has broken the connection off; empty where it was the client's doing."""
+        """Why the service has broken the connection off; empty if the client did."""
         return self._connection.cut_reason
 
-    # What the connection calls.
+    # The methods that the connection calls.
 
     def release(self) -> None:
-        """Give back the memory of the body."""
+        """Release the memory of the body."""
         if (claim := self.take_claim()) is not None:
             claim.release()
 
     def lose(self) -> None:
-        """Note that nobody waits for the answer any more."""
+        """Record that nobody waits for the answer any more."""
         self.state = self.state.broken_off()
         self.release()
 
@@ -220,16 +220,16 @@ class Exchange(HTTPConnection):
             self.loop.time() - self.began)
 
     def tell_gone(self) -> None:
-        """Tell the application, which has the whole request, that the client has left; it may still write."""
+        """Call back an application that has the whole request: the client has left; it may still write."""
         if self._close_callback is not None:
             self._close_callback()
 
     def forget(self) -> None:
-        """Tell the application nothing more."""
+        """Make no more calls to the application."""
         self._close_callback = None
 
     def _delimit(self, code: int, headers: HTTPHeaders) -> None:
-        """Choose what ends the body: nothing, a length, chunks, or the connection's end."""
+        """Choose how the body ends: it is empty, or by a length, chunks, or the connection's end."""
         if has_no_body(self.head.start_line.method, code):
             self._left = 0
         elif "Content-Length" in headers:
@@ -241,7 +241,7 @@ class Exchange(HTTPConnection):
             self.ends_with_connection = True
 
     def _own_fields(self, headers: HTTPHeaders) -> list[tuple[str, str]]:
-        """Return the fields that are the connection's, and take those back that are not so."""
+        """Return the fields that belong to the connection, and remove the application's where they are wrong."""
         fields = []
         if "Date" not in headers:
             fields.append(("Date", http_date()))
@@ -268,7 +268,7 @@ class Exchange(HTTPConnection):
 
 
 class Cutter:
-    """What is left of a connection that was taken from HTTP."""
+    """The rest of a connection that was detached from HTTP."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange

@@ -9,10 +9,10 @@ from tornado.httputil import HTTPHeaders
 class LeanHeaders(HTTPHeaders):
     """Tornado's `HTTPHeaders`, for fields that are known to be well-formed.
 
-    Tornado matches each name and value against the grammar and normalises the name before it
-    stores or finds anything, which costs as much as all the rest of reading a request. Here a
-    field is found by its lower-case name, and the `Http-Header-Case` is made only for those who
-    list the names. Every public method answers as the base's does, but `[]=` checks nothing.
+    Tornado matches each name and value against the grammar and normalises the name before it stores or finds anything,
+    which costs as much as all the rest of reading a request. Here a field is found by its lower-case name, and the
+    `Http-Header-Case` is made only when names are listed. Every public method answers as the base class does, except
+    that `[]=` checks nothing.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class LeanHeaders(HTTPHeaders):
 
     @classmethod
     def of(cls, values: dict[str, str]) -> Self:
-        """Make them of values by lower-case name; the dict becomes theirs."""
+        """Make them from values by lower-case name; the dict is not copied."""
         headers = cls()
         headers._values = values
         return headers
@@ -45,14 +45,14 @@ class LeanHeaders(HTTPHeaders):
         return self._lines.get(key) or [self._values[key]] if key in self._values else []
 
     def get_all(self) -> Iterable[tuple[str, str]]:
-        """Give all pairs of name and value, a name as often as it has values."""
+        """Yield all pairs of name and value, a name as often as it has values."""
         if self._lines:
             return [(_IN_HEADER_CASE[key], value)
                     for key in self._values for value in self.get_list(key)]
         return [(_IN_HEADER_CASE[key], value) for key, value in self._values.items()]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the combined value; without the exception that a Mapping makes of a miss."""
+        """Return the combined value; without the exception that a Mapping raises on a miss."""
         key = name.lower()
         if self._lines and key in self._lines:
             return ",".join(self._lines[key])
@@ -86,7 +86,7 @@ class LeanHeaders(HTTPHeaders):
 
 
 class _HeaderCases(dict[str, str]):
-    """How names are written, by their lower-case form; so many as a service may have."""
+    """The written form of names, by their lower-case form; the size covers all that a service uses."""
 
     def __missing__(self, name: str) -> str:
         written = "-".join(word.capitalize() for word in name.split("-"))

@@ -1,4 +1,4 @@
-"""What clients and handlers may take of a server."""
+"""The limits of a server on its clients and handlers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
 VANISHED_TIMEOUT = 60.0
-"""Seconds without a sign of a client's system, after which its connection ends."""
+"""Seconds without a sign of life from a client's system, after which its connection ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What clients and handlers may take, in bytes and seconds."""
+    """Limits for clients and handlers, in bytes and seconds."""
 
     header_bytes: int = 16 * 1024
     body_bytes: int = 64 * 1024
@@ -22,35 +22,35 @@ class Limits:
     header_timeout: float = 30.0
     """From there to the end of its head."""
     body_timeout: float = 20.0
-    """Without any of a body coming."""
+    """Without any progress of a body."""
     min_body_rate: float = 8192.0
-    """Bytes a second that a body must have come at on average, from `body_grace` on."""
+    """Minimum average rate of a body, in bytes a second, from `body_grace` on."""
     body_grace: float = 20.0
-    """Also for how long at most what came faster may be followed by less."""
+    """How far ahead a faster body can get: at most for so long it may be slower afterwards."""
     answer_timeout: float = 10.0
-    """From the end of a request to the first byte of its answer, which is a 503 after that.
+    """From the end of a request to the first byte of its answer; after that the answer is a 503.
 
-    The handler's `on_connection_close` is called, and what it still writes goes nowhere. It is not
-    cancelled: it may be in the middle of a write that must be whole, and of which only it knows.
+    The handler's `on_connection_close` is called, and its further writes are dropped. It is not cancelled: it may be in
+    the middle of a write that must be complete, and of which only it knows.
     """
     reader_timeout: float = 30.0
-    """Without the client taking anything of what waits to be sent."""
+    """Without the client taking any of the bytes that wait to be sent."""
     vanished_timeout: float = VANISHED_TIMEOUT
-    """Without an answer of the client's system to what was sent, or to probes while nothing is.
+    """Without a reply of the client's system to sent data, or to probes while there is none.
 
-    The kernel does this, where it can. It counts a client that takes nothing as gone, too: have
-    this not shorter than `reader_timeout`.
+    The kernel does this, where it can. It also counts a client that takes nothing as gone, so this should not be
+    shorter than `reader_timeout`.
     """
     linger: float = 5.0
-    """Without input, before a connection closes whose last answer went out: a client that is
-    slow to send a body that was refused reads the answer when it has sent all of it."""
+    """Without input, before a connection closes after its last answer: a client that sends a refused body slowly reads
+    the answer once it has sent all of it."""
     linger_timeout: float = 120.0
-    """How long that may take; only `linger` once the server drains."""
+    """Maximum duration of that; only `linger` once the server drains."""
     linger_bytes: int = 64 * 1024 * 1024
-    """How much of what comes meanwhile is thrown away."""
+    """Maximum input that is discarded meanwhile."""
     connections: int = 16_000
     reserve: int = 0
-    """How many more there may be, which answer probes alone."""
+    """How many connections beyond the limit may answer probes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +63,4 @@ class LargeBody:
 
 
 AllowLargeBody = Callable[[RequestStartLine, HTTPHeaders, str], LargeBody | None]
-"""Decides by a request's head, and the address that it came from, whether its body may be large."""
+"""Decides by a request's head, and its client's address, whether its body may be large."""

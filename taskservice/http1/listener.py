@@ -1,9 +1,9 @@
-"""Listening sockets: as many connections as there may be, and a few more for those that ask how the service is.
+"""Listening sockets: a limited number of connections, and a reserve for probes.
 
-Beyond the limit connections wait in the kernel's queue, where another process that listens on the
-same socket finds them. So that a service with all its connections taken is not restarted for that,
-probes are let in: what still waits is taken from the queue every `RESERVE_INTERVAL` seconds, as a
-reserved connection, which answers one probe and nothing else.
+Beyond the limit connections wait in the kernel's queue, where another process that listens on the same socket finds
+them. A service with all its connections taken should not be restarted for that, so probes are let in: every
+`RESERVE_INTERVAL` seconds the connections that still wait are taken from the queue as reserved ones, each of which
+answers one probe and nothing else.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from tornado.log import gen_log
 from taskservice.http1.limits import Limits
 
 ACCEPT_RETRY = 0.25
-"""Seconds to wait where no connection can be accepted for want of file descriptors or memory."""
+"""Seconds to wait when no connection can be accepted for lack of file descriptors or memory."""
 
 RESERVE_INTERVAL = 0.05
-"""Seconds in which other processes have found what waits, if they have room for it."""
+"""Seconds in which other processes with room take the waiting connections."""
 
 KEEPALIVE_PROBES = 3
-"""How many probes of an idle connection go unanswered before it ends."""
+"""How many probes of an idle connection may go unanswered before it ends."""
 
 _ACCEPTS_AT_ONCE = 64
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Guest(Protocol):
-    """A connection, as far as the listener knows it."""
+    """A connection, as the listener sees it."""
 
     def give_way(self) -> bool:
         """End it, and return True, unless it is being answered."""
@@ -49,7 +49,8 @@ class Listener(Generic[G]):
         make_connection: Callable[[bool], G],
         open_connection: Callable[[G, socket.socket], Coroutine[Any, Any, None]]
     ) -> None:
-        """Take how a connection is made, reserved or not, and how it is opened; `connections` are open."""
+        """Take the function that makes a connection, reserved or not, and the one that opens it; `connections` are
+        open."""
         self._loop = loop
         self._limits = limits
         self._connections = connections
@@ -60,8 +61,8 @@ class Listener(Generic[G]):
         self._resting = False
         self._reserve_timer: asyncio.TimerHandle | None = None
         self.opening: set[asyncio.Task[None]] = set()
-        """Those whose handshake of TLS is not over, or has just begun."""
-        # The oldest first; with what opens them, and when they came.
+        """Those whose TLS handshake is under way, or about to begin."""
+        # The oldest first; each with the task that opens it, and the time of its arrival.
         self._reserved: dict[G, tuple[asyncio.Task[None], float]] = {}
 
     def add(self, sockets: Iterable[socket.socket]) -> None:
@@ -86,7 +87,7 @@ class Listener(Generic[G]):
         self._sockets.clear()
 
     def full(self) -> bool:
-        """Return whether as many connections are open as there may be."""
+        """Return whether the limit of connections is reached."""
         taken = len(self._connections) + len(self.opening) - len(self._reserved)
         return taken >= self._limits().connections
 
@@ -102,7 +103,7 @@ class Listener(Generic[G]):
             self._loop.add_reader(sock, self._accept, sock)
 
     def pause(self) -> None:
-        """Accept no more."""
+        """Stop accepting."""
         if self._accepting:
             self._accepting = False
             for sock in self._sockets:
@@ -112,7 +113,7 @@ class Listener(Generic[G]):
             self._reserve_timer = None
 
     def _accept(self, listening: socket.socket) -> None:
-        """Take the connections that wait, up to the limit."""
+        """Take the waiting connections, up to the limit."""
         for _ in range(_ACCEPTS_AT_ONCE):
             if self.full():
                 self.pause()
@@ -151,7 +152,7 @@ class Listener(Generic[G]):
         self.resume()
 
     def _not_accepted(self, error: OSError) -> None:
-        """Wait a moment, where to try again at once would be to spin."""
+        """Wait a moment: trying again at once would be a busy loop."""
         if error.errno not in _EXHAUSTED:
             raise error
         gen_log.warning("Cannot accept connections: %s", error.strerror)
@@ -170,7 +171,7 @@ class Listener(Generic[G]):
             self._reserve_timer = self._loop.call_later(RESERVE_INTERVAL, self._take_probes)
 
     def _take_probes(self) -> None:
-        """Let in what still waits, as far as there is room in the reserve, or can be made."""
+        """Let waiting connections in, as far as the reserve has room, or can make some."""
         self._reserve_timer = None
         for sock in self._sockets:
             taken = self.full()
@@ -179,7 +180,7 @@ class Listener(Generic[G]):
         self.resume()
 
     def _has_reserve(self, sock: socket.socket) -> bool:
-        """Return whether there is room; if somebody waits, the oldest that has asked nothing gives way."""
+        """Return whether there is room; if somebody waits, the oldest connection without a request gives way."""
         if len(self._reserved) < self._limits().reserve:
             return True
         if not _somebody_waits(sock):
@@ -201,7 +202,7 @@ def _somebody_waits(listening: socket.socket) -> bool:
 
 
 def _notice_vanished(listening: socket.socket, timeout: float) -> None:
-    """Have the kernel end connections whose client left without a word; they inherit the options."""
+    """Let the kernel end connections whose client vanished; accepted sockets inherit the options."""
     if listening.family not in (socket.AF_INET, socket.AF_INET6):
         return
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,10 +1,10 @@
-"""The memory of large bodies: one budget for all that are in flight, and a fair share of it for each owner."""
+"""The memory of large bodies: one budget for all in flight, and a fair share of it for each owner."""
 
 from collections.abc import Callable
 
 
 class BodyMemory:
-    """Counts the bytes that large bodies hold, by owner: at most `limit`, and half of it for one."""
+    """Counts the bytes of large bodies, by owner: at most `limit`, and half of it for one."""
 
     def __init__(self, limit: int, observe: Callable[[int], object] = lambda size: None) -> None:
         """`observe` is called with the sum whenever that changes."""
@@ -35,7 +35,7 @@ class BodyMemory:
 
 
 class Claim:
-    """What one body holds of it."""
+    """The memory of one body."""
 
     __slots__ = ("_memory", "_owner", "_size")
 
@@ -45,14 +45,14 @@ class Claim:
         self._size = 0
 
     def grow(self, size: int) -> bool:
-        """Hold `size` bytes in all; return False, and hold what it held, if there is no room."""
+        """Hold `size` bytes in all; return False, and change nothing, if there is no room."""
         granted = self._memory.take(self._owner, size - self._size)
         if granted:
             self._size = size
         return granted
 
     def release(self) -> None:
-        """Hold nothing any more; a second time does nothing."""
+        """Release it; a second call does nothing."""
         if self._size:
             self._memory.give_back(self._owner, self._size)
             self._size = 0

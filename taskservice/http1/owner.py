@@ -1,4 +1,4 @@
-"""What connections need of their server."""
+"""The interface of the server for its connections."""
 
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
@@ -15,7 +15,7 @@ ConnectionT = TypeVar("ConnectionT", contravariant=True)
 
 
 class Owner(Protocol):
-    """What a connection needs below HTTP."""
+    """The part that a connection needs below HTTP."""
 
     loop: AbstractEventLoop
     limits: Limits
@@ -29,7 +29,7 @@ class Owner(Protocol):
 
 
 class Server(Owner, Protocol[ConnectionT]):
-    """What it needs besides."""
+    """The part that it needs for HTTP."""
 
     delegate: HTTPServerConnectionDelegate
     pass_too_large: bool
@@ -48,7 +48,7 @@ class Server(Owner, Protocol[ConnectionT]):
         """Return whether a reserved connection may be answered."""
 
     def admit_body(self, upload: Upload, head: Head, address: str) -> None:
-        """Let a body be large where its head and its client may have that."""
+        """Allow a large body if the request's head and its client permit that."""
 
     def refusal(self, refusal: Refusal) -> bytes:
         """Return the answer to a refused request."""

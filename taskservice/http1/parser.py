@@ -1,9 +1,8 @@
-"""Bytes to requests: the request line is judged here, the fields by llhttp, which is strict.
+"""Bytes to requests: the request line is parsed here, the fields by llhttp, which is strict.
 
-Where a message ends is decided here and never by the parser, which is shown exactly one head.
-So nothing that it makes of a head (an upgrade, a closed connection) can move the boundary.
-
-A head gets the same answer however its bytes arrive: the first fault, by its place, decides.
+The end of a message is decided here and never by the parser, which sees exactly one head. So nothing that it finds in a
+head (an upgrade, a closed connection) can move the boundary. A head gets the same answer however its bytes arrive: the
+first fault, by its place, decides.
 """
 
 import re
@@ -21,17 +20,17 @@ _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
 _METHOD = TOKEN[:-2].encode() + b"{1,%d}+" % MAX_METHOD
 _TARGET = rb"[\x21-\x7e\x80-\xff]++"
-# A version that is higher by the minor number only is served as 1.1 (RFC 9110 §2.5).
+# A higher minor version is served as 1.1 (RFC 9110 §2.5).
 _LINE = re.compile(rb"(%b) (%b) HTTP/1\.([0-9])\r\n" % (_METHOD, _TARGET))
 _LINE_OF_ANOTHER_VERSION = re.compile(rb"%b %b HTTP/[0-9]\.[0-9]\r\n" % (_METHOD, _TARGET))
 _LINE_START = re.compile(rb"%b(?: |\Z)" % _METHOD)
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _WORDS = re.compile(rb"(%b) (%b) %b\r\n" % (_METHOD, _TARGET, _TARGET))
-_LINE_FOR_LLHTTP = b"GET / HTTP/1.1\r\n"  # the actual one might mean something to it
+_LINE_FOR_LLHTTP = b"GET / HTTP/1.1\r\n"  # llhttp might treat the real one specially
 
 
 class Head(NamedTuple):
-    """A request's head, and what follows from it for the connection."""
+    """A request's head, and its consequences for the connection."""
 
     start_line: RequestStartLine
     headers: LeanHeaders
@@ -39,13 +38,13 @@ class Head(NamedTuple):
     """Bytes of the body; -1: chunked."""
     keep_alive: bool
     waits: bool
-    """Whether the client holds the body back until it is asked for it."""
+    """Whether the client waits for a 100 (Continue) before it sends the body."""
 
 
 def whole_head(data: bytes, limit: int) -> tuple[bytes, bytes]:
-    """Return a head that is there as a whole, of up to `limit` bytes, else nothing; and what comes after it.
+    """Return a complete head of up to `limit` bytes, else nothing; and the rest.
 
-    Empty lines before it are passed over (RFC 9112 §2.2).
+    Empty lines before it are ignored (RFC 9112 §2.2).
     """
     if (empty := _EMPTY_LINES.match(data)) is not None:
         data = data[empty.end():]
@@ -56,7 +55,7 @@ def whole_head(data: bytes, limit: int) -> tuple[bytes, bytes]:
 
 
 def parse_head(block: bytes) -> Head:
-    """Read a head: request line, fields and the empty line. Raises BadRequest."""
+    """Parse a head: request line, fields and the empty line. Raises BadRequest."""
     method, target, authority, version, end = _read_line(block)
     headers = _read_fields(block[end:])
     check_host(version, headers, authority)
@@ -79,7 +78,7 @@ def _read_line(block: bytes) -> tuple[str, str, str | None, str, int]:
 
 
 def _check_line_start(line: bytes | bytearray, start: int) -> None:
-    """Find fault with the first part of a request line, known to be right up to `start`."""
+    """Raise BadRequest for a fault in the first part of a request line, which is valid up to `start`."""
     if _LINE_START.match(line) is None:
         raise BadRequest("Malformed method")
     control = _CONTROL.search(line, start)
@@ -88,7 +87,7 @@ def _check_line_start(line: bytes | bytearray, start: int) -> None:
 
 
 def _read_fields(block: bytes) -> LeanHeaders:
-    """Take the fields of a head, and the empty line, from llhttp; raises BadRequest."""
+    """Parse the fields of a head, and the empty line, by llhttp; raises BadRequest."""
     listener, offer = _Listener(), False
     try:
         httptools.HttpRequestParser(listener).feed_data(_LINE_FOR_LLHTTP + block)
@@ -113,7 +112,7 @@ def _read_fields(block: bytes) -> LeanHeaders:
 
 
 class _Listener:
-    """What llhttp calls."""
+    """The callbacks of llhttp."""
 
     __slots__ = ("lines", "complete")
 
@@ -133,9 +132,9 @@ def _malformed(error: httptools.HttpParserError) -> BadRequest:
 
 
 class PartialHead:
-    """A head that arrives in pieces: its first fault is found with the byte that makes it one.
+    """A head that arrives in pieces: a fault is found with the first byte that makes it one.
 
-    Each byte is looked at once, so that many small pieces cost no more than few large ones.
+    Each byte is looked at once, so many small pieces cost no more than few large ones.
     """
 
     def __init__(self, limit: int) -> None:
@@ -146,10 +145,7 @@ class PartialHead:
         self._fed = 0
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return the head, empty as long as it is not whole, and what of `data` comes after it.
-
-        Raises BadRequest.
-        """
+        """Return the head, empty until it is complete, and the rest of `data`. Raises BadRequest."""
         before = len(self.block)
         self.block += data[:self._limit - before]
         end = self.block.find(_HEAD_END, max(0, before - len(_HEAD_END)))
@@ -162,7 +158,7 @@ class PartialHead:
         return b"", b""
 
     def _check(self, start: int) -> None:
-        """Find fault with what is there and known to be right up to `start`; BadRequest."""
+        """Raise BadRequest for a fault in the part so far, which is valid up to `start`."""
         if self._parser is None:
             end = self.block.find(b"\r\n", start) + 2
             if end < 2:
@@ -179,6 +175,6 @@ class PartialHead:
 
 
 def guess_line(block: bytes | bytearray) -> tuple[str | None, str | None]:
-    """Return method and target of a head that was refused, for the log; None: unknown."""
+    """Return method and target of a refused head, for the log; None: unknown."""
     words = _WORDS.match(block)
     return (None, None) if words is None else (words[1].decode(), words[2].decode("latin-1"))

@@ -1,6 +1,6 @@
-"""What a request's head means, whoever took it apart: our own connection, or Tornado's.
+"""The meaning of a request's head, whether our connection parsed it or Tornado's.
 
-Where two parties could understand it differently, it is refused (RFC 9112 §11.2).
+A head that two parties could understand differently is refused (RFC 9112 §11.2).
 """
 
 import functools
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from tornado.httputil import HTTPHeaders, HTTPInputError
 
 MAX_METHOD = 32
-"""The most characters of a method; the longest that is registered has 17."""
+"""Maximum length of a method, in characters; the longest registered one has 17."""
 
 TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # RFC 9110 §5.6.2
 QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'  # §5.6.4
@@ -41,8 +41,7 @@ class BadRequest(HTTPInputError):
 def origin_form(method: str, target: str) -> tuple[str, str | None]:
     """Return a target (RFC 9112 §3.2) as path and query, or `*`; and its authority, if it has one.
 
-    Bytes beyond ASCII, which stand there as Latin-1, are percent-encoded if they are UTF-8. Raises
-    BadRequest.
+    Bytes beyond ASCII, which are Latin-1 there, are percent-encoded if they are UTF-8. Raises BadRequest.
     """
     authority = None
     if target[:1] != "/" and not (target == "*" and method == "OPTIONS"):
@@ -63,7 +62,7 @@ def _split_absolute(method: str, target: str) -> tuple[str, str]:
 
 
 def _percent_encoded(target: str) -> str:
-    """Return a target as RFC 3986 has it; curl and others send what was typed, in UTF-8."""
+    """Return a target as RFC 3986 has it; curl and others send the text that was typed, in UTF-8."""
     try:
         return quote(target.encode("latin-1").decode("utf-8"), safe=_ASCII)
     except UnicodeDecodeError:
@@ -71,7 +70,7 @@ def _percent_encoded(target: str) -> str:
 
 
 def check_host(version: str, headers: HTTPHeaders, authority: str | None) -> None:
-    """Ask for one well-formed Host (RFC 9112 §3.2): two parties must not see two hosts.
+    """Check that there is one well-formed Host (RFC 9112 §3.2): two parties must not see two hosts.
 
     The target's authority, if it has one, takes its place. Raises BadRequest.
     """
@@ -107,7 +106,7 @@ def body_length(version: str, headers: HTTPHeaders) -> int:
 
 
 def _check_coding(version: str, coding: str, length: str | None) -> None:
-    """Take `chunked` alone; raises BadRequest (RFC 9112 §6.1, §6.3)."""
+    """Accept `chunked` alone; raises BadRequest (RFC 9112 §6.1, §6.3)."""
     if version != "HTTP/1.1":
         raise BadRequest("Transfer-Encoding is not for HTTP/1.0")
     if length is not None:
@@ -127,7 +126,7 @@ def keeps_alive(version: str, options: str | None) -> bool:
 
 
 def waits(version: str, expectations: str | None) -> bool:
-    """Return whether the client holds the body back until it is asked for it (RFC 9110 §10.1.1).
+    """Return whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1).
 
     Other expectations are ignored, as §10.1.1 allows.
     """

@@ -16,43 +16,43 @@ from enum import Enum, auto
 
 
 class State(Enum):
-    """How far a connection is with the request that it reads."""
+    """The state of a connection, with regard to the request that it reads."""
 
     IDLE = auto()
-    """Waits for a request; what has come of it, if anything, was not looked at yet."""
+    """Waits for a request; bytes that may have come were not looked at yet."""
     HEAD = auto()
     """Has the first part of a head."""
     BODY = auto()
     """The application has the head, and takes the body as it comes."""
     HELD = auto()
-    """The application takes its time with a piece of the request: nothing is read meanwhile."""
+    """The application is busy with a piece of the request: nothing is read meanwhile."""
     ANSWER = auto()
-    """The application has all that it gets of the request."""
+    """The application has the whole request, or all of it that it gets."""
     CLOSING = auto()
-    """What was to be sent is on its way, or given up; what comes is thrown away (RFC 9112 §9.6)."""
+    """The last answer is on its way, or given up; input is discarded (RFC 9112 §9.6)."""
     CLOSED = auto()
     """The transport is gone."""
 
     following: Sequence["State"]
-    """What it can become."""
+    """The transitions."""
 
     def __init__(self, *_: object) -> None:
         self.takes_input = self.name not in ("CLOSING", "CLOSED")
         self.in_request = self.name in ("BODY", "HELD")
 
     def to(self, state: "State") -> "State":
-        """Return the next state; raises RuntimeError for one that this cannot become."""
+        """Return the next state; raises RuntimeError for an impossible transition."""
         if state not in self.following:
             raise RuntimeError(f"{self} cannot become {state}")
         return state
 
 
 _NEXT: Mapping[State, Sequence[State]] = {
-    # A head that is there as a whole needs no HEAD: most are.
+    # A head that is complete at once needs no HEAD: most are.
     State.IDLE: (State.HEAD, State.BODY, State.CLOSING, State.CLOSED),
     State.HEAD: (State.BODY, State.CLOSING, State.CLOSED),
     State.BODY: (State.HELD, State.ANSWER, State.CLOSING, State.CLOSED),
-    # A hold ends where it began, and only then is it looked whether the body is whole.
+    # A hold ends where it began; only then is it known whether the body is complete.
     State.HELD: (State.BODY, State.CLOSING, State.CLOSED),
     # No pipelined request is looked at before the answer to the one before it has ended (§9.3.2).
     State.ANSWER: (State.IDLE, State.CLOSING, State.CLOSED),
@@ -60,11 +60,11 @@ _NEXT: Mapping[State, Sequence[State]] = {
     State.CLOSED: (),
 }
 for _state, _following in _NEXT.items():
-    _state.following = _following  # to look it up by the state would cost each request a microsecond
+    _state.following = _following  # looking it up by the state would cost each request a microsecond
 
 
 class Answer(Enum):
-    """How far the answer to a request is."""
+    """The state of the answer to a request."""
 
     DUE = auto()
     """Nothing of it was written."""
@@ -75,10 +75,10 @@ class Answer(Enum):
     BROKEN = auto()
     """It began, and nobody gets the rest: its client left, or it was cut."""
     MISSED = auto()
-    """It never began: its client left, or the connection answered in the application's place."""
+    """It never began: its client left, or the connection answered in place of the application."""
 
     following: Sequence["Answer"]
-    """What it can become."""
+    """The transitions."""
 
     def __init__(self, *_: object) -> None:
         self.writable = self.name in ("DUE", "BEGUN")
@@ -86,13 +86,13 @@ class Answer(Enum):
         self.lost = self.name in ("BROKEN", "MISSED")
 
     def to(self, answer: "Answer") -> "Answer":
-        """Return the next state; raises RuntimeError for one that this cannot become."""
+        """Return the next state; raises RuntimeError for an impossible transition."""
         if answer not in self.following:
             raise RuntimeError(f"{self} cannot become {answer}")
         return answer
 
     def broken_off(self) -> "Answer":
-        """Return what it becomes when nobody can read it any more."""
+        """Return the next state when nobody can read the answer any more."""
         if self.lost:
             return self
         return self.to(BROKEN if self.started else MISSED)
@@ -109,6 +109,6 @@ _NEXT_ANSWER: Mapping[Answer, Sequence[Answer]] = {
 for _answer, _next in _NEXT_ANSWER.items():
     _answer.following = _next
 
-# For the modules here: on Python 3.11 to take a member from its class is a call.
+# For the modules here: on Python 3.11 reading a member from its class is a call.
 IDLE, HEAD, BODY, HELD, ANSWER, CLOSING, CLOSED = State
 DUE, BEGUN, WHOLE, BROKEN, MISSED = Answer

@@ -1,4 +1,4 @@
-"""A request's body on its way: how much may come, how fast it must, and whose memory it takes."""
+"""A request's body on its way: its maximum size, its minimum rate, and the owner of its memory."""
 
 from taskservice.http1.body import ChunkedBody, SizedBody
 from taskservice.http1.limits import Limits
@@ -7,14 +7,14 @@ from taskservice.http1.request import BadRequest
 
 
 class Upload:
-    """Times are those of the loop's clock, and passed in."""
+    """Measures a body against its limits; times are those of the loop's clock, and passed in."""
 
     __slots__ = (
         "length", "max_bytes", "timeout", "size", "claim", "_body", "_limits", "_began", "_silent_from",
         "_paid_until", "_paid_bytes")
 
     def __init__(self, length: int, limits: Limits) -> None:
-        """Expect a body of `length` bytes; -1: one in chunks."""
+        """Expect a body of `length` bytes; -1: a chunked one."""
         self.length = length
         self.max_bytes = limits.body_bytes
         self.timeout: float | None = None
@@ -35,21 +35,21 @@ class Upload:
 
     @property
     def too_large(self) -> bool:
-        """Whether it has, or will have, more bytes than it may."""
+        """Whether it has, or will have, more bytes than allowed."""
         return max(self.length, self.size) > self.max_bytes
 
     def begin(self, now: float) -> float:
-        """Begin to count the time that the client takes; return the deadline."""
+        """Start measuring the client's time; return the deadline."""
         self._began = self._paid_until = now
         return self.deadline(now)
 
     def pause(self, seconds: float) -> None:
-        """Do not count so many seconds, in which others than the client took their time."""
+        """Exclude this many seconds, for which the client is not responsible."""
         self._began += seconds
         self._paid_until += seconds
 
     def deadline(self, now: float) -> float:
-        """Return until when more has to come, if some has come just now."""
+        """Return until when more has to come, given that some has just come."""
         if self.timeout is not None:
             return self._began + self.timeout
         self._pay(now)
@@ -67,11 +67,11 @@ class Upload:
             self._paid_until + came / limits.min_body_rate, now + limits.body_grace)
 
     def _slow_from(self) -> float:
-        """Return when what has come will have come too slowly."""
+        """Return when the bytes so far will be too slow."""
         return max(self._began + self._limits.body_grace, self._paid_until)
 
     def lateness(self) -> str:
-        """Return what is wrong with a body whose deadline has passed."""
+        """Return the fault of a body whose deadline has passed."""
         if self.timeout is None and self._slow_from() < self._silent_from:
             return (
                 f"The body came at less than {self._limits.min_body_rate:g} bytes a second on average"
@@ -79,13 +79,13 @@ class Upload:
         return "The body took too long to come"
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return what `data` has of the body, and what comes after it; raises BadRequest."""
+        """Return the body's part of `data`, and the rest; raises BadRequest."""
         piece, rest = self._body.take(data)
         self.size += len(piece)
         return piece, rest
 
     def hold(self) -> None:
-        """Take memory for what has come of a large body; raises BadRequest (503) if there is none."""
+        """Reserve memory for the bytes of a large body; raises BadRequest (503) if there is none."""
         if self.claim is not None and self.size > self._limits.body_bytes and not (
                 self.claim.grow(self.size)):
             raise BadRequest(

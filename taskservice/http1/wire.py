@@ -1,5 +1,4 @@
-"""A client's socket: what is sent waits for room, what is closed first arrives, what hangs is cut.
-"""
+"""A client's socket: flow control, lingering close, timeouts for stalled readers."""
 
 import math
 import socket
@@ -28,7 +27,7 @@ class Context:
 
     @classmethod
     def of(cls, transport: BaseTransport) -> Self:
-        """Return it for a transport; what has no address has that of nobody, as in Tornado."""
+        """Return the peer of a transport; one without an address gets Tornado's placeholder."""
         address = transport.get_extra_info("peername")
         secure = transport.get_extra_info("ssl_object") is not None
         has_ip = isinstance(address, tuple)
@@ -40,7 +39,7 @@ class Context:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Wire(Protocol):
-    """What a connection does below HTTP. `deadline` is when `expired` is called, unless moved."""
+    """A connection's behaviour below HTTP. `expired` is called at the `deadline`, unless that is moved."""
 
     __slots__ = (
         "context", "deadline", "loop", "state", "_owner", "_transport", "_waiters", "_reading", "_paused",
@@ -48,36 +47,36 @@ class Wire(Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self.deadline = math.inf
-        self.cut_reason = ""  # why it was broken off, where that was not the client's doing
+        self.cut_reason = ""  # why it was broken off, unless the client did
         self.loop = owner.loop
         self.state = IDLE
         self._owner = owner
         self._waiters: list[Future[None]] = []
         self._reading = True
-        self._paused = False  # the client is slower to read than the application to write
+        self._paused = False  # the client reads more slowly than the application writes
         self._written = self._sent = 0
         self._progress = 0.0  # when the client last took something, or there was nothing to take
         self._discarded = 0
         self._lingers_until = math.inf
 
     def expired(self) -> None:
-        """Do what the deadline was for."""
+        """Act on the deadline."""
         raise NotImplementedError
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Begin."""
+        """Start."""
         self._transport = cast(Transport, transport)
         self.context = Context.of(transport)
         self._progress = self._owner.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell writers that nobody reads any more."""
+        """Fail the writers that wait: nobody reads any more."""
         self.state = self.state.to(CLOSED)
         for waiter in self._waiters:
             _fail(waiter)
 
     def read(self, on: bool) -> None:
-        """Read on, or leave what comes to the kernel."""
+        """Read on, or leave input in the kernel."""
         if on != self._reading and not self._transport.is_closing():
             self._reading = on
             if on:
@@ -86,11 +85,11 @@ class Wire(Protocol):
                 self._transport.pause_reading()
 
     def pause_writing(self) -> None:
-        """Let writers wait."""
+        """Make writers wait."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """Let writers go on."""
+        """Resume writers."""
         self._paused = False
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -98,7 +97,7 @@ class Wire(Protocol):
                 waiter.set_result(None)
 
     def send(self, data: bytes) -> "Future[None]":
-        """Send; the future is done, mostly from the start, when there is room for more."""
+        """Send; the future, usually done already, says when there is room for more."""
         self._written += len(data)
         self._transport.write(data)
         return self._room()
@@ -111,13 +110,13 @@ class Wire(Protocol):
         return waiter
 
     def flushed(self) -> "Future[None]":
-        """Return what is done when the kernel has all that was sent; TLS does not say when."""
+        """Return a future that is done when the kernel has everything that was sent; TLS does not say when."""
         if self._transport.can_write_eof():
             self._transport.set_write_buffer_limits(high=0)
         return self._room()
 
     def failed_write(self) -> "Future[None]":
-        """Return what a write to nobody returns."""
+        """Return a failed future, the result of a write that nobody can receive."""
         waiter: Future[None] = self.loop.create_future()
         _fail(waiter)
         return waiter
@@ -127,10 +126,10 @@ class Wire(Protocol):
         self.deadline = self._owner.time() + seconds
 
     def close(self, linger: bool = False) -> None:
-        """Close when all has been sent; `linger` where there may be input that nobody reads.
+        """Close when all has been sent; `linger` if there may be unread input.
 
-        To close with input unread resets the connection, and the client may lose the answer that
-        says why (RFC 9112 §9.6). So what comes is thrown away, within the limits.
+        Closing with unread input resets the connection, and the client may lose the answer that explains it (RFC 9112
+        §9.6). So input is discarded, within the limits.
         """
         self._end_input()
         if not linger or self._transport.is_closing():
@@ -155,7 +154,7 @@ class Wire(Protocol):
         self.deadline = min(self._lingers_until, self._owner.time() + self._owner.limits.linger)
 
     def discard(self, data: bytes) -> None:
-        """Throw away what comes after the last answer; close when it is too much."""
+        """Discard input after the last answer; close if it is too much."""
         self._discarded += len(data)
         if self._discarded <= self._owner.limits.linger_bytes:
             self._linger()
@@ -163,21 +162,21 @@ class Wire(Protocol):
             self._transport.close()
 
     def reset_on_close(self, reset: bool) -> None:
-        """Choose whether what ends the connection, or the process, resets it."""
+        """Choose whether the end of the connection, or of the process, is a reset."""
         sock = self._transport.get_extra_info("socket")
-        if sock is not None and self.state is not CLOSED:  # else its number may be another's
+        if sock is not None and self.state is not CLOSED:  # or the number may be another socket's
             option = _RESET_ON_CLOSE if reset else _FLUSH_ON_CLOSE
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
 
     def cut(self, reason: str = "") -> None:
-        """Break off by a reset: the client must not take what it got for all there is."""
+        """Break off by a reset: the client must not take a part for the whole."""
         self._end_input()
         self.cut_reason = reason
         self.reset_on_close(True)
         self._transport.abort()
 
     def break_off(self, reason: str, answering: bool) -> None:
-        """End now: by a reset where an answer would look whole that is not."""
+        """End now: by a reset if an incomplete answer would look complete."""
         if answering or self._transport.get_write_buffer_size():
             self.cut(reason)
         else:
@@ -186,7 +185,7 @@ class Wire(Protocol):
             self._transport.abort()
 
     def look(self, now: float) -> None:
-        """Act on what has not happened in time. The server calls it from time to time."""
+        """Act on timeouts. The server calls it from time to time."""
         waiting = self._transport.get_write_buffer_size()
         closing = self._transport.is_closing()
         sent = self._written - waiting
@@ -204,7 +203,7 @@ class Wire(Protocol):
 
 
 def _fail(waiter: "Future[None]") -> None:
-    """Fail a write; who does not await it need not hear of it."""
+    """Fail a write, without a warning if nobody awaits it."""
     if not waiter.done():
         waiter.set_exception(StreamClosedError())
         waiter.exception()

@@ -30,16 +30,16 @@ the texts of large answers fill it. Scans of whole indexes and searches are no s
 def open_connection(
     path: str, *, busy_timeout: float, read_only: bool = False, cache_kib: int = CACHE_KIB
 ) -> apsw.Connection:
-    """Open the file, making it when it is not there; `busy_timeout` is in seconds.
+    """Open the file, creating it if it does not exist; `busy_timeout` is in seconds.
 
-    WAL with synchronous=FULL is durable (https://sqlite.org/pragma.html#pragma_synchronous).
-    Sorting never makes a file, so that reads go on when the disk is full. The file is not mapped
-    (https://sqlite.org/mmap.html): that saves a system call a page, a tenth of a page of a list among
-    a million tasks, but each reader would map all of it, and a read error would end the process.
+    WAL with synchronous=FULL is durable (https://sqlite.org/pragma.html#pragma_synchronous). Sorting never makes a
+    file, so that reads go on when the disk is full. The file is not mapped (https://sqlite.org/mmap.html): mapping
+    saves a system call a page, a tenth of a page of a list among a million tasks, but each reader would map all of it,
+    and a read error would end the process.
     """
     try:
         connection = apsw.Connection(path)
-    except apsw.Error as error:  # without a connection nothing says what the system said
+    except apsw.Error as error:  # without a connection there is no error of the system to look up
         raise meaning_of(error, 0).says(path, error) from error
     with Translated(connection):
         connection.set_busy_timeout(round(busy_timeout * 1000))
@@ -54,10 +54,10 @@ def open_connection(
 
 
 def open_store(path: str, *, busy_timeout: float) -> apsw.Connection:
-    """Make the file, its folder and its tables as far as they are missing; return the writer's.
+    """Create the file, its folder and its tables if they are missing; return the writer's connection.
 
-    Several processes may do so at once. Raises StoreVersionError, and StoreError for a file that
-    is not a SQLite database.
+    Several processes may do so at once. Raises StoreVersionError, and StoreError for a file that is not a SQLite
+    database.
     """
     with translated_os(path):
         make_folder(Path(path).parent)
@@ -72,12 +72,12 @@ def open_store(path: str, *, busy_timeout: float) -> apsw.Connection:
 
 
 def _migrate(connection: apsw.Connection, busy_timeout: float) -> None:
-    """Bring the tables up to date, in one transaction that begins with finding out what to do."""
+    """Bring the tables up to date, in one transaction that first checks what there is to do."""
     outdated = migrations("sqlite", connection.pragma("user_version"))
     _switch_to_wal(connection, busy_timeout)
     if not outdated:
         return
-    connection.pragma("temp_store", "FILE")  # an index is sorted, of millions of rows
+    connection.pragma("temp_store", "FILE")  # an index over millions of rows is sorted
     begin(connection)
     for number, script in migrations("sqlite", connection.pragma("user_version")):
         if number == REFOLDED:
@@ -89,7 +89,7 @@ def _migrate(connection: apsw.Connection, busy_timeout: float) -> None:
 
 
 def begin(connection: apsw.Connection) -> None:
-    """Begin to write, however long it takes: another process may be migrating a large store."""
+    """Begin a write transaction, however long it takes: another process may be migrating a large store."""
     waiting = False
     while True:
         try:
@@ -119,10 +119,10 @@ def _refold(connection: apsw.Connection) -> None:
 
 
 def _switch_to_wal(connection: apsw.Connection, busy_timeout: float) -> None:
-    """Set the mode, which the file keeps.
+    """Set the journal mode, which the file keeps.
 
-    This is where SQLite answers "busy" without waiting, when two processes do it at once: a wait
-    could be a deadlock (https://sqlite.org/c3ref/busy_handler.html).
+    SQLite answers "busy" here without waiting when two processes do it at once: a wait could be a deadlock
+    (https://sqlite.org/c3ref/busy_handler.html).
     """
     deadline = time.monotonic() + busy_timeout
     while True:

@@ -38,7 +38,7 @@ READERS = 4
 """How many long reads run at once."""
 
 MAX_INTEGER = 2 ** 63 - 1
-"""SQLite's greatest, and apsw refuses to bind one beyond."""
+"""SQLite's largest integer; apsw refuses to bind a larger one."""
 
 _REVISION = "SELECT revision FROM store"
 _TASK = "SELECT revision, CAST(body AS BLOB) FROM tasks WHERE id = $1"
@@ -100,16 +100,16 @@ class SQLiteTodoListDB(AbstractTodoListDB):
     ) -> None:
         """Take the file's path, and how many seconds to wait for another process that writes.
 
-        `search_index` says whether to keep an index for searches, or to drop one that is there.
+        `search_index` says whether to keep an index for searches, or to drop an existing one.
         """
-        self._path = os.path.abspath(path)  # what SQLite has special names for is a file, too
+        self._path = os.path.abspath(path)  # names that SQLite treats specially are files, too
         self._clock = clock
         self._busy_timeout = busy_timeout
         self._search_index = search_index
         self._store: _OpenStore | None = None
 
     async def examine(self, connect: bool) -> str:
-        """Look at the file and its folder."""
+        """Describe the file and its folder."""
         path = Path(self._path)
         with translated_os(self._path):
             if path.exists():
@@ -157,7 +157,7 @@ class SQLiteTodoListDB(AbstractTodoListDB):
         return self._store
 
     async def check_ready(self) -> None:
-        """Raise StoreError unless the file is the one that was opened, and may be written to."""
+        """Raise StoreError unless the path still leads to the opened file, and that may be written to."""
         store = self._opened()
         await self.revision()
         with translated_os(self._path):
@@ -254,7 +254,7 @@ def page_sql(page: str, query: TaskQuery) -> str:
 
 
 def _rows(joined: bytes | None) -> list[PageRow]:
-    """Take joined rows apart; no JSON is empty."""
+    """Split joined rows; no JSON is empty."""
     if joined is None:
         return []
     fields = (record.split(_UNIT, 2) for record in joined.split(_RECORD))

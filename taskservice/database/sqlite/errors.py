@@ -1,4 +1,4 @@
-"""What the errors of apsw and SQLite mean: one table, and its use."""
+"""The meaning of apsw's and SQLite's errors: one table, and its use."""
 
 from collections.abc import Mapping
 
@@ -57,21 +57,21 @@ MEANINGS: Mapping[type[apsw.Error], Meaning] = {
     apsw.VFSFileClosedError: FAILED,
     apsw.VFSNotImplementedError: FAILED,
 }
-"""What an error means by its class, unless the operating system said more."""
+"""The meaning of an error by its class, unless the operating system was more specific."""
 
 _FROM_THE_SYSTEM = (apsw.IOError, apsw.CantOpenError)
 """The errors that pass on one of the operating system."""
 
 
 def meaning_of(error: apsw.Error, errno: int) -> Meaning:
-    """Return what an error means, given the connection's last error of the operating system."""
+    """Return the meaning of an error, given the connection's last error of the operating system."""
     if isinstance(error, _FROM_THE_SYSTEM) and errno in ERRNOS:
         return ERRNOS[errno]
     return MEANINGS.get(type(error), FAILED)
 
 
 class Translated:
-    """A context in which the errors of a connection become those of the domain."""
+    """A context that turns the errors of a connection into those of the domain."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection

@@ -1,8 +1,7 @@
 """Reads that may take long: in worker threads, each with a connection of its own.
 
-A read is one statement that gives one value or row, however many tasks it reads: each step of a
-statement gives up the GIL and has to get it back, which beside a busy event loop takes longer
-than reading a page does.
+A read is one statement that returns one value or row, however many tasks it reads: each step of a statement releases
+the GIL and has to get it back, which beside a busy event loop takes longer than reading a page does.
 """
 
 import asyncio
@@ -19,24 +18,24 @@ from taskservice.database.sqlite.errors import Translated
 from taskservice.errors import StoreBusyError, StoreUnavailableError
 
 STEPS = 100_000
-"""How many steps of SQLite's machine, some milliseconds' work, go between looks at the event."""
+"""How many steps of SQLite's virtual machine, a few milliseconds of work, pass between checks of the event."""
 
 LAST_GRACE = 1.0
-"""How many seconds a read that is interrupted has to end: it looks at one row more."""
+"""Seconds that an interrupted read has to end: it looks at one row more."""
 
 
 class _Read:
-    """One read: where it runs, and whether it is wanted."""
+    """One read: the connection it runs on, and whether its result is still wanted."""
 
     def __init__(self) -> None:
         self.in_the_way = False
-        """Whether it is to end for the sake of the log."""
+        """Whether it has to end so that the log can start over."""
         self._cancelled = Event()
         self._running = Lock()
         self._connection: apsw.Connection | None = None
 
     def run(self, connection: apsw.Connection, statement: str, arguments: Sequence[Any]) -> Any:
-        """Run a statement, and return what it answers; apsw.InterruptError once it is cancelled."""
+        """Run a statement, and return its result; apsw.InterruptError once it is cancelled."""
         if self._cancelled.is_set():
             raise apsw.InterruptError("cancelled before it began")
         connection.set_progress_handler(self._cancelled.is_set, STEPS)
@@ -50,8 +49,8 @@ class _Read:
     def cancel(self) -> None:
         """End it, at the next row that it looks at.
 
-        An interrupt is lost where the statement is about to begin: the progress handler sees it.
-        By itself that would not be enough, for so many steps may look at very long texts.
+        An interrupt is lost on a statement that is about to begin: the progress handler catches that. Alone the handler
+        would not be enough, since so many steps may look at very long texts.
         """
         self._cancelled.set()
         with self._running:  # or the interrupt would end the next read on the connection
@@ -60,7 +59,7 @@ class _Read:
 
 
 class SQLiteReaders:
-    """Some connections, and as many threads."""
+    """A pool of connections, each with a thread."""
 
     def __init__(self, connections: Sequence[apsw.Connection]) -> None:
         self._connections = connections
@@ -76,10 +75,10 @@ class SQLiteReaders:
         self._paused = False
 
     async def read(self, statement: str, arguments: Sequence[Any]) -> Any:
-        """Return what a statement answers, in the form of apsw's `Cursor.get`.
+        """Return the result of a statement, in the form of apsw's `Cursor.get`.
 
-        It is interrupted when the caller is cancelled; else by `stop`, StoreUnavailableError, and
-        by `paused`, StoreBusyError.
+        It is interrupted when the caller is cancelled; also by `stop`, then StoreUnavailableError, and by `paused`,
+        then StoreBusyError.
         """
         read = _Read()
         self._reads.add(read)
@@ -93,7 +92,7 @@ class SQLiteReaders:
             self._reads.discard(read)
 
     def _run(self, read: _Read, statement: str, arguments: Sequence[Any]) -> Any:
-        connection = self._idle.get()  # there are as many as threads: never waits
+        connection = self._idle.get()  # never waits: there is one for each thread
         with self._changed:
             self._changed.wait_for(lambda: not self._paused)
             self._begun.add(read)
@@ -131,7 +130,7 @@ class SQLiteReaders:
                 self._changed.notify_all()
 
     async def stop(self) -> None:
-        """Interrupt what is running, and close the connections."""
+        """Interrupt the running reads, and close the connections."""
         for read in self._reads:
             read.cancel()
         await asyncio.to_thread(self._threads.shutdown)

@@ -1,7 +1,7 @@
 """The optional search index of a SQLite store: FTS5's trigrams find the texts that may have a word.
 
-Triggers keep it: whatever process writes, of whatever config or version, the index has it. Its rows
-have numbers of their own, as VACUUM may change those of a table without an INTEGER PRIMARY KEY.
+Triggers maintain it, so it is complete whatever process writes, of whatever config or version. Its rows have numbers of
+their own, since VACUUM may change those of a table without an INTEGER PRIMARY KEY.
 """
 
 import logging
@@ -64,10 +64,10 @@ _CANDIDATES = (
 
 
 def switch(connection: apsw.Connection, wanted: bool) -> None:
-    """Build the index if it is wanted and not there, drop it if it is there and not wanted.
+    """Build the index if it is wanted and missing, drop it if it exists and is not wanted.
 
-    It is one transaction, which other processes that start wait for. Raises ConfigError where
-    SQLite has no such index.
+    It is one transaction, which other processes that start wait for. Raises ConfigError if this SQLite has no FTS5 with
+    trigrams.
     """
     if connection.execute(EXISTS).get == wanted:
         return

@@ -1,4 +1,4 @@
-"""The one writer of a SQLite store: a thread that commits all queued writes together."""
+"""The single writer of a SQLite store: a thread that commits all queued writes together."""
 
 import asyncio
 import json
@@ -22,14 +22,14 @@ from taskservice.database.revisions import Clock
 from taskservice.datamodel import DELETION_LIFETIME, IDEMPOTENCY_KEY_LIFETIME
 
 ROWS_A_STATEMENT = 200
-"""How many rows a full portion's statement has: beyond, it is hardly any faster."""
+"""How many rows a full portion's statement has: with more it is hardly faster."""
 
 ROWS_OF_A_REST = 50
-"""How many rows the statements of other portions have, at the most: each number is a statement."""
+"""Maximum number of rows in the statements of other portions: each number of rows is another statement."""
 
 PRUNE_EVERY = 60 * 1_000_000
 PRUNE_ROWS = 500
-"""Microseconds, and how much is deleted at a time: a few milliseconds' work."""
+"""How often expired entries are deleted, in microseconds, and how many at a time: a few milliseconds of work."""
 
 _REVISIONS = (
     "SELECT (SELECT revision FROM store), (SELECT json_group_object(id, revision) FROM tasks "
@@ -62,7 +62,7 @@ _DROP_KEYS = (
 
 @cache
 def _put_sql(rows: int) -> str:
-    """Return the statement that inserts or replaces so many tasks."""
+    """Return the statement that inserts or replaces this many tasks."""
     update = ", ".join(f"{name} = excluded.{name}" for name in TASK_COLUMNS[1:])
     return (
         f"INSERT INTO tasks ({', '.join(TASK_COLUMNS)}) VALUES {_rows(rows, len(TASK_COLUMNS))} "
@@ -71,7 +71,7 @@ def _put_sql(rows: int) -> str:
 
 @cache
 def _put_texts_sql(rows: int) -> str:
-    """Return the statement that inserts or replaces the texts of so many tasks."""
+    """Return the statement that inserts or replaces the texts of this many tasks."""
     return (
         f"INSERT INTO texts (id, search_text) VALUES {_rows(rows, 2)} "
         "ON CONFLICT (id) DO UPDATE SET search_text = excluded.search_text "
@@ -83,7 +83,7 @@ def _rows(rows: int, columns: int) -> str:
 
 
 class SQLiteWriter:
-    """The thread and its connection, which it alone uses and closes at the end."""
+    """The thread and its connection, which no other thread uses, and which it closes at the end."""
 
     def __init__(self, connection: apsw.Connection, clock: Clock) -> None:
         self.connection = connection
@@ -99,7 +99,7 @@ class SQLiteWriter:
         self._thread.start()
 
     async def write(self, write: Write[Result]) -> Result:
-        """Return the outcome of a write once it is committed; cancelling the caller is no undo."""
+        """Return the result of a write once it is committed; cancelling the caller does not undo it."""
         outcome = self._queue.add(write)
         self._wake_ups.put(None)
         return await outcome
@@ -126,24 +126,24 @@ class SQLiteWriter:
             self._answer(group, self._outcomes(group))
 
     def _outcomes(self, group: Group) -> Sequence[Any]:
-        """Return what each write gives or raises; the transaction's own failure is everyone's."""
+        """Return the result or error of each write; if the transaction itself fails, all have its error."""
         try:
             return self._transact([queued.write for queued in group])
         except Exception as error:
             return failures(error, len(group), self.connection.filename)
 
     def _answer(self, group: Group, outcomes: Sequence[Any]) -> None:
-        """Hand all outcomes to the loop at once: waking it takes a system call."""
+        """Hand all results to the loop at once: waking it takes a system call."""
         try:
             self._loop.call_soon_threadsafe(settle, group, outcomes)
-        except RuntimeError:  # the loop is closed, and nobody waits any more
+        except RuntimeError:  # the loop is closed, so nobody waits any more
             pass
 
     def _transact(self, writes: Sequence[Write[Any]]) -> Sequence[Any]:
-        """Do all writes in one transaction; what a write was refused for stands for its outcome."""
+        """Do all writes in one transaction; the error of a refused write takes the place of its result."""
         try:
             with self._translated:
-                self._roll_back()  # where that failed the last time
+                self._roll_back()  # in case that failed the last time
                 self.connection.execute("BEGIN IMMEDIATE")
                 batch, outcomes = apply_all(writes, self._read_batch(writes))
                 self._store(batch)
@@ -154,7 +154,7 @@ class SQLiteWriter:
             try:
                 self._roll_back()
             except apsw.Error:
-                pass  # what failed first says more
+                pass  # the first error says more
             raise
 
     def _roll_back(self) -> None:
@@ -162,7 +162,7 @@ class SQLiteWriter:
             self.connection.execute("ROLLBACK")
 
     def _read_batch(self, writes: Sequence[Write[Any]]) -> Batch:
-        """Read what the writes need to know; inside the transaction, as others write too."""
+        """Read the rows that the writes need; inside the transaction, as other processes write too."""
         ids = [task_id for write in writes for task_id in write.ids]
         keys = [(write.key.owner, write.key.key) for write in writes if write.key is not None]
         revision, revisions = self.connection.execute(_REVISIONS, (json.dumps(ids),)).get
@@ -203,7 +203,7 @@ class SQLiteWriter:
         self.connection.execute(statement, (json.dumps(argument),))
 
     def _prune(self) -> None:
-        """Now and then forget some old deletions and keys, with a write that is there anyway."""
+        """From time to time delete some expired deletions and keys, as part of a write."""
         now = self._clock()
         if 0 <= now - self._pruned < PRUNE_EVERY:  # else the clock has gone back, or it is time
             return
