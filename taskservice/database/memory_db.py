@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest, nsmallest
 from itertools import islice, takewhile
-from operator import gt, lt
+from operator import gt, itemgetter, lt
 from threading import Event
 
 from taskservice.database.contract import AbstractTodoListDB
@@ -13,12 +13,12 @@ from taskservice.database.history import History, KeptKeys
 from taskservice.database.revisions import (
     Clock, new_random_part, new_task_id, next_revision, next_revisions, system_clock)
 from taskservice.datamodel import (
-    PAGE_BYTES, PORTION_BYTES, ChangePage, Created, IdempotencyKey, Portion, StoredTask, TaskEntry,
-    TaskPage, TaskQuery, TaskSort, fitting)
+    PAGE_BYTES, PORTION_BYTES, ChangePage, Created, IdempotencyKey, Portion, SortKey, StoredTask, TaskEntry,
+    TaskPage, TaskQuery, TaskSort, fitting, sort_key)
 from taskservice.errors import StoreUnavailableError, TaskExistsError, TaskNotFoundError
 from taskservice.precondition import UNCONDITIONAL, Precondition
 
-LONG_READ = 2_000
+LONG_READ = 1_000
 """Maximum number of tasks that are searched and sorted on the event loop for a page."""
 
 
@@ -229,13 +229,21 @@ async def _select_in_thread(tasks: Iterable[StoredTask], query: TaskQuery) -> li
 
 def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
     """Return the first matching tasks, one more than the limit; by id they come sorted."""
-    found = (task for task in tasks if query.matches(task.entry)) if query.filtered else tasks
     if query.sort is TaskSort.CREATED:
+        found = (task for task in tasks if query.matches(task.entry)) if query.filtered else tasks
         return list(islice(found, query.limit + 1))
-    key, after = query.sort_key, query.after
-    pick, beyond = (nlargest, lt) if query.descending else (nsmallest, gt)
-    rest = (task for task in found if after is None or beyond(key(task), after))
-    return pick(query.limit + 1, rest, key=key)
+    pick = nlargest if query.descending else nsmallest
+    return [task for _, task in pick(query.limit + 1, _keyed(tasks, query), key=itemgetter(0))]
+
+
+def _keyed(tasks: Iterable[StoredTask], query: TaskQuery) -> Iterator[tuple[tuple[SortKey, str], StoredTask]]:
+    """Yield the matching tasks beyond the query's position with their sort keys; each is parsed once."""
+    beyond, filtered = lt if query.descending else gt, query.filtered
+    for task in tasks:
+        entry = task.entry
+        key = sort_key(query.sort, task.id, task.revision, entry), task.id
+        if (not filtered or query.matches(entry)) and (query.after is None or beyond(key, query.after)):
+            yield key, task
 
 
 def _page(revision: int, found: list[StoredTask], query: TaskQuery) -> TaskPage:

@@ -14,14 +14,7 @@ COMMON_FIELDS: Mapping[str, str] = {
 
 def joined_members(tasks: Iterable[StoredTask]) -> bytes:
     """Return the tasks as members of a JSON object: `"id": task, …`, without its braces."""
-    return b", ".join([task.member or _member(task) for task in tasks])
-
-
-def _member(task: StoredTask) -> bytes:
-    """Encode a task as a member, and keep that in the task, which an engine may hold for long."""
-    member: bytes = b'"%b": %b' % (task.id.encode(), task.body)
-    task.__dict__["member"] = member
-    return member
+    return b", ".join([task.member for task in tasks])
 
 
 class Joined:

@@ -1,6 +1,7 @@
 """What a task is, how it is written as JSON, and what a query says of it."""
 
 import dataclasses
+import gc
 import json
 import unittest
 from typing import Any
@@ -94,6 +95,7 @@ class StoredTaskTest(unittest.TestCase):
     def test_it_has_id_revision_and_json(self) -> None:
         task = StoredTask.of("a", 7, TaskEntry("t"))
         self.assertEqual((task.id, task.revision, task.body), ("a", 7, b'{"title": "t"}'))
+        self.assertEqual((task.size, task.member), (14, b'"a": {"title": "t"}'))
 
     def test_it_is_the_same_whether_made_of_an_entry_or_of_json(self) -> None:
         entry = TaskEntry.from_dict(WHOLE)
@@ -102,9 +104,10 @@ class StoredTaskTest(unittest.TestCase):
         self.assertEqual(hash(made), hash(read))
         self.assertEqual((made.entry, read.entry), (entry, entry))
 
-    def test_its_entry_is_parsed_once(self) -> None:
-        task = StoredTask("a", 7, b'{"title": "t"}')
-        self.assertIs(task.entry, task.entry)
+    def test_it_keeps_nothing_beside_id_revision_and_json(self) -> None:
+        task = StoredTask.of("a", 7, TaskEntry.from_dict(WHOLE))
+        self.assertEqual((task.entry, task.body), (TaskEntry.from_dict(WHOLE), TaskEntry.from_dict(WHOLE).to_json()))
+        self.assertCountEqual(gc.get_referents(task), [StoredTask, task.id, task.revision, task.member])
 
     def test_it_differs_by_every_field(self) -> None:
         task = StoredTask.of("a", 7, TaskEntry("t"))

@@ -13,13 +13,6 @@ class RepresentationTest(unittest.TestCase):
         self.assertEqual(joined_members(tasks), b'"a": {"title": "A"}, "b": {"title": "B"}')
         self.assertEqual(joined_members([]), b"")
 
-    def test_a_task_that_is_listed_again_is_not_written_again(self) -> None:
-        task = StoredTask.of("a", 1, TaskEntry("A"))
-        self.assertEqual(task.member, b"")
-        self.assertEqual(joined_members([task]), task.member)
-        task.__dict__["member"] = b"what it keeps"
-        self.assertEqual(joined_members([task]), b"what it keeps")
-
     def test_portions_are_one_document(self) -> None:
         for portions in ([], [b""], [b"1"], [b"1", b"2, 3"], [b"", b"1", b"", b"2", b""]):
             joined = Joined(b"[")

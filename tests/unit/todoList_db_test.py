@@ -1,6 +1,7 @@
 """What is particular to the two engines of the tutorial: a dict, and a folder that people read."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 import unittest
 from pathlib import Path
 from stat import S_IMODE
@@ -22,7 +24,9 @@ from taskservice.datamodel import StoredTask, TaskEntry, TaskPriority, TaskQuery
 from taskservice.errors import (
     DamagedTaskError, StoreError, StoreInUseError, StoreVersionError, TaskExistsError,
     TaskNotFoundError, TodoListError)
+from taskservice.http.representation import joined_members
 from taskservice.precondition import Precondition
+from taskservice.validation import parse_task
 from tests.contract import ManualClock, quick_folder
 from tests.contract.harness import noting
 
@@ -137,6 +141,23 @@ class NextRevisionsTest(unittest.TestCase):
 
 
 class InMemoryTodoListDBTest(unittest.IsolatedAsyncioTestCase):
+
+    async def test_a_task_takes_500_bytes_at_most_also_after_it_was_listed_and_sorted(self) -> None:
+        count = 4_000
+        self.addCleanup(tracemalloc.stop)
+        tracemalloc.start()
+        async with InMemoryTodoListDB() as engine:
+            before, _ = tracemalloc.get_traced_memory()
+            for number in range(count):
+                await engine.create_tasks([(None, parse_task(
+                    b'{"title": "Buy milk %d", "description": "Two litres", "priority": "high", "completed": true,'
+                    b' "due_date": 1663738852}' % number))])
+            for sort in TaskSort:
+                await engine.read_page(TaskQuery(completed=True, sort=sort))
+            joined_members((await engine.read_page(TaskQuery(limit=count))).tasks)
+            gc.collect()
+            after, _ = tracemalloc.get_traced_memory()
+        self.assertLess((after - before) / count, 500)
     """memory: a dict."""
 
     async def asyncSetUp(self) -> None:
@@ -153,7 +174,7 @@ class InMemoryTodoListDBTest(unittest.IsolatedAsyncioTestCase):
             await engine.create_task("a", ENTRY)
             task = await engine.read_task("a")
             task.entry.to_dict()["title"] = "changed"
-            for thing, name in [(task, "body"), (task.entry, "title")]:
+            for thing, name in [(task, "member"), (task.entry, "title")]:
                 with self.assertRaises(AttributeError):
                     setattr(thing, name, "changed")
             self.assertEqual((await engine.read_task("a")).entry, ENTRY)
