@@ -1,5 +1,6 @@
 """The data model: a task, queries, pages and changes, as engines take and return them."""
 
+import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
@@ -8,8 +9,6 @@ from enum import Enum
 from itertools import accumulate
 from operator import attrgetter
 from typing import Any
-
-import orjson
 
 from taskservice.errors import BadInputError
 from taskservice.folding import fold
@@ -91,8 +90,8 @@ class StoredTask:
 
     @property
     def entry(self) -> TaskEntry:
-        """The task itself, parsed from its JSON each time: a microsecond and a half."""
-        return TaskEntry.from_dict(orjson.loads(self.body))
+        """The task itself, parsed from its JSON each time: some three microseconds."""
+        return TaskEntry.from_dict(json.loads(self.body.decode()))
 
 
 _set = object.__setattr__  # as the __init__ of a frozen dataclass does it
