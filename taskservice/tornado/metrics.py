@@ -48,8 +48,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # which several proc
 
 
 class LoopHistogram(Collector):
-    """A histogram of one process, counted on its event loop: without a lock, for two of them are
-    counted in each request."""
+    """A histogram of one process, counted on its event loop.
+
+    Two are counted in each request: with its lock, prometheus-client's takes four times as long, some 3 µs more each.
+    """
 
     def __init__(
         self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
