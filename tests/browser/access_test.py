@@ -66,6 +66,31 @@ class TokenTest(BrowserTestCase):
         self.see_titles(page)
         self.assertIn(b"true", self.ask("GET", "/tasks", Authorization=f"Bearer {READER}").body)
 
+    def test_is_not_asked_for_in_the_middle_of_typing(self) -> None:
+        page = self.open(live=False)
+        self.give(page, WRITER)
+        self.see_titles(page, "Milk")
+        dialog = page.get_by_role("dialog", name="A token is needed")
+        for how in ("the notice", "leaving the field"):
+            with self.subTest(how):
+                page.route("**/tasks/*", lambda route: route.fulfill(status=401), times=1)
+                self.tick(page, "Milk").evaluate("""(tick) => {
+                    tick.click();
+                    document.querySelector("#new-title").focus();
+                }""")
+                page.keyboard.type("Bre")
+                self.see(page.locator("#toast")).to_contain_text("The service wants a token before it goes on.")
+                page.keyboard.type("ad")
+                self.see(page.get_by_label("New task")).to_have_value("Bread")
+                self.see(dialog).to_be_hidden()
+                if how == "the notice":
+                    page.get_by_role("button", name="Give a token").click()
+                else:
+                    self.tick(page, "Milk").focus()
+                self.give(page, WRITER)
+                self.see_saved(page)
+                page.get_by_label("New task").fill("")
+
     def test_is_asked_for_once_however_many_requests_are_refused(self) -> None:
         """Also where one is refused late, after another token was given, or the same."""
         for late in (False, True):

@@ -165,7 +165,7 @@ class KeyboardTest(BrowserTestCase):
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         self.see_titles(page)
-        self.see(page.get_by_label("New task")).to_be_focused()
+        self.see(page.get_by_role("region", name="The tasks")).to_be_focused()
         page.keyboard.press("Control+z")
         self.see_titles(page, "Milk and bread")
 

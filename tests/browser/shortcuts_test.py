@@ -100,6 +100,67 @@ class KeysTest(BrowserTestCase):
         self.see_stored(lambda: [task["title"] for task in self.stored()], ["C", "A"])
 
 
+class FocusTest(BrowserTestCase):
+    """Keys go where somebody types, and single keys are shortcuts where nobody does."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.create("Milk")
+
+    def test_undo_and_redo_leave_the_focus_in_the_field_that_has_it(self) -> None:
+        page = self.open()
+        field = page.get_by_label("New task")
+        self.edit(page, "Milk").get_by_label("Title").fill("Oat milk")
+        page.keyboard.press("Enter")
+        for keys, title in (("Control+z", "Milk"), ("Control+Shift+z", "Oat milk")):
+            field.press(keys)
+            self.see_titles(page, title)
+            self.see(field).to_be_focused()
+        editor = self.edit(page, "Oat milk")
+        editor.get_by_label("Title").fill("Soy milk")
+        page.keyboard.press("Escape")
+        field.press("Control+z")
+        self.see(editor.get_by_label("Title")).to_have_value("Soy milk")
+        field.press("Control+Shift+z")
+        self.see(editor).to_have_count(0)
+        self.see(field).to_be_focused()
+        page.keyboard.type("d")
+        self.see(field).to_have_value("d")
+        self.see_titles(page, "Oat milk")
+
+    def test_single_keys_are_shortcuts_still_when_the_last_row_or_the_bar_has_gone(self) -> None:
+        page = self.open()
+        milk = page.get_by_role("button", name="Milk", exact=True)
+        for delete in ("a key", "the bar"):
+            with self.subTest(delete):
+                if delete == "a key":
+                    milk.press("d")
+                else:
+                    milk.click(modifiers=["Control"])
+                    page.get_by_role("button", name="Delete all chosen").click()
+                self.see_titles(page)
+                page.keyboard.press("z")
+                self.see_titles(page, "Milk")
+                self.see(page.get_by_label("New task")).to_have_value("")
+
+    def test_a_notice_stays_while_it_has_the_focus_also_when_it_says_something_else(self) -> None:
+        page = self.open(live=False)
+        page.clock.install()
+        page.reload()
+        self.see_titles(page, "Milk")
+        toast = page.locator("#toast")
+        self.tick(page, "Milk").click()
+        page.get_by_role("button", name="Undo").focus()
+        page.evaluate("location.hash = 'nothing-like-this'")
+        self.see(toast).to_contain_text("There is no such task (any more).")
+        self.see(page.get_by_role("button", name="Close this notice")).to_be_focused()
+        page.clock.fast_forward(60_000)
+        self.see(toast).to_be_visible()
+        page.keyboard.press("Shift+Tab")
+        page.clock.fast_forward(60_000)
+        self.see(toast).to_be_hidden()
+
+
 class LinksTest(BrowserTestCase):
 
     def test_point_10_links_in_descriptions_are_links_and_lines_stay(self) -> None:

@@ -2,27 +2,15 @@
 
 import re
 import unittest
-from typing import TYPE_CHECKING
 
 from tests.helpers.api import wait_until
 from tests.helpers.browser import BrowserTestCase
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 TABS = 8
 """More than the six connections that a browser has for a service."""
 
 
 class TabsTest(BrowserTestCase):
-
-    def tab(self, first: "Page") -> "Page":
-        """Open another tab of the same window."""
-        page = first.context.new_page()
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.goto(first.url)
-        self.see_live(page)
-        return page
 
     def streams(self) -> int:
         """Return how many event streams the service has."""
@@ -31,7 +19,7 @@ class TabsTest(BrowserTestCase):
 
     def test_point_12_any_number_of_tabs_stay_live_on_one_stream_also_when_its_tab_closes(self) -> None:
         first = self.open()
-        tabs = [first, *(self.tab(first) for _ in range(TABS - 1))]
+        tabs = [first, *(self.open_tab(first.context) for _ in range(TABS - 1))]
         wait_until(lambda: self.streams() == 1, "one stream for all")
         self.create("Milk")
         for page in tabs:

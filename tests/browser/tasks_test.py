@@ -125,7 +125,7 @@ class ChangingTest(BrowserTestCase):
             self.tick(self.page, title).click()
         self.see(self.page.locator("#list li")).to_have_count(0)
         self.see(self.page.locator("#empty")).to_contain_text("All done")
-        self.see(self.page.get_by_label("New task")).to_be_focused()
+        self.see(self.page.get_by_role("region", name="The tasks")).to_be_focused()
 
     def test_edited_in_place(self) -> None:
         editor = self.edit(self.page, "Milk")

@@ -25,7 +25,7 @@ from tests.helpers.running import running
 if TYPE_CHECKING:
     from email.message import Message
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
     from playwright.sync_api._generated import LocatorAssertions
 
 SCREENSHOTS = os.environ.get("TASKSERVICE_SCREENSHOTS")
@@ -159,6 +159,10 @@ class BrowserTestCase(TestCase):
                    **context}
         window = self.browser.new_context(**options)
         self.addCleanup(window.close)
+        return self.open_tab(window, path, live)
+
+    def open_tab(self, window: "BrowserContext", path: str = "/", live: bool = True) -> "Page":
+        """Open the page in another tab of a window; wait until it is live."""
         page = window.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: self.complaints.append(f"{error}\n{error.stack}"))

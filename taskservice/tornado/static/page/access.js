@@ -1,5 +1,5 @@
 /** The token that the service may want. It is kept for this tab, until it is closed. */
-import {find} from "./dom.js";
+import {find, isTyping} from "./dom.js";
 import {nameHere} from "./place.js";
 
 const KEY = nameHere(".token");
@@ -13,6 +13,9 @@ export class Access {
 
   /** How often a token was asked for. */
   asked = 0;
+
+  /** Called where a token is needed in the middle of typing, with what asks for it at once. */
+  ontyping = () => {};
 
   constructor() {
     this.token = sessionStorage.getItem(KEY);
@@ -40,6 +43,7 @@ export class Access {
   }
 
   async #ask(refused) {
+    if (isTyping()) await this.#untilNobodyTypes();
     this.#problem.hidden = !refused;
     this.#field.setAttribute("aria-invalid", String(refused));
     this.#form.reset();
@@ -52,5 +56,18 @@ export class Access {
     this.asked++;
     this.#form.reset();
     sessionStorage.setItem(KEY, this.token);
+  }
+
+  /** Wait until the focus has left what takes keys, or the user wants to be asked. */
+  async #untilNobodyTypes() {
+    const listening = new AbortController();
+    await new Promise((done) => {
+      this.ontyping(done);
+      const check = () => { if (!isTyping()) done(); };
+      const options = {signal: listening.signal};
+      addEventListener("focusin", check, options);
+      addEventListener("focusout", () => setTimeout(check), options);  // the next has the focus by then
+    });
+    listening.abort();
   }
 }

@@ -11,7 +11,7 @@ import {countsOf} from "./counts.js";
 import {onNewDay} from "./dates.js";
 import {Delivery} from "./delivery.js";
 import {Disk} from "./disk.js";
-import {find, takesText} from "./dom.js";
+import {find, focusList, isTyping, takesText} from "./dom.js";
 import {Drafts} from "./drafts.js";
 import {Editing} from "./editing.js";
 import {Filters} from "./filters.js";
@@ -91,10 +91,12 @@ class App {
     this.store.addEventListener("load", () => this.begin(), {once: true});
     this.connection.addEventListener("state", () => this.showState());
     this.outbox.addEventListener("outcome", ({detail}) => this.hear(detail));
+    this.access.ontyping = (ask) => this.notices.say(
+      "The service wants a token before it goes on.", {label: "Give a token", run: ask});
     this.address.addEventListener("change", () => this.load());
     this.list.onnearend = () => this.store.more();
     this.list.onrendered = () => this.address.restoreScroll();
-    this.list.addEventListener("emptied", () => this.composer.focus());
+    this.list.addEventListener("emptied", focusList);
     this.list.isChosen = (row) => this.selection.has(row);
     this.selection.addEventListener("change", () => this.list.schedule());
     this.store.addEventListener("load", () => this.showTask(), {once: true});
@@ -214,17 +216,18 @@ class App {
     }
     this.store.hold(row);
     this.store.show(row);
-    if (!document.activeElement.closest("form")) this.list.focus(row);  // somebody may be typing by now
+    if (!isTyping()) this.list.focus(row);  // somebody may by now
   }
 
   /** Undo or redo. */
   walk(way) {
+    const typing = isTyping();
     const outcome = this.history[way]();
     this.notices.close();
     const {said, id} = outcome ?? {said: `There is nothing to ${way}.`};
     if (said.includes("Somebody else")) this.notices.say(said);
     else this.notices.announce(said);
-    if (id) this.list.focus(this.store.row(id));
+    if (id && !typing) this.list.focus(this.store.row(id));
   }
 
   key(event) {
@@ -246,8 +249,7 @@ class App {
 
   /** Ask about a conflict, or offer to: a question in the middle of typing would take the keys. */
   meet(operation) {
-    const form = document.activeElement?.closest("form");
-    if (!form || form.closest("#conflict-dialog")) {
+    if (!isTyping() || document.activeElement.closest("#conflict-dialog")) {
       this.ask(operation);
       return;
     }

@@ -1,6 +1,6 @@
 /** The bar with what can be done to all tasks that are chosen. */
 import {dayValue, secondsOf, startOfDay} from "./dates.js";
-import {find, setText} from "./dom.js";
+import {find, focusList, setText} from "./dom.js";
 
 const DAYS = {today: 0, tomorrow: 1};
 
@@ -47,7 +47,7 @@ export class BulkBar {
     const {size} = this.#selection;
     const focused = this.#bar.contains(document.activeElement);
     this.#bar.hidden = size === 0;
-    if (focused && !size) find("#new-title").focus();
+    if (focused && !size) focusList();
     setText(find("#bulk-count"), `${size.toLocaleString()} chosen`);
   }
 }

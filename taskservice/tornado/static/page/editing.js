@@ -1,4 +1,5 @@
 /** The editors that are open, their drafts, and how they begin and end. */
+import {isTyping} from "./dom.js";
 import {Editor} from "./editor.js";
 import {shortTitle} from "./task.js";
 
@@ -82,10 +83,11 @@ export class Editing {
   }
 
   #close(row) {
+    const elsewhere = isTyping() && !this.#open.get(row).element.contains(document.activeElement);
     this.#open.delete(row);
     this.#drafts.set(row.id, null);
     this.#list.edit(row, null);
-    this.#list.focus(row);
+    if (!elsewhere) this.#list.focus(row);
     this.#store.release(row);
   }
 }

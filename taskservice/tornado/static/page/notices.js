@@ -1,5 +1,5 @@
 /** What the page says: for a while on the screen, and to screen readers. */
-import {find, setText} from "./dom.js";
+import {find, focusList, setText} from "./dom.js";
 
 const SHOWN_FOR = 10_000;
 
@@ -8,6 +8,7 @@ export class Notices {
   #toast = find("#toast");
   #text = find("#toast-text");
   #button = find("#toast-action");
+  #close = find("#toast-close");
   #action = null;
   #timer;
   #undo;
@@ -16,7 +17,7 @@ export class Notices {
   constructor(undo) {
     this.#undo = undo;
     this.#button.addEventListener("click", () => this.#act());
-    find("#toast-close").addEventListener("click", () => this.close());
+    this.#close.addEventListener("click", () => this.close());
     for (const [enter, leave] of [["mouseenter", "mouseleave"], ["focusin", "focusout"]]) {
       this.#toast.addEventListener(enter, () => clearTimeout(this.#timer));
       this.#toast.addEventListener(leave, () => this.#closeLater());
@@ -37,7 +38,9 @@ export class Notices {
     this.#action = action;
     setText(this.#text, text);
     setText(this.#button, action?.label ?? "");
+    const focused = document.activeElement === this.#button;
     this.#button.hidden = action === null;
+    if (focused && action === null) this.#close.focus();
     this.#toast.hidden = false;
     this.announce(action?.hint ? `${text} ${action.label}: ${action.hint}` : text);
     this.#closeLater();
@@ -53,11 +56,12 @@ export class Notices {
     const focused = this.#toast.contains(document.activeElement);
     this.#toast.hidden = true;
     this.#action = null;
-    if (focused) find("#new-title").focus();
+    if (focused) focusList();
   }
 
   #closeLater() {
     clearTimeout(this.#timer);
+    if (this.#toast.matches(":hover, :focus-within")) return;  // once that ends it is closed later
     this.#timer = setTimeout(() => this.close(), SHOWN_FOR);
   }
 
