@@ -52,6 +52,24 @@ class WorkerTest(BrowserTestCase):
         self.see_saved(page)
         self.see_stored(self.stored, [{"title": "Milk"}])
 
+    def test_point_11_the_icons_are_pictures_of_the_size_that_the_manifest_says(self) -> None:
+        page = self.open()
+        icons = page.evaluate("""async () => {
+          const url = document.querySelector("link[rel=manifest]").href;
+          const {icons} = await (await fetch(url)).json();
+          const touch = document.querySelector("link[rel=apple-touch-icon]").href;
+          const loaded = async (src) => {
+            const image = new Image();
+            image.src = new URL(src, url).href;
+            await image.decode();
+            return `${image.naturalWidth}x${image.naturalHeight}`;
+          };
+          const others = icons.filter(({sizes}) => sizes !== "any").map(async ({src, sizes}) => [sizes, await loaded(src)]);
+          return Promise.all([...others, ["180x180", await loaded(touch)]]);
+        }""")
+        self.assertEqual([loaded for _, loaded in icons], [sizes for sizes, _ in icons])
+        self.assertEqual(len(icons), 4)
+
     def test_point_11_the_policy_passes_the_address_of_the_worker_alone(self) -> None:
         page = self.open(service_workers="allow")
         self.wait_for(page, "navigator.serviceWorker.ready.then(() => true)")

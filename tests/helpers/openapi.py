@@ -34,7 +34,7 @@ _PAGE_FIELDS: Item = {
 _KEPT_FIELDS: Item = {**_PAGE_FIELDS, "Cache-Control": {
     "required": True, "schema": {"const": "public, max-age=31536000, immutable"}}}
 _PAGE_FILE: Item = {
-    "name": "page_file", "schema": {"pattern": r"^[a-z-]+\.(js|css|svg|webmanifest)$", "examples": ["app.js"]}}
+    "name": "page_file", "schema": {"pattern": r"^[a-z0-9-]+\.(js|css|svg|png|webmanifest)$", "examples": ["app.js"]}}
 _PAGES: dict[str, tuple[Item, Item | None]] = {
     # The fields that the answers have beside those of the document's, and the file's name.
     "/docs": (_DOCS_FIELDS, None),
@@ -45,6 +45,7 @@ _PAGES: dict[str, tuple[Item, Item | None]] = {
 }
 _TEXTS = {
     **dict.fromkeys(("text/html", "text/css", "text/javascript", "image/svg+xml"), {"schema": {"type": "string"}}),
+    "image/png": {},
     "application/manifest+json": {"schema": {"type": "object"}}}
 _UNKNOWN = {"$ref": "#/components/responses/UnknownEndpoint"}
 

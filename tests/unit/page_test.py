@@ -9,7 +9,7 @@ from taskservice.datamodel import TASK_ID
 from taskservice.tornado.documents import page
 
 TYPES = ("text/html; charset=UTF-8", "text/css; charset=UTF-8", "text/javascript; charset=UTF-8", "image/svg+xml",
-         "application/manifest+json")
+         "image/png", "application/manifest+json")
 FOLDER = Path(page.__file__).parents[1] / "static" / "page"
 
 
@@ -32,7 +32,7 @@ class FilesTest(unittest.TestCase):
         text = page.page_file().body.decode()
         loaded = re.findall(r'(?:src|href)="static/([^"]+)"', text)
         self.assertEqual(sorted(loaded), sorted(
-            [page.MANIFEST, *(f"{page.folder_name()}/{name}" for name in page.LOADED_FILES)]))
+            [page.MANIFEST, "icon-touch.png", *(f"{page.folder_name()}/{name}" for name in page.LOADED_FILES)]))
         self.assertNotRegex(text, r"<script>|<style|\sstyle=|\son\w+=|javascript:|//")
 
     def test_point_11_worker_knows_them_and_manifest_has_the_icons(self) -> None:
@@ -42,6 +42,7 @@ class FilesTest(unittest.TestCase):
                          [f"{page.folder_name()}/{name}" for name in sorted(page.LOADED_FILES)])
         manifest = json.loads(page.page_file(page.MANIFEST).body)
         self.assertLessEqual({icon["src"] for icon in manifest["icons"]}, page.PAGE_FILES)
+        self.assertLessEqual({"192x192", "512x512", "any"}, {icon["sizes"] for icon in manifest["icons"]})
 
     def test_modules_import_only_each_other(self) -> None:
         for name in page.PAGE_FILES:
@@ -58,7 +59,7 @@ class FilesTest(unittest.TestCase):
         self.assertIn(f"!/^{TASK_ID.pattern}$/u.test(id)", page.page_file("app.js").body.decode())
 
     def test_script_is_small(self) -> None:
-        size = sum(len(page.page_file(name).gzipped) for name in ("index.html", *page.PAGE_FILES))
+        size = sum(len(page.page_file(name).gzipped) for name in ("index.html", *page.LOADED_FILES))
         self.assertLess(size, 80 * 1024)
 
 

@@ -1,8 +1,8 @@
 """The page: its files, as they are served, and what a browser may do on it.
 
 All that the page loads lies under one folder that is named by the joint hash of the files,
-`/static/{hash}/`: imports are relative, and browsers keep the files for good. The worker and the
-manifest, whose addresses have to stay, lie beside it. Nothing is read before it is asked for, and
+`/static/{hash}/`: imports are relative, and browsers keep the files for good. The worker, the
+manifest and its icons, whose addresses have to stay, lie beside it. Nothing is read before it is asked for, and
 then once.
 """
 
@@ -30,6 +30,7 @@ _TYPES = {
     ".css": "text/css; charset=UTF-8",
     ".js": "text/javascript; charset=UTF-8",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
     ".webmanifest": "application/manifest+json",
 }
 
@@ -42,8 +43,8 @@ MANIFEST = "manifest.webmanifest"
 PAGE_FILES = frozenset(file.name for file in _FOLDER.iterdir()) - {_INDEX}
 """The files of the page, as `/static/{file}` and as `/static/{hash}/{file}`."""
 
-LOADED_FILES = PAGE_FILES - {WORKER, MANIFEST}
-"""Those that the page loads from the folder with the hash."""
+LOADED_FILES = frozenset(name for name in PAGE_FILES if not name.endswith(".png")) - {WORKER, MANIFEST}
+"""Those that the page loads from the folder with the hash; pictures are loaded where it is installed."""
 
 
 @cache
