@@ -180,7 +180,7 @@ class KeyboardTest(BrowserTestCase):
             self.assertGreaterEqual(focused["top"], sticky["bottom"])
             self.assertLessEqual(focused["bottom"], 900)
 
-    def test_motion_is_reduced_on_request(self) -> None:
+    def test_point_14_motion_is_reduced_on_request(self) -> None:
         path = self.create("Milk")
         page = self.open(reduced_motion="reduce")
         self.ask("PATCH", path, {"description": "more"})

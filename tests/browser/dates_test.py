@@ -94,7 +94,7 @@ class WordsTest(BrowserTestCase):
         for due, text in ((2 ** 53 - 1, "in a distant future"), (1 - 2 ** 53, "long ago")):
             self.assertEqual(self.words(due), {"text": text, "full": text, "iso": "", "late": due < 0, "today": False})
 
-    def test_language_of_dates_is_marked(self) -> None:
+    def test_point_14_language_of_dates_is_marked(self) -> None:
         self.create("Milk", due_date=at(2031, 1, 2))
         page = self.open(locale="de-DE")
         self.see(page.locator("#list time")).to_have_attribute("lang", "de-DE")

@@ -88,7 +88,7 @@ class FindingTest(BrowserTestCase):
         page.get_by_role("button", name="Remove the filter Overdue").click()
         self.see_titles(page, "Water", "Bread", "Milk")
 
-    def test_every_order_can_be_chosen_alone_by_mouse_and_by_keys(self) -> None:
+    def test_point_7_every_order_can_be_chosen_alone_by_mouse_and_by_keys(self) -> None:
         page = self.open()
         sort = page.get_by_label("Sort by")
         for value in ("created", "due_date", "-due_date", "priority", "-priority", "updated", "-updated", "title",
@@ -108,7 +108,7 @@ class FindingTest(BrowserTestCase):
         answer = self.ask("GET", f"/tasks?completed=false&sort={sort}")
         return [task["title"] for task in json.loads(answer.body).values()]
 
-    def test_every_choice_in_the_address_is_shown_and_stays_when_another_is_made(self) -> None:
+    def test_point_7_every_choice_in_the_address_is_shown_and_stays_when_another_is_made(self) -> None:
         for name, values in CHOICES.items():
             for value in values:
                 with self.subTest(name=name, value=value):
@@ -125,7 +125,7 @@ class FindingTest(BrowserTestCase):
                         self.assertIn(f"{name}={value}", page.url.replace("%2C", ","))
                     page.context.close()
 
-    def test_address_has_what_is_shown(self) -> None:
+    def test_point_7_address_has_what_is_shown(self) -> None:
         page = self.open()
         page.get_by_role("link", name="Upcoming").click()
         page.get_by_role("link", name="All").click()
@@ -137,7 +137,7 @@ class FindingTest(BrowserTestCase):
         self.see_titles(page, "Bread", "Water")
         self.see(page.get_by_label("Search")).to_have_value("r")
 
-    def test_address_with_nonsense_shows_the_usual(self) -> None:
+    def test_point_7_address_with_nonsense_shows_the_usual(self) -> None:
         page = self.open("/?show=nothing&sort=by%20luck&other=1")
         self.see_titles(page, "Water", "Bread", "Milk")
 
@@ -192,7 +192,7 @@ class FailingTest(BrowserTestCase):
         self.page.route("**/tasks?*", lambda route: route.fulfill(
             status=400, json={"message": "not today"}))
 
-    def test_failed_list_shows_the_error_in_the_place_of_the_rows_and_can_be_tried_again(self) -> None:
+    def test_point_8_failed_list_shows_the_error_in_the_place_of_the_rows_and_can_be_tried_again(self) -> None:
         self.page.get_by_role("link", name="Done").click()
         self.see(self.page.get_by_role("alert")).to_contain_text("not today")
         self.see_titles(self.page)
@@ -348,7 +348,7 @@ class LongListTest(BrowserTestCase):
         expected = [task["title"] for task in self.stored()]
         self.assertEqual(seen, expected)
 
-    def test_is_printed_whole_on_as_few_sheets_as_it_needs(self) -> None:
+    def test_point_14_is_printed_whole_on_as_few_sheets_as_it_needs(self) -> None:
         page = self.open("/?sort=title")
         self.see(page.locator("#count")).to_have_text("1,000 tasks")
         page.evaluate("""addEventListener("beforeprint", () => {

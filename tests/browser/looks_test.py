@@ -64,7 +64,7 @@ class LooksTest(BrowserTestCase):
                 self.assertLessEqual(wide, 0, "it is wider than the window")
         self.assertEqual(len(seen), 2)
 
-    def test_nothing_is_cut_off_where_there_is_little_room_and_much_text(self) -> None:
+    def test_point_14_nothing_is_cut_off_where_there_is_little_room_and_much_text(self) -> None:
         self.create("x" * 300, description="y" * 300, due_date=4_000_000_000, priority="urgent")
         self.create("Several words that go on and on " * 10)
         for width in (320, 400, 700, 1600):
@@ -80,11 +80,12 @@ class LooksTest(BrowserTestCase):
                 self.see_saved(page)
                 self.screenshot(page, f"narrow-{width}")
 
-    def test_on_a_phone_a_task_is_edited_and_deleted_by_touch(self) -> None:
+    def test_point_13_on_a_phone_a_task_is_edited_and_deleted_by_touch(self) -> None:
         self.create("Milk")
         self.create_many([{"title": f"Task {number}"} for number in range(7)])  # it is the last that is seen
         page = self.open(**PHONE)
-        page.get_by_role("button", name="Milk", exact=True).tap()
+        body = page.get_by_role("button", name="Milk", exact=True).locator("..")
+        body.tap(position={"x": 150, "y": 42})  # below the title, where a finger may be, too
         self.see(page.get_by_role("button", name="Save")).to_be_in_viewport(ratio=1)
         page.get_by_role("textbox", name="Title").fill("Oat milk")
         page.get_by_role("button", name="Save").tap()
@@ -95,10 +96,104 @@ class LooksTest(BrowserTestCase):
         page.get_by_role("button", name="Undo").tap()
         self.see(self.row(page, "Oat milk")).to_be_visible()
 
+    def test_point_13_the_first_task_is_near_the_top_and_filters_are_behind_one_button(self) -> None:
+        self.create_many(some_tasks())
+        for name, window, most in (("desktop", {}, 200), ("phone", PHONE, 220)):
+            with self.subTest(name):
+                page = self.open(**window)
+                first = page.locator("#list li").first
+                self.see(first).to_be_visible()
+                self.assertLess(first.evaluate("(row) => row.getBoundingClientRect().top"), most)
+                self.see(page.get_by_label("Filter by priority")).to_be_hidden()
+                page.get_by_role("button", name="Filters", exact=True).click()
+                page.get_by_label("Filter by priority").select_option("urgent")
+                chip = page.get_by_role("button", name="Remove the filter Urgent")
+                self.see_titles(page, "Send the invoice for October")
+                self.screenshot(page, f"filters-{name}")
+                chip.click()
+                self.see(page.locator("#list li")).to_have_count(9)
+                self.see(chip).to_have_count(0)
+
+    def test_point_13_one_face_borders_of_three_to_one_and_targets_of_44_pixels(self) -> None:
+        self.create_many(some_tasks())
+        for scheme in ("light", "dark"):
+            page = self.open(**PHONE, color_scheme=scheme)
+            self.see(page.locator("#list li").first).to_be_visible()
+            with self.subTest(scheme):
+                self.assertEqual(page.evaluate(FACES), 1)
+                self.assertEqual(page.evaluate(SMALL_TARGETS), [])
+                for field in ("#search", "#new-title"):
+                    self.assertGreaterEqual(page.locator(field).evaluate(BORDER_CONTRAST), 3, field)
+
+    def test_point_13_what_is_below_a_row_that_leaves_slides_up_but_with_reduced_motion(self) -> None:
+        for motion, slides in (("no-preference", True), ("reduce", False)):
+            with self.subTest(motion):
+                for title in ("Salt", "Bread", "Milk"):
+                    self.create(title)
+                page = self.open(reduced_motion=motion)
+                self.see_titles(page, "Milk", "Bread", "Salt")
+                page.evaluate(NOTE_ANIMATIONS)
+                for title in ("Milk", "Bread", "Salt"):
+                    page.get_by_role("button", name=f"Delete {title}").click()
+                self.see_titles(page)
+                moved = page.evaluate("window.moved")
+                self.assertEqual([title for title, _ in moved], ["Bread", "Salt", "Salt"] if slides else [])
+                self.assertTrue(all(distance > 20 for _, distance in moved), moved)
+                self.see_saved(page)
+
+    def test_point_14_what_people_write_is_in_its_own_direction(self) -> None:
+        self.create("\u05d7\u05dc\u05d1", description="\u05dc\u05d9\u05d8\u05e8 \u05d0\u05d7\u05d3")
+        self.create("Milk", description="one litre")
+        page = self.open()
+        self.see(page.locator("#list li")).to_have_count(2)
+        for part in ("title", "description"):
+            directions = page.locator(f"#list [data-part={part}]").evaluate_all(
+                "(all) => all.map((each) => getComputedStyle(each).direction)")
+            self.assertEqual(directions, ["ltr", "rtl"], part)
+        for field in (page.get_by_label("New task"), page.get_by_label("Search")):
+            field.fill("\u05d7\u05dc\u05d1")
+            self.assertEqual(field.evaluate("(field) => getComputedStyle(field).direction"), "rtl")
+
     def test_empty_list(self) -> None:
         page = self.open("/?show=all")
         self.see(page.locator("#empty")).to_be_visible()
         self.screenshot(page, "empty")
+
+
+FACES = """() => new Set([...document.querySelectorAll("body *")].filter((each) => each.checkVisibility())
+  .map((each) => getComputedStyle(each).fontFamily)).size"""
+
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, a, input, select, label.tick")]
+  .filter((each) => each.checkVisibility({opacityProperty: true}) && !each.matches(".skip, .tick input"))
+  .map((each) => [each.ariaLabel ?? (each.textContent.trim() || each.id), each.closest(".body") ?? each])
+  .filter(([, each]) => {
+    const {width, height} = each.getBoundingClientRect();
+    return width < 43.9 || height < 43.9;
+  }).map(([name]) => name)"""
+"""The controls that are narrower or lower than 44 pixels; all of a task's text opens its editor."""
+
+BORDER_CONTRAST = """(field) => {
+  const light = (color) => {
+    const parts = color.match(/[\\d.]+/g).map(Number).map((part) => part / 255).slice(0, 3)
+      .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  const border = getComputedStyle(field).borderTopWidth === "0px" ? field.closest("form") : field;
+  const [one, other] = [getComputedStyle(border).borderBottomColor, getComputedStyle(document.body).backgroundColor]
+    .map(light).sort((one, other) => other - one);
+  return (one + 0.05) / (other + 0.05);
+}"""
+"""The contrast of a field's border with the page (WCAG 2.1, 1.4.11)."""
+
+NOTE_ANIMATIONS = """() => {
+  window.moved = [];
+  const {animate} = Element.prototype;
+  Element.prototype.animate = function (frames, options) {
+    const distance = Number(/translateY\\(([\\d.]+)px/.exec(frames[0].transform)[1]);
+    window.moved.push([this.querySelector("button.title").textContent, distance]);
+    return animate.call(this, frames, options);
+  };
+}"""
 
 
 if __name__ == "__main__":

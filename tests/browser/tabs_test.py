@@ -64,7 +64,8 @@ class WorkerTest(BrowserTestCase):
             await image.decode();
             return `${image.naturalWidth}x${image.naturalHeight}`;
           };
-          const others = icons.filter(({sizes}) => sizes !== "any").map(async ({src, sizes}) => [sizes, await loaded(src)]);
+          const sized = icons.filter(({sizes}) => sizes !== "any");
+          const others = sized.map(async ({src, sizes}) => [sizes, await loaded(src)]);
           return Promise.all([...others, ["180x180", await loaded(touch)]]);
         }""")
         self.assertEqual([loaded for _, loaded in icons], [sizes for sizes, _ in icons])
@@ -82,6 +83,36 @@ class WorkerTest(BrowserTestCase):
         }"""), ["TypeError"] * 3)
 
     expected_complaints = ("This document requires 'Trusted", "Refused to", "Creating a TrustedTypePolicy")
+
+
+class PlainHttpTest(BrowserTestCase):
+
+    engine = "sqlite"
+    sections = {"http": {"hosts": ["tasks.example", "localhost"]}}
+
+    def test_point_11_without_https_the_page_says_so_once_and_all_else_works(self) -> None:
+        page = self.open(host="tasks.example")
+        toast = page.locator("#toast")
+        self.see(toast).to_contain_text("This address is not https: the page works, but does not open without")
+        self.assertEqual(page.evaluate("[isSecureContext, typeof navigator.serviceWorker, typeof crypto.randomUUID]"),
+                         [False, "undefined", "undefined"])
+        self.create("Bread")
+        page.get_by_label("New task").fill("Milk")
+        page.keyboard.press("Enter")
+        self.see_titles(page, "Milk", "Bread")
+        self.see_saved(page)
+        another = self.open_tab(page.context, host="tasks.example")
+        self.tick(another, "Bread").click()
+        self.see_titles(page, "Milk")
+        self.stop_service()
+        self.tick(page, "Milk").click()
+        self.see(page.locator("#away-text")).to_contain_text("1 change waits to be saved.")
+        self.start_service(self.port)
+        self.see_saved(page)
+        self.see_stored(lambda: [task.get("completed") for task in self.stored() if task["title"] == "Milk"], [True])
+        page.reload()
+        self.see_live(page)
+        self.see(toast).to_be_hidden()
 
 
 if __name__ == "__main__":

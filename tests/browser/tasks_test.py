@@ -218,7 +218,7 @@ class ChangingTest(BrowserTestCase):
         self.see_titles(self.page, "Bread", "Milk")
         self.see_said(self.page, "Undone: “Bread”.")
 
-    def test_a_held_key_changes_one_task(self) -> None:
+    def test_point_1_a_held_key_changes_one_task(self) -> None:
         """The focus moves on to the next task, but the key that is still down is not for that one."""
         for title in ("Tea", "Salt"):
             self.create(title)
@@ -242,7 +242,7 @@ class ChangingTest(BrowserTestCase):
         self.see(editor.get_by_label("Title")).to_be_focused()
         self.see(editor.get_by_label("Title")).to_have_value("Milk")
 
-    def test_the_next_space_after_a_row_has_left_changes_no_other_task(self) -> None:
+    def test_point_14_the_next_space_after_a_row_has_left_changes_no_other_task(self) -> None:
         editor = self.page.get_by_role("form", name="Edit the task")
         self.create("Salt")
         for part, key in ((self.tick(self.page, "Salt"), "Space"),

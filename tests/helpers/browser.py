@@ -33,8 +33,9 @@ SCREENSHOTS = os.environ.get("TASKSERVICE_SCREENSHOTS")
 
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update")
-"""What makes Chromium run as root, and keep to itself."""
+    "--disable-background-networking", "--disable-component-update",
+    "--host-resolver-rules=MAP tasks.example 127.0.0.1")
+"""What makes Chromium run as root, and keep to itself; http://tasks.example is a service elsewhere, without TLS."""
 
 PATIENCE = 30_000
 """Milliseconds that something may take to be seen."""
@@ -151,7 +152,7 @@ class BrowserTestCase(TestCase):
 
     # --- The page --------------------------------------------------------------------------------
 
-    def open(self, path: str = "/", live: bool = True, **context: Any) -> "Page":
+    def open(self, path: str = "/", live: bool = True, host: str = "localhost", **context: Any) -> "Page":
         """Open the page in a window of its own, as another user would; wait until it is live."""
         options = {"locale": "en-GB", "timezone_id": "Europe/Berlin",
                    "viewport": {"width": 1000, "height": 900},
@@ -159,15 +160,17 @@ class BrowserTestCase(TestCase):
                    **context}
         window = self.browser.new_context(**options)
         self.addCleanup(window.close)
-        return self.open_tab(window, path, live)
+        return self.open_tab(window, path, live, host)
 
-    def open_tab(self, window: "BrowserContext", path: str = "/", live: bool = True) -> "Page":
+    def open_tab(
+        self, window: "BrowserContext", path: str = "/", live: bool = True, host: str = "localhost"
+    ) -> "Page":
         """Open the page in another tab of a window; wait until it is live."""
         page = window.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: self.complaints.append(f"{error}\n{error.stack}"))
         page.on("console", lambda message: self.complain(message.type, message.text))
-        page.goto(f"http://localhost:{self.port}{path}")
+        page.goto(f"http://{host}:{self.port}{path}")
         if live:
             self.see_live(page)
         return page

@@ -64,8 +64,10 @@ export class ListControl {
       return;
     }
     switch (target.closest("[data-part]")?.dataset.part) {
+      case "body":
       case "title":
-      case "description": this.#user.edit(row); break;
+      case "description":
+      case "meta": this.#user.edit(row); break;
       case "delete": this.#user.remove(row); break;
       case "again": this.#user.again(row); break;
       case "discard": this.#user.discard(row); break;

@@ -3,6 +3,7 @@
  * besides the one that has the focus and the one that is edited; a margin stands for those that are
  * not. All are there to be printed. What is looked at stays where it is when rows above come, go, or turn out to be higher.
  */
+import {collapse} from "./collapse.js";
 import {headingOf} from "./dates.js";
 import {RowView} from "./row-view.js";
 
@@ -106,6 +107,7 @@ export class ListView extends EventTarget {
     const rows = this.#store.rows;
     const focus = this.#focused();
     const anchor = this.#anchor();
+    const slide = this.#leaves();
     if (this.#stale) this.#layOut();
     const [first, last] = this.#visible();
     const indexes = this.#withPinned(first, last);
@@ -114,9 +116,16 @@ export class ListView extends EventTarget {
     this.#measure(fresh);
     this.#space(indexes);
     this.#keep(anchor);
+    slide();
     this.#restore(focus);
     this.onrendered();
     if (last + MORE_WHEN >= rows.length && !this.#store.complete) this.onnearend();
+  }
+
+  /** Return what closes the gaps of rows that are no longer in the list. */
+  #leaves() {
+    const views = [...this.#views.values()];
+    return views.some(({row}) => !row.placed) ? collapse(views.map(({element}) => element)) : () => {};
   }
 
   #layOut() {
