@@ -119,6 +119,7 @@ class TokenTest(BrowserTestCase):
         first, second = held
         for route in (first,) if late else (first, second):
             route.fulfill(status=401, json={"message": "a token is needed"})
+        page.get_by_role("button", name="Give a token").click()
         self.give(page, token)
         if late:
             self.see(page.get_by_role("dialog")).to_have_count(0)

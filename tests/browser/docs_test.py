@@ -1,7 +1,7 @@
 """/docs: the API to read and try, with a token where one is needed, on a phone and in the dark."""
 
 import unittest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from taskservice.tornado.documents.openapi import description
 from tests.helpers.browser import BrowserTestCase
@@ -30,7 +30,7 @@ LIGHTNESS = """(element) => {
 
 class DocsTestCase(BrowserTestCase):
 
-    def open_docs(self, **window: object) -> "Page":
+    def open_docs(self, **window: Any) -> "Page":
         """Open the page; wait until it shows the operations."""
         page = self.open("/docs", live=False, **window)
         self.see(self.operation(page, "listTasks")).to_be_visible()

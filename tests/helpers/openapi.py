@@ -45,7 +45,7 @@ _PAGES: dict[str, tuple[Item, Item | None]] = {
 }
 _TEXTS = {
     **dict.fromkeys(("text/html", "text/css", "text/javascript", "image/svg+xml"), {"schema": {"type": "string"}}),
-    "image/png": {},
+    "image/png": {"schema": {"type": "string", "pattern": "^\x89PNG"}},
     "application/manifest+json": {"schema": {"type": "object"}}}
 _UNKNOWN = {"$ref": "#/components/responses/UnknownEndpoint"}
 
@@ -178,7 +178,8 @@ def decode(media_type: str, body: bytes) -> Any:
     try:
         if media_type == "application/x-ndjson":
             return [json.loads(line) for line in body.splitlines()]
-        return json.loads(body) if media_type.endswith("json") else body.decode()
+        return json.loads(body) if media_type.endswith("json") else body.decode(
+            "latin-1" if media_type == "image/png" else "utf-8")
     except ValueError as error:
         raise AssertionError(f"body is not {media_type}: {error}") from None
 
