@@ -1,4 +1,4 @@
-"""The Tornado Application: its routes, and what it is made of."""
+"""The Tornado Application: its routes, and the parts it is composed of."""
 
 import logging
 import re
@@ -73,7 +73,7 @@ class ServerRequestHandler(BaseRequestHandler):
 
 
 def _routes(base_path: str) -> Routes:
-    """Return all routes of a service under a path; probes and Prometheus find theirs at the root, too."""
+    """Return all routes of a service under a base path; those of probes and Prometheus also exist at the root."""
     prefix = re.escape(base_path)
     routes: Routes = [(prefix + path, handler) for path, handler in ROUTES]
     if base_path:
@@ -135,7 +135,7 @@ class TaskServiceApplication(tornado.web.Application):
             address, headers.get("X-Forwarded-For"))))
 
     def is_probe(self, start_line: tornado.httputil.RequestStartLine) -> bool:
-        """Return whether a request asks how the service is, for which connections are kept."""
+        """Return whether a request is a probe, for which some connections are reserved."""
         handler, _ = self._route(start_line)
         return handler.is_probe
 

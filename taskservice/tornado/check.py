@@ -1,4 +1,4 @@
-"""`--check-config`: what is wrong with a config, and what a start with it would do. It changes nothing."""
+"""`--check-config`: the faults of a config, and what a start with it would do. It changes nothing."""
 
 import argparse
 import errno
@@ -12,7 +12,7 @@ from taskservice.tornado.workers import check_sharable
 
 
 def check_config(config: Config, workers: int) -> None:
-    """Raise ConfigError for what is wrong with a config beyond its schema."""
+    """Raise ConfigError for faults of a config that its schema cannot express."""
     create_todolist_db(config.task_db)
     make_ssl_context(config.http.tls)
     if workers > 1:
@@ -20,9 +20,9 @@ def check_config(config: Config, workers: int) -> None:
 
 
 async def describe(config: Config, arguments: argparse.Namespace) -> list[str]:
-    """Return in lines what a start would do; raises ConfigError, and StoreError for a store that could not be opened.
+    """Return the lines that say what a start would do; raises ConfigError, and StoreError for an unusable store.
 
-    A database server is asked only with `--connect`.
+    A database server is contacted only with `--connect`.
     """
     check_config(config, arguments.workers)
     store = await create_todolist_db(config.task_db).examine(arguments.connect)
@@ -41,7 +41,7 @@ def _notes(host: str, port: int) -> Iterator[str]:
 
 
 def _why_not(host: str, port: int) -> str | None:
-    """Return why nobody could listen there now; nobody does for it."""
+    """Return why nobody could listen there now; None if somebody could."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -54,6 +54,6 @@ def _why_not(host: str, port: int) -> str | None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return "is in use, as it is while the service runs"
-            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # no IPv6 here, say
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # such as IPv6 where there is none
                 return f"cannot be had: {error.strerror}"
     return None

@@ -1,8 +1,8 @@
-"""What Prometheus reads at `/metrics`.
+"""The metrics that Prometheus reads at `/metrics`.
 
-With several workers the values are in files of a folder that they share, and each worker answers
-for all. The files are named for the worker's number: the next of that number goes on counting in
-them, so that what one counted that died is not lost, and there are never more files.
+With several workers the values are in files of a shared folder, and each worker answers for all. The files are named
+for the worker's number: its successor goes on counting in them, so that the counts of a dead worker are not lost, and
+there are never more files.
 """
 
 import os
@@ -30,21 +30,21 @@ from taskservice.utils.queued_stream import count_drops
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Where prometheus-client looks for the folder; the parent sets it for its workers."""
+"""The variable in which prometheus-client looks for the folder; the parent sets it for its workers."""
 
 WORKER_VARIABLE = "TASKSERVICE_WORKER"
-"""A worker's number, from 1; there is none where one process serves."""
+"""The variable with a worker's number, from 1; unset if a single process serves."""
 
 _FILES = {"histogram": 1 << 19, "counter": 1 << 16, "gauge_livesum": 1 << 16, "gauge_max": 1 << 16,
           "gauge_min": 1 << 16}
-"""prometheus-client's kinds of files, and sizes in bytes that are more than the values take."""
+"""prometheus-client's kinds of files, with sizes in bytes that exceed what the values take."""
 
 _REQUEST_BUCKETS = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 _STORE_BUCKETS = (.00001, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 5)
 _LAG_BUCKETS = (.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5)
 
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # which several processes do not have
+disable_created_metrics()  # type: ignore[no-untyped-call]  # not with several processes
 
 
 class LoopHistogram(Collector):
@@ -59,12 +59,12 @@ class LoopHistogram(Collector):
         self._described = (name, text)
         self._labels = labels
         self._buckets = buckets
-        # For values of the labels, how many fell into each bucket and beyond the last; their sum.
+        # The counts of each bucket and beyond the last, by values of the labels; and the sum.
         self._counts: dict[tuple[str, ...], list[int]] = {}
         self._sums: dict[tuple[str, ...], float] = {}
 
     def observe(self, value: float, labels: tuple[str, ...]) -> None:
-        """Count a value."""
+        """Observe a value."""
         if labels not in self._counts:
             self._counts[labels] = [0] * (len(self._buckets) + 1)
             self._sums[labels] = 0.0
@@ -72,7 +72,7 @@ class LoopHistogram(Collector):
         self._sums[labels] += value
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Give the counts as prometheus-client wants them: each bucket with those below it."""
+        """Yield the counts in prometheus-client's form: each bucket includes those below it."""
         family = HistogramMetricFamily(*self._described, labels=self._labels)
         bounds = [*map(floatToGoString, self._buckets), "+Inf"]
         for labels, counts in self._counts.items():
@@ -82,16 +82,16 @@ class LoopHistogram(Collector):
 
 
 class SharedHistogram:
-    """The same over several processes, in the files that prometheus-client has for it."""
+    """The same over several processes, in prometheus-client's files."""
 
     def __init__(self, histogram: Histogram) -> None:
         self._histogram = histogram
         self._children: dict[tuple[str, ...], Histogram] = {}
 
     def observe(self, value: float, labels: tuple[str, ...]) -> None:
-        """Count a value."""
+        """Observe a value."""
         child = self._children.get(labels)
-        if child is None:  # to find one by its labels takes as long as to count
+        if child is None:  # finding one by its labels takes as long as counting
             child = self._children[labels] = self._histogram.labels(*labels) if labels else self._histogram
         child.observe(value)
 
@@ -182,7 +182,7 @@ class Metrics:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Meanwhile look at the running event loop, and let other workers see what only this one can."""
+        """In the block observe the running event loop, and share this worker's measurements with the others."""
         with ExitStack() as timers:
             timers.enter_context(repeated(LAG_INTERVAL, lambda late: self._lag.observe(late, ())))
             if self._shared:
@@ -191,7 +191,7 @@ class Metrics:
             yield
 
     def began(self) -> None:
-        """Count a request that has come."""
+        """Count a request that has arrived."""
         self.in_flight += 1
         if self._shared:
             self._in_flight.set(self.in_flight)
@@ -202,12 +202,12 @@ class Metrics:
         self._count(method, route, status, seconds)
 
     def stream_ended(self) -> None:
-        """Count a request whose answer was an event stream: its duration is its client's affair."""
+        """Count a request whose answer was an event stream: its duration depends on its client alone."""
         self.left()
         self._ended_streams.inc()
 
     def left(self) -> None:
-        """Note the end of a request that had begun."""
+        """Count the end of a request that had begun."""
         self.in_flight -= 1
         if self._shared:
             self._in_flight.set(self.in_flight)
@@ -221,7 +221,7 @@ class Metrics:
         self._requests.observe(seconds, (known, route, str(status)))
 
     def observe_body_memory(self, size: int) -> None:
-        """Note how many bytes large bodies take now."""
+        """Set how many bytes large bodies take now."""
         self._body_memory.set(size)
         if size > self._most_body_memory:
             self._most_body_memory = size
@@ -239,7 +239,7 @@ class Metrics:
             self._reloaded.set_to_current_time()
 
     def reads_wait(self, more: int) -> None:
-        """Note that so many more reads wait for a reader; fewer if it is negative."""
+        """Change the number of reads that wait for a reader by this much."""
         self._reads_waiting.inc(more)
 
     def read_refused(self) -> None:
@@ -251,7 +251,7 @@ class Metrics:
         self._reads_timed_out.inc()
 
     def render(self) -> bytes:
-        """Return the measurements of all workers, as Prometheus' text."""
+        """Return the metrics of all workers, as Prometheus' text."""
         self._in_flight.set(self.in_flight)
         registry = self._registry
         if self._shared:
@@ -264,9 +264,9 @@ class Metrics:
 
 
 def make_files(folder: str, workers: int) -> None:
-    """Make the files of so many workers; raises OSError, as where there is no room.
+    """Create the files of this many workers; raises OSError, e.g. if there is no room.
 
-    They have no holes, for on a full disk to write into one ends a process at once (SIGBUS).
+    They have no holes: on a full disk writing into one ends a process at once (SIGBUS).
     """
     for number in range(1, workers + 1):
         for kind, size in _FILES.items():
@@ -275,12 +275,12 @@ def make_files(folder: str, workers: int) -> None:
 
 
 def forget_worker(number: int, folder: str) -> None:
-    """Drop what a worker that has ended was in the middle of: none of its file is used any more."""
+    """Drop the gauges of a worker that has ended: none of its files is in use any more."""
     with suppress(OSError), open(Path(folder, f"gauge_livesum_{number}.db"), "r+b") as file:
         file.write(bytes(4))
 
 
 def count_restart(folder: str) -> None:
-    """Note that a worker died; where there is no room for that, it is not noted."""
+    """Record that a worker died; if there is no room for that, it is not recorded."""
     with suppress(OSError), open(Path(folder, RESTARTS_FILE), "ab") as file:
         file.write(b".")

@@ -1,4 +1,4 @@
-"""The folder in which workers share their measurements, in the system's temporary directory."""
+"""The folder in which workers share their metrics, in the system's temporary directory."""
 
 import fcntl
 import os
@@ -14,12 +14,12 @@ PREFIX = "taskservice-workers-"
 
 
 class MetricsFolder:
-    """A folder that is in use as long as a process has its descriptor, on which there is a lock."""
+    """A folder that is in use as long as a process holds a lock on its descriptor."""
 
     def __init__(self, workers: int) -> None:
-        """Make it, and remove those that services which were killed have left behind.
+        """Create it, and remove the folders that killed services left behind.
 
-        Raises TodoListError where there is no temporary directory, or no room in it.
+        Raises TodoListError if there is no temporary directory, or no room in it.
         """
         try:
             _sweep(Path(tempfile.gettempdir()))
@@ -35,13 +35,13 @@ class MetricsFolder:
                 "set TMPDIR to a folder that can be written") from error
 
     def remove(self) -> None:
-        """Remove it with all that is in it."""
+        """Remove it with its files."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self.fd)
 
 
 def _make() -> tuple[str, int]:
-    """Make and lock a folder; another service may have swept it before it was locked."""
+    """Create and lock a folder; another service may have removed it before it was locked."""
     while True:
         path = tempfile.mkdtemp(prefix=PREFIX)
         with suppress(FileNotFoundError):
@@ -55,7 +55,7 @@ def _make() -> tuple[str, int]:
 def _sweep(folder: Path) -> None:
     """Remove this user's folders that no process has locked."""
     for path in folder.glob(f"{PREFIX}*"):
-        with suppress(OSError):  # a file or a link, or somebody else's; or it is in use
+        with suppress(OSError):  # a file, a link, or somebody else's; or it is in use
             fd = _open(path)
             try:
                 if os.fstat(fd).st_uid == os.getuid():

@@ -10,8 +10,9 @@ from taskservice.utils.arguments import Parser
 
 
 class _Option(NamedTuple):
-    """An option that an environment variable can set. The variables are ours alone: Kubernetes itself sets
-    TASKSERVICE_PORT in each pod beside a Service named taskservice.
+    """An option that an environment variable can set.
+
+    The names avoid TASKSERVICE_PORT, which Kubernetes sets in each pod beside a Service named taskservice.
     """
 
     variable: str
@@ -22,7 +23,7 @@ class _Option(NamedTuple):
 
 
 def _host(text: str) -> str:
-    if not text:  # the sockets' word for all addresses, and the shell's for a variable not set
+    if not text:  # the sockets' word for all addresses, and the shell's for an unset variable
         raise argparse.ArgumentTypeError("expected a name or an address, got ''")
     return text
 
@@ -39,10 +40,10 @@ def parse_arguments(
     argv: Sequence[str] | None = None, prog: str = "server.py", default_config: Path | None = None,
     environment: Mapping[str, str] = os.environ
 ) -> argparse.Namespace:
-    """Read the command line of `prog`; ends the process, with code 2, when it is wrong.
+    """Parse the command line of `prog`; ends the process, with code 2, if it is wrong.
 
-    An option that is not there comes from its variable; one that is empty counts as unset. Without `default_config` the
-    command line or the environment has to name a config.
+    A missing option comes from its variable; an empty variable counts as unset. Without `default_config` the command
+    line or the environment has to name a config.
     """
     options = {
         "config": _Option("TASKSERVICE_CONFIG", Path, default_config, "FILE", "the YAML config"),

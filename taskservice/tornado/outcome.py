@@ -1,4 +1,4 @@
-"""The end of a request: its canonical line, and where it is counted."""
+"""The end of a request: its canonical log line, and its metrics."""
 
 import logging
 import time
@@ -17,10 +17,10 @@ CLIENT_LEFT = 499
 
 
 def log_response(handler: tornado.web.RequestHandler) -> None:
-    """Log the canonical line of a request, what it was and how it ended, and count it.
+    """Log the canonical line of a request, with its outcome, and count it.
 
-    The connection may have done so already, with an answer of its own: what the handler would have
-    answered is then another event, which is no request.
+    The connection may have done so already, with an answer of its own: then the handler's answer is another event, and
+    no request.
     """
     assert isinstance(handler, BaseRequestHandler)
     seconds = time.perf_counter() - handler.started
@@ -49,7 +49,7 @@ def log_cut_request(handler: BaseRequestHandler, seconds: float) -> None:
 
 
 def _status_of_unanswered(handler: BaseRequestHandler) -> int:
-    """Return the status of a request whose answer did not begin, and note the reason."""
+    """Return the status of a request whose answer did not begin, and record the reason."""
     handler.written = 0
     if handler.cut_reason:
         handler.facts["reason"] = handler.cut_reason
@@ -61,13 +61,13 @@ def _status_of_unanswered(handler: BaseRequestHandler) -> int:
 
 
 def _answered(handler: BaseRequestHandler) -> bool:
-    """Return whether the client got at least the head of the answer, as far as can be known."""
-    # Our connection knows it best: a client may have ended its input, and still be reading.
+    """Return whether the client got at least the head of the answer, as far as that can be known."""
+    # Our connection knows best: a client may have ended its input, and still be reading.
     return getattr(handler.request.connection, "started", not handler.gone)
 
 
 def _failed(handler: BaseRequestHandler) -> bool:
-    """Return whether something went wrong that was not the client's doing."""
+    """Return whether something failed that the client did not cause."""
     return handler.error is not None and not 400 <= handler.get_status() < 500
 
 
@@ -85,7 +85,7 @@ def _log_end(handler: BaseRequestHandler, message: str, status: int, seconds: fl
 
 
 def _explanation(handler: BaseRequestHandler, status: int, failed: bool) -> dict[str, Any]:
-    """Return what explains an outcome; docs/operating.md says what each is."""
+    """Return the reason of an outcome; docs/operating.md describes each."""
     facts = handler.facts
     if status == HTTPStatus.PRECONDITION_FAILED:
         facts["precondition"] = "failed"

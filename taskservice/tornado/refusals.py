@@ -1,4 +1,4 @@
-"""Answers to requests that the connection refuses, in the shape that all errors have."""
+"""Answers to requests that the connection refuses, in the form that all errors have."""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
 def refuser(metrics: Metrics, policy: Policy) -> Refuse:
-    """Make the function that answers for the connection, and logs and counts what it refused."""
+    """Return the function that answers for the connection, and logs and counts the refused requests."""
     def refuse(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
         refusal = _with_advice(refusal)
         headers: Mapping[str, str] = refusal.headers or {}
@@ -39,7 +39,7 @@ def refuser(metrics: Metrics, policy: Policy) -> Refuse:
 
 
 def _with_advice(refusal: Refusal) -> Refusal:
-    """Add how to find out what became of a write that the application has begun."""
+    """Add how to find the outcome of a write that the application has begun."""
     if not (refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and refusal.request_id
             and refusal.method in _WRITES):
         return refusal

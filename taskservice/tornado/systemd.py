@@ -12,29 +12,29 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-"""What systemd asks by; for the main process alone."""
+"""The variables by which systemd asks; for the main process alone."""
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Send a state such as `READY=1`; what goes wrong is ignored, as systemd's own library advises."""
+    """Send a state such as `READY=1`; errors are ignored, as systemd's own library advises."""
     if not (address := environment.get("NOTIFY_SOCKET")):
         return
     if address.startswith("@"):  # an abstract socket
         address = "\0" + address[1:]
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
-        notifier.setblocking(False)  # whoever does not read must not halt the event loop
+        notifier.setblocking(False)  # a receiver that does not read must not block the event loop
         notifier.connect(address)
         notifier.send(state.encode())
 
 
 def notify_reloading() -> None:
-    """Say that the config is read anew; READY=1 says when that is done (Type=notify-reload)."""
+    """Announce that the config is read again; READY=1 announces that it is done (Type=notify-reload)."""
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 @asynccontextmanager
 async def serving(port: int) -> AsyncIterator[None]:
-    """Say that the service is ready, and in the block send signs of life for WatchdogSec."""
+    """Announce that the service is ready, and in the block send watchdog signs for WatchdogSec."""
     notify(f"READY=1\nSTATUS=Serving on port {port}")
     watchdog = asyncio.create_task(_keep_watchdog(os.environ))
     try:
@@ -44,7 +44,7 @@ async def serving(port: int) -> AsyncIterator[None]:
 
 
 async def _keep_watchdog(environment: Mapping[str, str]) -> None:
-    """Send a sign twice in WatchdogSec, from the event loop: none comes when it hangs."""
+    """Send a sign twice in WatchdogSec, from the event loop: if that hangs, none is sent."""
     if not environment.get("WATCHDOG_USEC") or environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return
     while True:

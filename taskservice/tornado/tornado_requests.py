@@ -1,4 +1,4 @@
-"""Requests on Tornado's own server: judged as our own connection judges its, before their way."""
+"""Requests on Tornado's own server: checked first as our own connection checks its requests."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -11,10 +11,10 @@ from taskservice.http1.request import (
 
 
 class JudgedDelegate(HTTPMessageDelegate):
-    """Hands a request on to another delegate once its head has been judged.
+    """Passes a request on to another delegate once its head has been checked.
 
-    `cut` is called with line and fields of a request that ends before its body does, and with the
-    seconds since they came.
+    `cut` is called with line and fields of a request that ends before its body does, and with the seconds since they
+    came.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class JudgedDelegate(HTTPMessageDelegate):
 
 
 def judge(start_line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
-    """Return a request's line as the application wants it; raises BadRequest.
+    """Return a request's line in the application's form; raises BadRequest.
 
     The fields become those of that line, and `Expect` what Tornado's server understands.
     """

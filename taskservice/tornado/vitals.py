@@ -1,7 +1,7 @@
-"""What is measured of the processes themselves and of the store, when somebody asks: no request pays for it.
+"""Metrics of the processes themselves and of the store, taken when they are asked for: no request pays for them.
 
-One process is looked at when Prometheus asks. Workers cannot look into each other, so each copies
-its own measurements every few seconds to where they share theirs, and they are summed.
+A single process is examined when Prometheus asks. Workers cannot examine each other, so each copies its own metrics
+every few seconds to where they share theirs, and they are summed.
 """
 
 import asyncio
@@ -18,57 +18,57 @@ from prometheus_client.registry import Collector
 from taskservice.database.measurement import Measurement
 
 LAG_INTERVAL = 0.1
-"""Seconds between two looks at how late the event loop is: it costs some microseconds each."""
+"""Seconds between two measurements of the event loop's lag: each costs some microseconds."""
 
 COPY_INTERVAL = 5.0
-"""Seconds between two copies of a worker's measurements: to count 10,000 descriptors takes milliseconds."""
+"""Seconds between two copies of a worker's metrics: counting 10,000 descriptors takes milliseconds."""
 
 RESTARTS_FILE = "restarts"
-"""In the folder of the workers; it has a byte for each that died and was replaced."""
+"""A file in the folder of the workers, with a byte for each worker that died and was replaced."""
 
 _START = "process_start_time_seconds"
 
 
 def make_collectors(measurements: Callable[[], Iterable[Measurement]]) -> list[Collector]:
-    """Return what looks at this process and at its store."""
+    """Return the collectors of this process and of its store."""
     return [StoreCollector(measurements), ProcessCollector(registry=None), GCCollector(CollectorRegistry())]
 
 
 class StoreCollector(Collector):
-    """What the store's engine measures."""
+    """The measurements of the store's engine."""
 
     def __init__(self, measurements: Callable[[], Iterable[Measurement]]) -> None:
         self._measurements = measurements
 
     def collect(self) -> Iterator[Metric]:
-        """Give each measurement."""
+        """Yield each measurement."""
         for found in self._measurements():
             family = CounterMetricFamily if found.is_counter else GaugeMetricFamily
             yield family(f"taskservice_{found.name}", found.text, value=found.value)
 
 
 class LogSize(Collector):
-    """The size of the store's log, looked at when it is asked for: workers share it."""
+    """The size of the store's log, read on demand: workers share it."""
 
     def __init__(self, log_bytes: Callable[[], int | None]) -> None:
         self._log_bytes = log_bytes
 
     def collect(self) -> Iterator[Metric]:
-        """Give the size, where the store keeps a log."""
+        """Yield the size, if the store has a log."""
         if (size := self._log_bytes()) is not None:
             yield GaugeMetricFamily(
                 "taskservice_wal_bytes", "The size of SQLite's write-ahead log", value=size)
 
 
 class Supervision(Collector):
-    """What a worker knows of its parent: when it started, and how many workers it has replaced."""
+    """A worker's view of its parent: when it started, and how many workers it has replaced."""
 
     def __init__(self, folder: str) -> None:
         self._restarts = Path(folder, RESTARTS_FILE)
         self._parent = ProcessCollector(pid=os.getppid, registry=None)
 
     def collect(self) -> Iterator[Metric]:
-        """Give both; without the folder, which goes first at the end, the one."""
+        """Yield both; only the first once the folder, which is removed first at the end, has gone."""
         yield from (family for family in self._parent.collect() if family.name == _START)
         try:
             restarts = self._restarts.stat().st_size
@@ -86,7 +86,7 @@ class WorkersCopy:
 
     def __init__(self, collectors: Iterable[Collector]) -> None:
         self._collectors = collectors
-        self._registry = CollectorRegistry()  # nobody reads it: the files are read
+        self._registry = CollectorRegistry()  # nobody calls it: the files are read
         self._gauges: dict[str, Gauge] = {}
         self._counters: dict[str, Counter] = {}
         self._counted: dict[tuple[str, ...], float] = {}
@@ -97,7 +97,7 @@ class WorkersCopy:
             for family in collector.collect():
                 if family.type == "counter":
                     self._count(family)
-                elif family.name != _START:  # the sum of those is no time
+                elif family.name != _START:  # their sum would be no time
                     self._set(family)
 
     def _set(self, family: Metric) -> None:
@@ -114,7 +114,7 @@ class WorkersCopy:
         for sample in family.samples:
             values = tuple(sample.labels.values())
             more = sample.value - self._counted.get((family.name, *values), 0)
-            if more < 0:  # its counter has begun anew
+            if more < 0:  # its counter has started over
                 more = sample.value
             (counter.labels(*values) if values else counter).inc(more)
             self._counted[family.name, *values] = sample.value
@@ -122,7 +122,7 @@ class WorkersCopy:
 
 @contextmanager
 def repeated(interval: float, call: Callable[[float], None]) -> Iterator[None]:
-    """Call every `interval` seconds on the running event loop, with by how many seconds that is late."""
+    """Call `observe` every `interval` seconds on the running event loop, with the seconds by which the call is late."""
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle | None = None
 

@@ -1,8 +1,7 @@
 """Several processes behind one port: the parent binds, starts workers, and restarts those that die.
 
-Workers inherit the parent's listening sockets, so that a connection which waits to be accepted
-when one dies goes to another. A worker ends when the pipe on its standard input does: no worker
-outlives a parent that was killed.
+Workers inherit the parent's listening sockets, so that a connection that waits when one dies goes to another. A worker
+ends when the pipe on its standard input does: no worker outlives a killed parent.
 """
 
 import asyncio
@@ -39,11 +38,11 @@ CLOSING_TIME = 8.0
 """Seconds that a worker may take, beyond the drain, to close its store."""
 
 MAX_RESTART_DELAYS = 4
-"""How many times that it takes at most: a store that is back is found within some seconds."""
+"""Maximum multiple of that: once the store is back, it is found within some seconds."""
 
 
 def check_sharable(config: Config) -> None:
-    """Raise ConfigError for what several processes cannot use together, naming what to use."""
+    """Raise ConfigError for what several processes cannot share, naming the alternative."""
     engine = create_todolist_db(config.task_db)
     if not engine.shared:
         raise ConfigError(
@@ -77,7 +76,7 @@ async def supervise(
     folder = MetricsFolder(workers)
     try:
         async with create_todolist_db(config.task_db):
-            pass  # made and migrated once; an error ends the start, and is printed once
+            pass  # created and migrated once; an error ends the start, and is printed once
         supervisor = Supervisor(command, workers, sockets, folder, _grace(config), config=lambda: reloader.config)
 
         def stop() -> None:
@@ -133,7 +132,7 @@ class Supervisor:
         self._killed = False
 
     def stop(self) -> None:
-        """Let nobody else in, and the workers end."""
+        """Stop: no new workers, and the running ones drain."""
         self._stopping.set()
         for sock in self._sockets:
             sock.close()
@@ -142,7 +141,7 @@ class Supervisor:
         asyncio.get_running_loop().call_later(self.grace, self.kill)
 
     def reload(self) -> None:
-        """Have the workers read the config anew, each for itself."""
+        """Let each worker read the config again."""
         for worker in self._running:
             worker.send_signal(signal.SIGHUP)
 
@@ -156,7 +155,7 @@ class Supervisor:
     async def run(self) -> None:
         """Run the workers; return when they have ended, after `stop`.
 
-        Raises TodoListError when some had to be killed for it.
+        Raises TodoListError if some had to be killed for that.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
@@ -179,10 +178,10 @@ class Supervisor:
                 await self._pause(self._restart_delay * factor)
 
     async def _run_worker(self, number: int) -> float:
-        """Run a worker to its end, log an end that was not asked for, return how long it lived."""
+        """Run a worker to its end, log an unexpected end, and return how long it lived."""
         try:
             worker = self._start(number)
-        except OSError as error:  # no memory, or too many processes or files, for now
+        except OSError as error:  # no memory, or too many processes or files, at present
             _log(logging.ERROR, "WORKER NOT STARTED", worker=number, reason=error.strerror)
             return 0.0
         started = time.monotonic()

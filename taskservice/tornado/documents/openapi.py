@@ -1,7 +1,7 @@
-"""What the service says of its API: the OpenAPI document, and the page to read and try it.
+"""The OpenAPI document, and the page to read and try the API.
 
-Nothing is read before it is asked for, and then once. That takes up to a quarter of a second (the
-page's script is large), so ask in a thread: `await asyncio.to_thread(openapi_file)`.
+Nothing is read before it is asked for, and then once. That takes up to a quarter of a second (the page's script is
+large), so ask in a thread: `await asyncio.to_thread(openapi_file)`.
 """
 
 import gzip
@@ -18,10 +18,10 @@ from taskservice import __version__
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'")
-"""What `/docs` may load: nothing from elsewhere, nothing inline; Swagger UI has `data:` icons."""
+"""The content security policy of `/docs`: nothing from elsewhere, nothing inline; Swagger UI has `data:` icons."""
 
 PACKAGE = "mkdocs-swagger-ui-tag"
-"""What carries Swagger UI; nothing else of it is used, nor imported."""
+"""The package that contains Swagger UI; nothing else of it is used, nor imported."""
 
 _HERE = Path(__file__).resolve().parent
 DOCS_PAGE = "index.html"
@@ -69,7 +69,7 @@ def description(tokens: bool = False, base_path: str = "") -> dict[str, Any]:
 
 
 def _put_under(base_path: str, described: Any) -> None:
-    """Change what the document says of where the service is; its paths are below that."""
+    """Set the server's URL in the document; the paths are below that."""
     for server in described["servers"]:
         server["url"] = server["url"].rstrip("/") + base_path or "/"
     location = described["components"]["headers"]["Location"]
@@ -84,7 +84,7 @@ def document(tokens: bool = False, base_path: str = "") -> bytes:
 
 @cache
 def openapi_file(tokens: bool, base_path: str = "") -> ServedFile:
-    """Return what `/openapi.json` serves (see `description`)."""
+    """Return the file of `/openapi.json` (see `description`)."""
     return ServedFile.of("application/json; charset=UTF-8", document(tokens, base_path))
 
 

@@ -1,4 +1,4 @@
-"""The page: its files, as they are served, and what a browser may do on it.
+"""The page: its files as they are served, and its content security policy.
 
 All that the page loads lies under one folder that is named by the joint hash of the files,
 `/static/{hash}/`: imports are relative, and browsers keep the files for good. The worker, the
@@ -16,10 +16,10 @@ from taskservice.tornado.documents.openapi import ServedFile
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types taskservice-worker")
-"""What the page may do: load its own files, and ask its own service; nothing inline.
+"""The content security policy: load its own files, and ask its own service; nothing inline.
 
-Trusted Types have the browser refuse to take any text for HTML or a script, whatever a script may
-try. The one policy there is passes the address of the page's own worker, and nothing else.
+With Trusted Types the browser refuses to take any text for HTML or a script, whatever a script may try. The single
+policy passes the address of the page's own worker, and nothing else.
 """
 
 _FOLDER = Path(__file__).resolve().parents[1] / "static" / "page"
@@ -35,10 +35,10 @@ _TYPES = {
 }
 
 WORKER = "worker.js"
-"""The service worker: its address stays, so that a browser finds the next version of it."""
+"""The service worker: its address stays, so that a browser finds its next version."""
 
 MANIFEST = "manifest.webmanifest"
-"""What a browser installs."""
+"""The manifest, by which browsers install the page."""
 
 PAGE_FILES = frozenset(file.name for file in _FOLDER.iterdir()) - {_INDEX}
 """The files of the page, as `/static/{file}` and as `/static/{hash}/{file}`."""
@@ -49,7 +49,7 @@ LOADED_FILES = frozenset(name for name in PAGE_FILES if not name.endswith(".png"
 
 @cache
 def folder_name() -> str:
-    """Return the name of the folder under `/static/`: another wherever a file is."""
+    """Return the name of the folder under `/static/`: it changes with any file."""
     digest = hashlib.sha256()
     for name in sorted({_INDEX, *PAGE_FILES}):
         content = (_FOLDER / name).read_bytes()
@@ -71,7 +71,7 @@ def page_file(name: str = _INDEX) -> ServedFile:
 
 
 def _with_folder(page: bytes) -> bytes:
-    """Have the page load its files from the folder, and all of its modules at once."""
+    """Let the page load its files from the folder, and all of its modules at once."""
     modules = sorted(name for name in LOADED_FILES if name.endswith(".js") and name != _SCRIPT)
     links = "\n".join(f'  <link rel="modulepreload" href="static/{name}">' for name in modules)
     whole = page.replace(b"  <!-- modules -->", links.encode())

@@ -1,4 +1,4 @@
-"""`/changes`: what was written, as a document or as it happens."""
+"""`/changes`: the writes, as a document or as they happen."""
 
 import random
 from collections.abc import Sequence
@@ -13,19 +13,20 @@ from taskservice.http.representation import JSON, Joined
 from taskservice.tornado.handlers.streaming import StreamingHandler
 
 RETRY_MS = 1_000
-"""Milliseconds after which a client comes back to an event stream that was cut off."""
+"""Milliseconds after which a client reconnects to an event stream that was cut off."""
 
 MAX_RETRY_MS = 5_000
-"""A stream that ends by itself names a time up to this: at a stop all end at once, and are not all to come back so."""
+"""A stream that ends by itself names a time up to this: at a stop all end at once, and should not all reconnect at
+once."""
 
 
 class ChangesRequestHandler(StreamingHandler):
-    """`/changes`: what was written, in order; as it happens where an event stream is asked for."""
+    """`/changes`: the writes, in order; as they happen for clients that ask for an event stream."""
 
     route = "/changes"
 
     async def get(self) -> None:
-        """Give the changes after `since`."""
+        """Return the changes after `since`."""
         request = parse_changes_query(self.request.query)
         self.vary("Accept")
         if preferred_type(self.header("Accept"), EVENT_STREAM) == EVENT_STREAM:
@@ -72,7 +73,7 @@ class ChangesRequestHandler(StreamingHandler):
                 self.write(sse.retry(random.randrange(RETRY_MS, MAX_RETRY_MS)))
 
     def _may_go_on(self) -> bool:
-        """Return whether the token is still good, where a reload may have taken it away."""
+        """Return whether the token is still valid: a reload may have removed it."""
         access = self.dependencies.policy.access
         if access is self._access:
             return True

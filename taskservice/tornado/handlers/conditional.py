@@ -1,4 +1,4 @@
-"""What handlers share whose answers have entity tags."""
+"""The base of handlers whose answers have entity tags."""
 
 from http import HTTPStatus
 
@@ -20,11 +20,11 @@ class ConditionalHandler(BaseRequestHandler):
         return write_precondition(*map(self.request.headers.get, WRITE_FIELDS))
 
     def has_tags(self) -> bool:
-        """Return whether there is a condition on the tag of what is read."""
+        """Return whether the request has a condition on the tag of the representation."""
         return not (self.header("If-None-Match") is None and self.header("If-Match") is None)
 
     def unchanged(self, etag: str, modified: int | None = None) -> bool:
-        """Tag and date the answer; make it a 304 where the client has it already.
+        """Tag and date the answer; make it a 304 if the client has it already.
 
         `modified` is in seconds since the epoch. Raises ConditionFailedError.
         """

@@ -8,12 +8,12 @@ from taskservice.tornado.handlers.conditional import ConditionalHandler
 
 
 class DocumentRequestHandler(ConditionalHandler):
-    """A file that comes with the service: everybody may read it, as a page has no token to load it with."""
+    """A file that comes with the service: public, since a page has no token to load it with."""
 
     public = True
 
     def give(self, file: openapi.ServedFile) -> None:
-        """Give the file, compressed beforehand."""
+        """Return the file, compressed beforehand."""
         if self.unchanged(file.etag):
             return
         self.set_header("Content-Type", file.media_type)
@@ -29,7 +29,7 @@ class OpenAPIRequestHandler(DocumentRequestHandler):
     route = "/openapi.json"
 
     async def get(self) -> None:
-        """Give it."""
+        """Return the document."""
         tokens = bool(self.policy.access.tokens)
         self.give(await asyncio.to_thread(openapi.openapi_file, tokens, self.http.base_path))
 
@@ -37,12 +37,12 @@ class OpenAPIRequestHandler(DocumentRequestHandler):
 
 
 class DocsRequestHandler(DocumentRequestHandler):
-    """`/docs`: the page to read and try the API, and what it loads."""
+    """`/docs`: the page to read and try the API, and the files it loads."""
 
     route = "/docs"
 
     async def get(self, name: str = openapi.DOCS_PAGE) -> None:
-        """Give one of its files."""
+        """Return one of its files."""
         self.set_header("Content-Security-Policy", openapi.CONTENT_SECURITY_POLICY)
         self.give(await asyncio.to_thread(openapi.docs_file, name, self.http.base_path))
 

@@ -1,4 +1,4 @@
-"""What operators and their tools ask for: health, readiness, metrics; and paths that are nobody's."""
+"""Health, readiness and metrics, for operators and their tools; and the answer to unknown paths."""
 
 from http import HTTPStatus
 
@@ -11,14 +11,14 @@ from taskservice.tornado.metrics import CONTENT_TYPE
 
 
 class HealthRequestHandler(BaseRequestHandler):
-    """`/healthz`: the process lives."""
+    """`/healthz`: the process is alive."""
 
     route = "/healthz"
     public = True
     is_probe = True
 
     async def get(self) -> None:
-        """Say so."""
+        """Answer ok."""
         self.set_header("Content-Type", JSON)
         self.write(b'{"status": "ok"}')
 
@@ -31,7 +31,7 @@ class ReadinessRequestHandler(HealthRequestHandler):
     route = "/readyz"
 
     async def get(self) -> None:
-        """Say so; raises StoreError."""
+        """Answer ok; raises StoreError."""
         if self.dependencies.draining:
             raise StoreUnavailableError("the service is going away")
         await self.service.check_ready()
@@ -41,12 +41,12 @@ class ReadinessRequestHandler(HealthRequestHandler):
 
 
 class MetricsRequestHandler(BaseRequestHandler):
-    """`/metrics`: what Prometheus reads."""
+    """`/metrics`: the metrics, for Prometheus."""
 
     route = "/metrics"
 
     def get(self) -> None:
-        """Give all measurements."""
+        """Return all metrics."""
         self.set_header("Content-Type", CONTENT_TYPE)
         self.write(self.metrics.render())
 
@@ -54,7 +54,7 @@ class MetricsRequestHandler(BaseRequestHandler):
 
 
 class DefaultRequestHandler(BaseRequestHandler):
-    """Every path that is not another's; it has no method that is not allowed."""
+    """Every unknown path; no method is refused there with a 405."""
 
     def _check_access(self, method: str) -> None:
         """Raise 404."""

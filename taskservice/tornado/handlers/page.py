@@ -1,4 +1,4 @@
-"""`/`, `/static/{file}` and `/static/{hash}/{file}`: the page to look at."""
+"""`/`, `/static/{file}` and `/static/{hash}/{file}`: the page."""
 
 from http import HTTPStatus
 
@@ -9,12 +9,12 @@ from taskservice.tornado.handlers.documents import DocumentRequestHandler
 
 
 class PageRequestHandler(DocumentRequestHandler):
-    """The page, and what it loads."""
+    """The page, and the files it loads."""
 
     route = "/"
 
     def get(self, *path: str) -> None:
-        """Give one of its files, which the path ends with."""
+        """Return one of its files, which the path ends with."""
         name = path[-1] if path else None
         self.set_header("Content-Security-Policy", page.CONTENT_SECURITY_POLICY)
         self.set_header("Referrer-Policy", "no-referrer")
@@ -26,12 +26,12 @@ class PageRequestHandler(DocumentRequestHandler):
 
 
 class BasePathRequestHandler(DocumentRequestHandler):
-    """`http.base-path` without the slash, from which the page's relative addresses would lead elsewhere."""
+    """`http.base-path` without the slash, from which the page's relative URLs would lead elsewhere."""
 
     route = "/"
 
     def get(self) -> None:
-        """Send the client to the page, with the view that the query names."""
+        """Redirect to the page, with the view that the query names."""
         query = f"?{self.request.query}" if self.request.query else ""
         self.redirect(f"{self.http.base_path}/{query}", permanent=True)
 
@@ -39,16 +39,16 @@ class BasePathRequestHandler(DocumentRequestHandler):
 
 
 class StaticRequestHandler(PageRequestHandler):
-    """`/static/{file}`: what the page loads."""
+    """`/static/{file}`: the files of the page."""
 
     route = "/static"
 
 
 class HashedRequestHandler(StaticRequestHandler):
-    """`/static/{hash}/{file}`: the same, for good, as the name of the folder says what is in it."""
+    """`/static/{hash}/{file}`: the same, immutable, since the name of the folder identifies the content."""
 
     def get(self, *path: str) -> None:
-        """Give one of the files; raises 404 where the folder is that of another version."""
+        """Return one of the files; raises 404 if the folder is that of another version."""
         if path[0] != page.folder_name():
             raise tornado.web.HTTPError(HTTPStatus.NOT_FOUND, reason="Unknown Endpoint")
         self.set_header("Cache-Control", "public, max-age=31536000, immutable")

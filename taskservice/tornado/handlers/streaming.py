@@ -17,7 +17,7 @@ class StreamingHandler(BaseRequestHandler):
     """A handler whose answer may be too large to be made at once, or never end."""
 
     async def send(self) -> None:
-        """Send what is written so far, and wait until the client has taken most of it."""
+        """Send the answer so far, and wait until the client has taken most of it."""
         try:
             await self.flush()
         except StreamClosedError:
@@ -25,7 +25,7 @@ class StreamingHandler(BaseRequestHandler):
 
     @contextmanager
     def until_abandoned(self) -> Iterator[None]:
-        """End the answer as it is where the client leaves, which may be long before a write fails."""
+        """End the answer early if the client leaves, which may be long before a write fails."""
         try:
             yield
         except asyncio.CancelledError:
@@ -41,7 +41,7 @@ class StreamingHandler(BaseRequestHandler):
 
     @property
     def in_one_piece(self) -> bool:
-        """Whether the answer needs a length, so that one that is cut does not look whole.
+        """Whether the answer needs a length, so that a cut one does not look complete.
 
         Over HTTP/1.0 nothing else delimits it, and Tornado's own server cuts without a reset.
         """

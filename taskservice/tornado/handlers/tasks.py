@@ -23,18 +23,18 @@ from taskservice.validation import check_size, check_task, parse_json, parse_tas
 TASK_PATH = "/tasks/{id}"
 
 MIN_GZIP_BYTES = 1024
-"""How many bytes a list has to have: less gains nothing."""
+"""Minimum size of a list for gzip, in bytes: smaller ones gain nothing."""
 
 
 class TaskWriter(ConditionalHandler):
-    """What the answers to writes have in common."""
+    """The answers to writes."""
 
     def set_location(self, task_id: str) -> None:
-        """Say where a new task is."""
+        """Set the Location of a new task."""
         self.set_header("Location", self.http.base_path + TASK_PATH.replace("{id}", task_id))
 
     def answer(self, created: bool, revision: int, body: Callable[[], bytes]) -> None:
-        """Answer a write: by its status and tag, and where it is preferred by the task's body."""
+        """Answer a write: with its status and tag, and with the task's body if the client prefers that."""
         self.facts["rev"] = revision
         preference = preferred_return(self.header("Prefer"))
         self.set_header("ETag", task_etag(revision))
@@ -56,7 +56,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
     bodies = {"POST": (NDJSON,)}
 
     async def get(self) -> None:
-        """Give the tasks: a page where there is a limit, else all as they are read."""
+        """Return the tasks: a page if there is a limit, else all as they are read."""
         request = parse_list_query(self.request.query)
         self.vary("Accept")
         if self.has_tags() and self.unchanged(list_etag(await self.service.revision())):
@@ -80,9 +80,9 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
                     begun = True
                 self.write(self._gzip.compress(piece, last=not more) if self._gzip else piece)
                 if more and not self.in_one_piece:
-                    del page, piece  # a client may be slow to take what it got
+                    del page, piece  # a client may be slow to take the portion before
                     await self.send()
-                    if self.request.method == "HEAD":  # the headers are all it wants
+                    if self.request.method == "HEAD":  # the headers are complete
                         return
 
     def _begin_list(self, request: ListRequest, page: TaskPage, large: bool) -> None:
@@ -95,7 +95,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
             self.set_header("Content-Encoding", "gzip")
 
     async def post(self) -> None:
-        """Create a task, or all the tasks of the lines of an NDJSON body."""
+        """Create a task, or all the tasks of an NDJSON body, one a line."""
         await (self._create_batch() if self.media_type == NDJSON else self._create_task())
 
     def _key(self) -> IdempotencyKey | None:
@@ -115,14 +115,14 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
             if getattr(self.request.connection, "lost", self.gone):  # while it waited for its turn
                 self.abandoned = True
                 self.give_up()
-            # There may be very many lines, and the event loop has other things to do.
+            # There may be very many lines, and the event loop serves others meanwhile.
             batch, key = await asyncio.to_thread(self._read_batch)
             try:
                 created = await self.service.create_tasks(batch.tasks, key)
             except TaskExistsError as error:
                 raise batch.id_taken(error.task_id) from error
         self._note_replay(created)
-        self.set_header("Content-Type", NDJSON)  # 200: no one resource is created (§15.3.2)
+        self.set_header("Content-Type", NDJSON)  # 200: there is not one single created resource (§15.3.2)
         self.write(await asyncio.to_thread(created_lines, created.tasks))
 
     def _read_batch(self) -> tuple[Batch, IdempotencyKey | None]:
@@ -137,7 +137,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
 
 
 def _encoded(tasks: Sequence[StoredTask], members: Joined | None, more: bool) -> bytes:
-    """Return a portion of a list; `more` of it come in this answer."""
+    """Return a portion of a list; `more` of them follow in this answer."""
     if members is None:
         return task_lines(tasks)
     return members.portion(joined_members(tasks)) + (b"" if more else members.end(b"}"))
@@ -151,7 +151,7 @@ class TodoListEntryRequestHandler(TaskWriter):
     conditional = ("PUT", "PATCH", "DELETE")
 
     async def get(self, task_id: str) -> None:
-        """Give the task."""
+        """Return the task."""
         task = await self.service.get_task(task_id)
         if self.unchanged(task_etag(task.revision), modified_at(task.revision, self.now)):
             return
@@ -175,7 +175,7 @@ class TodoListEntryRequestHandler(TaskWriter):
     async def patch(self, task_id: str) -> None:
         """Change some members of the task."""
         patch = parse_json(self.request.body)
-        # What is wrong with a patch is wrong whatever the task is: no rule spans two members.
+        # A patch is valid or not whatever the task is: no rule spans two members.
         check_task(merge_patch({"title": "any"}, patch))
         self._answer_task(await self.service.modify_task(
             task_id, lambda entry: self._patched(entry, patch), self.precondition()))
