@@ -21,6 +21,8 @@ TESTS: Mapping[str, str] = {
     "tornado/systemd": "e2e/systemd_test.py",
     "tornado/check":
         "unit/deploy_test.py integration/tls_test.py integration/postgres_examine_test.py e2e/check_config_test.py",
+    "tornado/reload": "unit/reload_test.py e2e/reload_test.py",
+    "tornado/vitals": "unit/metrics_test.py integration/metrics_test.py e2e/workers_test.py e2e/reload_test.py",
     "tornado/signals": "unit/signals_test.py e2e/signals_test.py e2e/drain_test.py",
     "tornado/metrics*":
         "unit/metrics*_test.py integration/workers_test.py integration/metrics_test.py e2e/workers_test.py",
@@ -81,6 +83,7 @@ TESTS: Mapping[str, str] = {
     "validation": "unit/validation_test.py",
     "utils/*":
         "unit/logutils_test.py unit/log_formats_test.py unit/queued_stream_test.py unit/taskcontext_test.py"
-        " unit/options_test.py integration/canonical_log_test.py e2e/check_config_test.py e2e/unread_log_test.py",
+        " unit/options_test.py unit/reload_test.py integration/canonical_log_test.py e2e/check_config_test.py"
+        " e2e/unread_log_test.py",
 }
 """Modules, as patterns, and the tests that should notice a change in one; the first pattern that fits counts."""

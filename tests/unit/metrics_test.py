@@ -19,6 +19,7 @@ from taskservice.database.measurement import Measurement
 from taskservice.tornado.metrics import (
     CONTENT_TYPE, FOLDER_VARIABLE, WORKER_VARIABLE, LoopHistogram, Metrics, SharedHistogram, count_restart,
     forget_worker, make_files)
+from taskservice.tornado.vitals import repeated
 from tests.helpers.app import ROOT
 from tests.helpers.running import samples, total
 
@@ -187,6 +188,19 @@ class WatchedWorkersTest(WatchedTest):
         found = samples(metrics.render().decode())
         self.assertEqual(list(found["taskservice_worker_restarts_total"].values()), [2])
         self.assertEqual(len(found["process_start_time_seconds"]), 1)
+
+
+class RepeatedTest(unittest.IsolatedAsyncioTestCase):
+
+    async def test_it_goes_on_to_the_end_of_the_block(self) -> None:
+        late: asyncio.Queue[float] = asyncio.Queue()
+        with repeated(0.01, late.put_nowait):
+            for _ in range(3):
+                self.assertGreaterEqual(await asyncio.wait_for(late.get(), 60), 0)
+        for _ in range(late.qsize()):
+            late.get_nowait()
+        with self.assertRaises(TimeoutError):
+            await asyncio.wait_for(late.get(), 0.1)
 
 
 class HistogramTest(unittest.TestCase):

@@ -69,6 +69,15 @@ class WalTest(unittest.IsolatedAsyncioTestCase):
         self.assertGreater(WRITES * WRITTEN, 8 * SMALL["MAX_LOG_PAGES"] * PAGE, "it would show nothing")
         self.assertLess(self.longest, (SMALL["MAX_LOG_PAGES"] + 2 * SMALL["WAL_PAGES"]) * PAGE)
 
+    async def test_no_read_begins_while_they_are_paused(self) -> None:
+        assert self.engine._store is not None
+        readers = self.engine._store.readers
+        with readers.paused(30):
+            read = asyncio.create_task(readers.read("SELECT 1", ()))
+            await asyncio.wait([read], timeout=0.2)  # it would be over at once
+            self.assertFalse(read.done())
+        self.assertEqual(await asyncio.wait_for(read, 60), 1)
+
     async def test_a_read_that_lasts_ends_where_the_log_has_become_too_long(self) -> None:
         assert self.engine._store is not None
         read = asyncio.create_task(self.engine._store.readers.read(
