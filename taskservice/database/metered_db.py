@@ -1,4 +1,4 @@
-"""An engine that bounds the reads of another, measures its operations and logs its outages."""
+"""An engine around another one: it limits reads, measures operations and logs outages."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,14 +16,14 @@ from taskservice.utils import taskcontext
 Result = TypeVar("Result")
 
 STORE_SECONDS = "store_seconds"
-"""The value of the task context in which the seconds of a request's operations are added up."""
+"""The key in the task context under which the seconds of a request's operations add up."""
 
 Observer = Callable[[str, float], None]
-"""Called with an operation's name and the seconds it took, also when it failed."""
+"""Called with an operation's name and its duration in seconds, also if it failed."""
 
 
 class MeteredTodoListDB(AbstractTodoListDB):
-    """Does what the engine under it does; pages and changes wait for their turn, as `limits` say."""
+    """Passes operations on to an engine; pages and changes wait for their turn, within `limits`."""
 
     def __init__(
         self, engine: AbstractTodoListDB, observe: Observer, reads: ReadObserver,
@@ -37,7 +37,7 @@ class MeteredTodoListDB(AbstractTodoListDB):
         self.shared = engine.shared
 
     def limit_reads(self, limits: ReadLimits) -> None:
-        """Have the reads that come from now on keep to these limits."""
+        """Set the limits of later reads."""
         self._reads.limits = limits
 
     async def examine(self, connect: bool) -> str:
@@ -100,7 +100,7 @@ class MeteredTodoListDB(AbstractTodoListDB):
         return await self._timed("delete", self._engine.delete_task(task_id, precondition))
 
     def continuing(self, begun: bool = True) -> AbstractContextManager[object]:
-        """Let the reads of the block wait for their turn, however many others do."""
+        """Let the reads of the block wait for their turn, however many others wait."""
         return continuing(begun)
 
     async def read_page(self, query: TaskQuery) -> TaskPage:

@@ -1,8 +1,8 @@
-"""From a request on our own connection to its handler, with less in between than in Tornado.
+"""The way of a request from our own connection to its handler, shorter than Tornado's.
 
-Tornado's way is a delegate for its router, one for the handler, and a request object that judges
-the Host once more, and parses and copies the query for handlers that may never ask for it. What is
-here leans on Tornado's insides; on Tornado's own server the handlers do without it.
+Tornado has a delegate for its router, another for the handler, and a request object that checks the
+Host again, and parses and copies the query for handlers that may never use it. This module relies on
+Tornado's internals; behind Tornado's own server the handlers work without it.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ _running: set[asyncio.Task[None]] = set()  # the loop itself would not keep them
 
 
 class Request(HTTPServerRequest):
-    """Tornado's request, of a head that the connection has judged already."""
+    """Tornado's request, for a head that the connection has checked already."""
 
     def __init__(self, exchange: Exchange) -> None:
-        # Not the base's; what it would set besides, `__getattr__` makes for those who ask.
+        # Not the base's: `__getattr__` makes its other attributes when they are used.
         self.connection = exchange
         self.method, self.uri, self.version = exchange.head.start_line
         self.path, _, self.query = self.uri.partition("?")
@@ -63,12 +63,12 @@ class Request(HTTPServerRequest):
 
 
 class _LeanHandler(BaseRequestHandler):
-    """Makes a handler and its header fields for a tenth of a request's time less."""
+    """Creates a handler and its header fields in a tenth of a request's time less than Tornado."""
 
     def __init__(
         self, application: tornado.web.Application, request: HTTPServerRequest, **options: Any
     ) -> None:
-        # Not the base's, which makes the namespaces of templates; this is all else that it does.
+        # Not the base's, which makes the namespaces of templates as well.
         self.application = application
         self.request = request
         self._headers_written = self._finished = False
@@ -81,7 +81,7 @@ class _LeanHandler(BaseRequestHandler):
         self.initialize(**options)
 
     def clear(self) -> None:
-        """Begin an answer as the base does, with fields that need no check and a Date of this second."""
+        """Begin an answer as the base does, with fields that need no check."""
         self.now = int(time.time())
         self._headers = LeanHeaders.of({**_BEGINNING, "date": http_date(self.now)})
         self._write_buffer: list[bytes] = []
@@ -89,7 +89,7 @@ class _LeanHandler(BaseRequestHandler):
         self._reason = "OK"
 
     def set_header(self, name: str, value: Any) -> None:
-        """Set a field as the base does; a number and printable ASCII need no closer look."""
+        """Set a field as the base does; numbers and printable ASCII need no further check."""
         if type(value) is str and value.isascii() and value.isprintable():
             self._headers[name] = value
         elif type(value) is int:
@@ -99,7 +99,7 @@ class _LeanHandler(BaseRequestHandler):
 
 
 class _LeanHandlers(dict[type[BaseRequestHandler], type[BaseRequestHandler]]):
-    """For each handler a subclass that does the same for less."""
+    """For each handler class, a subclass that does the same in less time."""
 
     def __missing__(self, handler: type[BaseRequestHandler]) -> type[BaseRequestHandler]:
         self[handler] = found = type(handler.__name__, (_LeanHandler, handler), {})
@@ -110,7 +110,7 @@ LEAN = _LeanHandlers()
 
 
 class HandlerDelegate(HTTPMessageDelegate):
-    """Collects a request's body, and has the handler answer."""
+    """Collects a request's body, and runs the handler."""
 
     def __init__(
         self, application: tornado.web.Application, exchange: Exchange,
@@ -127,10 +127,10 @@ class HandlerDelegate(HTTPMessageDelegate):
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
-        """Wait for the body: the exchange has the head."""
+        """Do nothing: the exchange has the head."""
 
     def data_received(self, chunk: bytes) -> None:
-        """Take a piece of the body."""
+        """Keep a piece of the body."""
         if self._more is not None:
             self._more.write(chunk)
         elif not self._body:
@@ -141,12 +141,12 @@ class HandlerDelegate(HTTPMessageDelegate):
             self._more.write(chunk)
 
     def finish(self) -> None:
-        """Have the handler answer, in a task of its own."""
+        """Run the handler in a task of its own."""
         request = Request(self._exchange)
         request.body = self._whole_body()
         handler = self._make(request)
         transforms = [make(request) for make in self._application.transforms]
-        # What Tornado's own delegate calls; it catches all that a handler may raise.
+        # Tornado's own delegate calls this as well; it catches whatever a handler raises.
         task = self._exchange.loop.create_task(handler._execute(transforms, *self._path_args))
         handler.task = task
         _running.add(task)
@@ -158,13 +158,13 @@ class HandlerDelegate(HTTPMessageDelegate):
         return LEAN[self._handler](self._application, request, **self._options)
 
     def _whole_body(self) -> bytes:
-        """Return the body, and keep none of it: as long as it comes, it must not be in memory twice."""
+        """Return the body, and drop it here, so that it is never in memory twice."""
         more, self._more = self._more, None
         body, self._body = self._body, b""
         return body if more is None else more.getvalue()  # which is no copy
 
     def on_connection_close(self) -> None:
-        """Log and count a request whose body ended too early, unless the connection did so already."""
+        """Log and count a request whose body ended too early, unless the connection has done so."""
         self._whole_body()
         if not self._exchange.refused:
             log_cut_request(

@@ -48,14 +48,14 @@ def bind(values: Mapping[str, object], task: asyncio.Task[Any] | None = None) ->
 
 
 def add(key: str, amount: float) -> None:
-    """Add to a number of the current task, which begins at 0; do nothing where it has no values."""
+    """Add to a number of the current task, which begins at 0; do nothing if the task has no values."""
     values: dict[str, Any] | None = getattr(aiotask_context.asyncio_current_task(), "context", None)
     if values:
         values[key] = values.get(key, 0) + amount
 
 
 def clear() -> None:
-    """Forget the values of the current task: it works for many requests, or for none."""
+    """Remove the values of the current task: call this in a task that works for no single request."""
     _own_values().clear()
 
 

@@ -1,4 +1,4 @@
-"""What all request handlers share: context, checks before the body is looked at, errors."""
+"""The base of all request handlers: context, checks before the body is read, errors."""
 
 import asyncio
 import logging
@@ -33,66 +33,66 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     """Turns exceptions into responses and log lines, so that handlers hold the happy path."""
 
     bodies: Mapping[str, tuple[str, ...]] = {}
-    """The methods that take a body, and the media types that each takes beside JSON."""
+    """The methods that take a body, and the media types that each accepts besides JSON."""
 
     conditional: Collection[str] = ()
-    """The methods that need a condition where the config requires one."""
+    """The methods that need a condition if the config requires one."""
 
     error: BaseException | None = None
-    """What went wrong, for the canonical log line."""
+    """The error that the request ended with, for the canonical log line."""
 
     media_type: str
-    """The type of the body, for the methods that take one."""
+    """The media type of the body, for the methods that take one."""
 
     route = "other"
-    """The path as the metrics name it."""
+    """The path, as the metrics label it."""
 
     public = False
-    """Whether everybody may use it, also where there are tokens."""
+    """Whether it needs no token, even if the config has some."""
 
     is_probe = False
-    """Whether orchestrators and load balancers ask it how the service is.
+    """Whether orchestrators and load balancers probe it.
 
-    They do so by whatever name they know, and also where all connections are taken.
+    It answers under any host name, and also when all connections are taken.
     """
 
     request_id = ""
-    """What the request is called in logs and answers; empty before it is known."""
+    """The request's id in logs and answers; empty before `prepare`."""
 
     owner = ""
-    """The name of the request's token: idempotency keys are each owner's own."""
+    """The name of the request's token: each owner has idempotency keys of its own."""
 
     task: asyncio.Task[None] | None = None
-    """The task that it runs in; None before it is known."""
+    """The task that the request runs in; None before `prepare`."""
 
     context: dict[str, Any]
     """The values of the task context."""
 
     streams = False
-    """Whether the answer is an event stream, which lasts as long as its client likes."""
+    """Whether the answer is an event stream, which lasts as long as its client wants."""
 
     gone = False
-    """Whether the client has left before its answer began."""
+    """Whether the client left before its answer began."""
 
     abandoned = False
-    """Whether it was cancelled, as nobody waited for what it read."""
+    """Whether the request was cancelled because nobody waited for its answer."""
 
     now: int
-    """What the answer's Date says, in seconds since the epoch."""
+    """The answer's Date, in seconds since the epoch."""
 
     facts: dict[str, object]
-    """What else explains the outcome, for the canonical log line."""
+    """Further values for the canonical log line."""
 
     def initialize(self, dependencies: Dependencies) -> None:
-        """Take what the handler works with, and keep the body from Tornado's form parser.
+        """Take the dependencies, and keep the body from Tornado's form parser.
 
         curl's `-d` declares a form; Tornado would parse it before `prepare`, and refuse JSON that
-        has many `&` or looks like a broken multipart.
+        contains many `&` or looks like a broken multipart body.
         """
         self.dependencies = dependencies
         self.service = dependencies.service
         self.metrics = dependencies.metrics
-        self.policy = dependencies.policy  # a reload changes that of later requests
+        self.policy = dependencies.policy  # a reload changes the policy of later requests
         self.SUPPORTED_METHODS = (self.request.method or "",)  # `prepare` knows which there are
         self.facts = {}
         self.written = 0
@@ -104,13 +104,13 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self._mend_origin()
 
     def _mend_origin(self) -> None:
-        """Have Tornado's protection get along with an Origin that is no URL, and without a Host."""
+        """Normalise Origin and Host before Tornado's cross-origin check."""
         headers = self.request.headers
         try:
             urlsplit(headers["Origin"])
         except ValueError:
             headers["Origin"] = "null"
-        if "Host" not in headers:  # HTTP/1.0; to be without one is not to be of the same one
+        if "Host" not in headers:  # HTTP/1.0: a missing Host must not match a missing Origin
             headers["Host"] = self.request.host
 
     @property
@@ -119,19 +119,19 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         return self.policy.http
 
     def header(self, name: str) -> str | None:
-        """Return a field of the request; several of one name come joined by commas."""
+        """Return a header field of the request, its lines joined by commas; None if it is absent."""
         value: str | None = self.request.headers.get(name)
         return value
 
     def set_default_headers(self) -> None:
-        """Begin an answer with what every one has, also an error."""
+        """Begin each answer, errors included, with the header fields of every answer."""
         self.now = int(time.time())
         for name, value in DEFAULT_FIELDS.items():
             self.set_header(name, value)
         self.set_header("Date", http_date(self.now))
 
     def _set_request_headers(self) -> None:
-        """Name the request in its answer; let pages of the origins in the config see that."""
+        """Add the request's id, and the fields that let pages of allowed origins read the answer."""
         self.set_header("X-Request-Id", self.request_id)
         if origins := self.http.cors_origins:
             self.vary("Origin")
@@ -139,16 +139,16 @@ class BaseRequestHandler(tornado.web.RequestHandler):
                 self.set_header(name, value)
 
     def vary(self, name: str) -> None:
-        """Note a field that the answer depends on (RFC 9110 §12.5.5)."""
+        """Add a request field that the answer depends on to Vary (RFC 9110 §12.5.5)."""
         self.set_header("Vary", f"{name}, {self._headers['Vary']}")
 
     def compute_etag(self) -> None:
-        """Have no tags but those that are set: Tornado would digest every other answer."""
+        """Return None: Tornado would hash every answer without an ETag."""
 
     def prepare(self) -> None:
-        """Bind the request to the task context, log that it came, and check that it may go on.
+        """Bind the request to the task context, log its arrival, and check whether it may go on.
 
-        Raises what is answered by 421, 401, 403, 405, 415, 413 and 428, in this order.
+        Raises the errors that become 421, 401, 403, 405, 415, 413 and 428, in this order.
         """
         self.begin()
         logutils.log(
@@ -165,14 +165,14 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             raise tornado.web.HTTPError(HTTPStatus.PRECONDITION_REQUIRED)
 
     def begin(self) -> None:
-        """Count the request as one in flight, and bind it to the task context."""
+        """Count the request as in flight, and bind it to the task context."""
         self.metrics.began()
         self.task = self.task or asyncio.current_task()
         self.context = taskcontext.bind(self.identify(), self.task)
         self._set_request_headers()
 
     def identify(self) -> dict[str, object]:
-        """Give the request its id, and return what each line on it says of it."""
+        """Give the request its id, and return the values that each of its log lines begins with."""
         request = self.request
         peer, proxies = request.remote_ip or "", self.policy.proxies
         facts = identify(request.headers, request.method, request.uri, peer, proxies)
@@ -194,21 +194,21 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     def _check_body(self, method: str) -> None:
         self.media_type, limit = self.body_rules(self.http, method, self.content_type)
         check_content_encoding(self.header("Content-Encoding"))
-        # Our own connection does not receive a body that is too large, and sets `too_large`.
+        # Our own connection does not read a body that is too large, and sets `too_large`.
         if len(self.request.body) > limit or getattr(self.request.connection, "too_large", False):
             raise tornado.web.HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     @classmethod
     def body_rules(cls, http: HttpConfig, method: str, content_type: str | None) -> tuple[str, int]:
-        """Return the media type of a body, and how many bytes it may have.
+        """Return the media type of a body, and its limit in bytes.
 
-        Raises UnsupportedMediaTypeError. The server asks, too, before it receives a body.
+        Raises UnsupportedMediaTypeError. The server asks this, too, before it reads a large body.
         """
         kind = media_type(content_type, *cls.bodies.get(method, ()))
         return kind, http.max_ndjson_body if kind == NDJSON else http.max_body
 
     def options(self, *args: str) -> None:
-        """Answer with the methods there are, and what PATCH takes (RFC 5789 §3.1)."""
+        """Answer with the allowed methods, and the media types of PATCH (RFC 5789 §3.1)."""
         self.set_status(HTTPStatus.NO_CONTENT)
         self.set_header("Allow", self._allow())
         self._set_accept_patch()
@@ -222,7 +222,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
     @classmethod
     def methods(cls) -> Collection[str]:
-        """Return the methods that the resource has."""
+        """Return the methods that the handler implements."""
         base = tornado.web.RequestHandler
         return [
             method for method in base.SUPPORTED_METHODS
@@ -233,20 +233,20 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self.set_header("Accept-Patch", f"{MERGE_PATCH}, application/json")
 
     def write(self, chunk: str | bytes | dict[str, Any]) -> None:
-        """Add to the answer, and to its size for the canonical line."""
+        """Write to the answer, and count its bytes for the canonical line."""
         self.written += len(chunk)
         super().write(chunk)
 
     @property
     def cut_reason(self) -> str:
-        """Why the service broke the connection off; empty where it did not."""
+        """Why the service cut the connection; empty if it did not."""
         return getattr(self.request.connection, "cut_reason", "")
 
     def on_connection_close(self) -> None:
-        """Note that the client has left; cancel a read whose answer cannot arrive, or never ends.
+        """Note that the client has left; cancel a read whose answer cannot arrive or never ends.
 
-        A write goes on: it may have taken place already. A client that only has ended its input
-        may be waiting for an answer, but not for the end of an event stream.
+        A write goes on: it may have taken place already. A client that only ended its input may
+        wait for an answer, but not for the end of an event stream.
         """
         self.gone = not self._headers_written
         if (self.request.method in READING_METHODS and self.request_id and self.task
@@ -255,7 +255,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self.abandoned = self.task.cancel() or self.abandoned
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """Answer with an error; cut an answer that has begun, so that nobody takes it for whole."""
+        """Answer with an error; cut an answer that has begun, so that it does not look complete."""
         if not self._headers_written:
             super().send_error(status_code, **kwargs)
             return
@@ -267,8 +267,8 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.application.log_request(self)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer with an error in the shape that all errors have."""
-        error: BaseException = tornado.web.HTTPError(status_code)  # as where it is cancelled
+        """Answer with an error in the common format of all errors."""
+        error: BaseException = tornado.web.HTTPError(status_code)  # without exc_info after a cancellation
         if "exc_info" in kwargs:
             self.error = error = kwargs["exc_info"][1]
         if self.request_id:
@@ -302,7 +302,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self, typ: type[BaseException] | None, value: BaseException | None,
         tb: TracebackType | None
     ) -> None:
-        """Keep the error for the canonical line, which has all of it; log one that comes later."""
+        """Keep the error for the canonical line; log an error that comes after it at once."""
         if not self._finished:
             self.error = value
         elif value is not None:

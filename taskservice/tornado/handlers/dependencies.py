@@ -1,4 +1,4 @@
-"""What the handlers work with: the routes of an Application hand it to `initialize`."""
+"""The objects that handlers use; the routes of an Application pass them to `initialize`."""
 
 import logging
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from taskservice.tornado.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a config says about requests."""
+    """The parts of a config that decide about requests."""
 
     service_name: str
     http: HttpConfig
@@ -30,14 +30,14 @@ class Policy:
 
 @dataclass(slots=True)
 class Dependencies:
-    """One for each Application; its handlers read it, and never change it."""
+    """The objects that the handlers of one Application share. Handlers only read them."""
 
     service: TodoListService
     metrics: Metrics
     logger: logging.Logger
     policy: Policy
-    """Another one after each reload of the config."""
+    """Replaced at each reload of the config."""
     debug: bool = False
-    """Whether clients see tracebacks, and the log has those of 4xx."""
+    """Whether answers contain tracebacks, and the log those of 4xx as well."""
     draining: bool = False
-    """Whether the service is about to stop, so that load balancers should look elsewhere."""
+    """Whether the service is about to stop; `/readyz` then answers 503."""
