@@ -16,7 +16,7 @@ def make_app() -> tornado.web.Application:
 
 async def main() -> None:
     make_app().listen(8888, "localhost")
-    await asyncio.Event().wait()  # for ever; stage 8 stops it well
+    await asyncio.Event().wait()  # for ever; stage 2 stops it well
 
 
 if __name__ == "__main__":
