@@ -7,7 +7,8 @@ import unittest
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.clients.harness import HERE, ClientTestCase, need_command, node_modules
+from tests.clients.harness import HERE, ClientTestCase
+from tests.helpers.npm import need_command, node_modules
 
 
 class TypeScriptTestCase(ClientTestCase):
@@ -15,7 +16,7 @@ class TypeScriptTestCase(ClientTestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        modules = node_modules()
+        modules = node_modules(HERE)
         super().setUpClass()
         (cls.folder / "node_modules").symlink_to(modules)
         for name in ("package.json", "tsconfig.json"):
@@ -92,7 +93,7 @@ class LintersTest(ClientTestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.modules = node_modules()
+        cls.modules = node_modules(HERE)
         super().setUpClass()
 
     modules: Path

@@ -6,14 +6,12 @@ the client made of the answer. `check_session` compares them with what the servi
 
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest import SkipTest, TestCase, addModuleCleanup
+from unittest import TestCase
 from urllib.request import Request, urlopen
 
 from tests.helpers.processes import ServiceProcess
@@ -23,9 +21,6 @@ HERE = Path(__file__).resolve().parent
 
 PATIENCE = 300
 """Seconds that one command of a session may take."""
-
-OLDEST_NODE = 20
-"""The major version of Node.js that the generators of package.json need."""
 
 MILK = {
     "title": "Milk", "description": "two bottles", "priority": "high", "completed": False, "due_date": 1764115261}
@@ -85,44 +80,3 @@ class ClientTestCase(TestCase):
         self.assertEqual([change["task"] and change["task"]["title"] for change in changes["changes"]],
                          [RENT["title"], EARLY["title"], "Bread", "Butter", None])
         self.assertGreater(changes["revision"], 2 ** 50)  # it is in microseconds, far above 32 bits
-
-
-def need_command(name: str, package: str) -> str:
-    """Return the path of a program; raise SkipTest, which names Debian's package, if it is missing."""
-    if (path := shutil.which(name)) is None:
-        raise SkipTest(f"needs {name} (apt-get install {package})")
-    return path
-
-
-def node_modules() -> Path:
-    """Return the folder with the generators of package.json, which npm installs until the module's tests have ended.
-
-    Raises SkipTest with npm's own words if they cannot be installed.
-    """
-    npm, node = need_command("npm", "npm"), need_command("node", "nodejs")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout.strip()
-    if int(version.removeprefix("v").split(".")[0]) < OLDEST_NODE:
-        raise SkipTest(f"needs Node.js {OLDEST_NODE} or newer, and this is {version}")
-    folder, problem = _npm_ci(npm)
-    if problem:
-        raise SkipTest(problem)
-    return folder / "node_modules"
-
-
-@cache
-def _npm_ci(npm: str) -> tuple[Path, str]:
-    """Install what package-lock.json names; return where, and why it failed if it did."""
-    holder = tempfile.TemporaryDirectory(prefix="taskservice-npm-")
-    addModuleCleanup(_npm_ci.cache_clear)
-    addModuleCleanup(holder.cleanup)
-    folder = Path(holder.name)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, folder)
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error",
-               "--fetch-retries=1", "--fetch-timeout=60000"]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        return folder, f"npm ci did not end within {PATIENCE} s: the registry does not answer"
-    return folder, f"npm ci failed: {' '.join(done.stderr.split())[:300]}" if done.returncode else ""
