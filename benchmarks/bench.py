@@ -142,8 +142,9 @@ def main(argv: Sequence[str]) -> int:
         print(f"run.py bench: {error}", file=sys.stderr)
         return 1
     whole = not options.quick and options.only == PARTS and not options.candidates
+    written = write(results, whole)  # first: the reader of what is printed may leave
     print(tables(results))
-    print("written:", *write(results, whole))
+    print("written:", *written)
     return 0
 
 

@@ -3,10 +3,12 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.environment import PYTHON, ROOT, VENV, has_node_peer
 from benchmarks.processes import Candidate, Place
+from scripts.build import ENVIRONMENT
 
 CONFIG = """\
 service: {{name: TodoList}}
@@ -24,6 +26,9 @@ logging:
 """
 """configs/todoList-serve.yaml, but for the engine, and the log being a file."""
 
+COMPILED = ENVIRONMENT / "bin" / "taskservice"
+"""What `run.py build` makes."""
+
 SQLITE = "{{sqlite: '{folder}/tasks.db'}}"
 
 
@@ -34,14 +39,15 @@ def has_connections(root: Path = ROOT) -> bool:
 
 
 def service(
-    name: str, label: str, task_db: str = "{{memory: null}}", http: str = "", root: Path = ROOT
+    name: str, label: str, task_db: str = "{{memory: null}}", http: str = "", root: Path = ROOT,
+    program: Sequence[str] = ()
 ) -> Candidate:
-    """This service, started by the README's command on a config of ours."""
+    """This service, started by the README's command, or by another `program`, on a config of ours."""
     def command(place: Place) -> Sequence[str]:
         config = place.folder / "config.yaml"
         store = task_db.format(folder=place.folder)
         config.write_text(CONFIG.format(task_db=store, http=http, log=place.log), "utf-8")
-        return [sys.executable, str(root / "run.py"), "serve",
+        return [*(program or (sys.executable, str(root / "run.py"))), "serve",
                 "--config", str(config), "--port", str(place.port)]
 
     return Candidate(name, label, command)
@@ -62,7 +68,14 @@ def _environment(place: Place) -> Mapping[str, str]:
             "DATABASE": str(place.folder / "tasks.db"), "NODE_PATH": str(VENV / "node_modules")}
 
 
-PEERS = [
+def _lean(peer: Candidate) -> Candidate:
+    """Return a peer in the leanest form that its users would write: see `benchmarks/peers/common.py`."""
+    return replace(
+        peer, name=f"{peer.name}-lean", label=f"{peer.label}, lean", lean=True,
+        environment=lambda place: {**peer.environment(place), "LEAN": "1"})
+
+
+FULL_PEERS = [
     Candidate("blacksheep", "BlackSheep + uvicorn",
               _uvicorn("blacksheep_app:app"), _environment),
     Candidate("starlette", "Starlette + msgspec + uvicorn",
@@ -72,6 +85,10 @@ PEERS = [
               _uvicorn("fastapi_app:memory", "--factory"), _environment),
     Candidate("tornado", "plain Tornado", _module("tornado_app"), _environment),
 ]
+LEAN_PEERS = [_lean(peer) for peer in FULL_PEERS if peer.name in ("blacksheep", "starlette")]
+"""Those of the fastest frameworks."""
+
+PEERS = [*FULL_PEERS, *LEAN_PEERS]
 NODE_PEER = Candidate(
     "fastify", "Fastify on Node",
     lambda place: ["node", str(ROOT / "benchmarks" / "peers" / "fastify.cjs")], _environment)
@@ -83,6 +100,8 @@ DURABLE_PEER = Candidate(
 def ours(against: Path | None = None) -> list[Candidate]:
     """This service in memory, on each connection that it has; that of another checkout too."""
     found = [service("taskservice", "taskservice")]
+    if COMPILED.exists():
+        found.append(service("taskservice-compiled", "taskservice, compiled", program=(str(COMPILED),)))
     if has_connections():
         found.append(service(
             "taskservice-stock", "taskservice, stock HTTPServer", http="http: {server: tornado}"))
@@ -93,7 +112,7 @@ def ours(against: Path | None = None) -> list[Candidate]:
 
 def everyone(against: Path | None = None) -> list[Candidate]:
     """Return who is measured with tasks in memory."""
-    return [*ours(against), *PEERS, *([NODE_PEER] if has_node_peer() else [])]
+    return [*ours(against), *PEERS, *([NODE_PEER, _lean(NODE_PEER)] if has_node_peer() else [])]
 
 
 def durable(against: Path | None = None) -> list[Candidate]:

@@ -45,6 +45,8 @@ class Candidate:
     environment: Callable[[Place], Mapping[str, str]] = lambda place: {}
     core_api: bool = True
     """Whether it has all of the API that is checked, and not just POST and GET of a task."""
+    lean: bool = False
+    """Whether it leaves out what somebody who counts microseconds would: see `benchmarks/peers/common.py`."""
 
 
 class Server:

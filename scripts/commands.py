@@ -200,6 +200,19 @@ COMMANDS = {
 
 def main(argv: Sequence[str]) -> int:
     """Run the command that argv names; return the exit code: 0 done, 1 it failed, 2 it was not understood."""
+    try:
+        code = run(argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130  # what a shell says of a command that Ctrl-C ended
+    except BrokenPipeError:  # the reader of standard output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command that argv names; return its exit code."""
     name, args = (argv[0], argv[1:]) if argv else ("--help", [])
     if name in ("-h", "--help", "help"):
         print(usage())
@@ -207,10 +220,7 @@ def main(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         print(f"run.py: no command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    try:
-        return COMMANDS[name].run(args)
-    except KeyboardInterrupt:
-        return 130  # what a shell says of a command that Ctrl-C ended
+    return COMMANDS[name].run(args)
 
 
 def usage() -> str:

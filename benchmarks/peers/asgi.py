@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from benchmarks.peers.common import HEADERS, log_response, make_logger, request_id
+from benchmarks.peers.common import HEADERS, LEAN, log_response, make_logger, request_id
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,14 +27,15 @@ class Canonical:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
-        req_id = scope["req_id"] = request_id(_given(scope))
+        req_id = scope["req_id"] = "" if LEAN else request_id(_given(scope))
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"], *_FIELDS, (b"x-request-id", req_id.encode())]
+                if not LEAN:
+                    message["headers"] = [
+                        *message["headers"], *_FIELDS, (b"x-request-id", req_id.encode())]
             await send(message)
 
         try:

@@ -8,7 +8,7 @@ from blacksheep import Application, Content, Request, Response, json
 from blacksheep.exceptions import NotFound
 
 from benchmarks.peers.common import (
-    HEADERS, JSON, Missing, Stale, Store, log_response, make_logger, matches, problem, request_id)
+    HEADERS, JSON, LEAN, Missing, Stale, Store, log_response, make_logger, matches, problem, request_id)
 from benchmarks.peers.msgspec_task import Invalid, validated
 
 store = Store()
@@ -24,7 +24,7 @@ async def canonical(
 ) -> Response:
     """Give each request an id and a line in the log."""
     started = time.perf_counter()
-    given = request.headers.get_first(b"x-request-id")
+    given = None if LEAN else request.headers.get_first(b"x-request-id")
     req_id = request_id(given.decode("latin-1") if given else None)
     try:
         response = await handler(request)
@@ -32,7 +32,8 @@ async def canonical(
         response = tell(request, error, req_id)
     for name, value in _FIELDS:
         response.headers.add(name, value)
-    response.headers.add(b"X-Request-Id", req_id.encode())
+    if not LEAN:
+        response.headers.add(b"X-Request-Id", req_id.encode())
     log_response(logger, req_id, request.method, _uri(request), request.client_ip,
                  response.status, started)
     return response
@@ -89,8 +90,9 @@ async def post_task(request: Request) -> Response:
 async def get_task(request: Request) -> Response:
     """Give a task."""
     stored = await store.read(_task_id(request))
-    headers = [
-        (b"ETag", stored.etag.encode()), (b"Last-Modified", stored.last_modified.encode())]
+    headers = [(b"ETag", stored.etag.encode())]
+    if not LEAN:
+        headers.append((b"Last-Modified", stored.last_modified.encode()))
     if _unchanged(request, stored.revision):
         return Response(304, headers)
     return Response(200, headers, Content(_JSON, stored.body))

@@ -9,6 +9,7 @@ const schema = JSON.parse(
   fs.readFileSync(path.join(__dirname, "../../schema/todoList-v1.0.json"), "utf-8"));
 delete schema.$schema;
 delete schema.$id;
+const lean = process.env.LEAN === "1";  // as in common.py
 const JSON_TYPE = "application/json; charset=UTF-8";
 const log = new SonicBoom({ dest: process.env.LOG_FILE, sync: true });
 const newId = () => randomUUID().replaceAll("-", "");
@@ -27,8 +28,9 @@ const app = require("fastify")({
 });
 
 app.addHook("onRequest", (request, reply, done) => {
-  const given = request.headers["x-request-id"];
   request.started = performance.now();
+  if (lean) return done();
+  const given = request.headers["x-request-id"];
   request.reqId = given && /^[A-Za-z0-9._-]{1,128}$/.test(given) ? given : newId();
   reply.header("X-Request-Id", request.reqId);
   reply.header("Cache-Control", "private, no-cache");
@@ -39,7 +41,7 @@ app.addHook("onRequest", (request, reply, done) => {
 app.addHook("onResponse", (request, reply, done) => {
   const level = reply.statusCode < 400 ? "INFO" : "WARNING";
   log.write(
-    `${new Date().toISOString()} peer ${level} : req_id="${request.reqId}" method="${request.method}" ` +
+    `${new Date().toISOString()} peer ${level} : ${lean ? "" : `req_id="${request.reqId}" `}method="${request.method}" ` +
     `uri=${JSON.stringify(request.url)} ip="${request.ip}" message="RESPONSE" status=${reply.statusCode} ` +
     `time_ms=${performance.now() - request.started}\n`);
   done();
@@ -69,8 +71,8 @@ app.post("/tasks", { schema: { body: schema } }, (request, reply) => {
 app.get("/tasks/:id", (request, reply) => {
   const task = tasks.get(request.params.id);
   if (!task) return tell(request, reply, 404, request.params.id);
-  const modified = new Date(task.revision / 1000).toUTCString();
-  reply.header("ETag", task.etag).header("Last-Modified", modified);
+  reply.header("ETag", task.etag);
+  if (!lean) reply.header("Last-Modified", new Date(task.revision / 1000).toUTCString());
   const tags = request.headers["if-none-match"];
   if (tags !== undefined && matches(tags, task.etag)) return reply.code(304).send();
   return reply.type(JSON_TYPE).send(task.body);

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from benchmarks.peers.asgi import Canonical, uri_of
-from benchmarks.peers.common import JSON, Missing, Stale, Store, matches, problem
+from benchmarks.peers.common import JSON, LEAN, Missing, Stale, Store, matches, problem
 from benchmarks.peers.msgspec_task import Invalid, validated
 
 store = Store()
@@ -34,7 +34,9 @@ async def post_task(request: Request) -> Response:
 async def get_task(request: Request) -> Response:
     """Give a task."""
     stored = await store.read(request.path_params["task_id"])
-    headers = {"ETag": stored.etag, "Last-Modified": stored.last_modified}
+    headers = {"ETag": stored.etag}
+    if not LEAN:
+        headers["Last-Modified"] = stored.last_modified
     tags = request.headers.get("if-none-match")
     if tags is not None and matches(tags, stored.revision):
         return Response(status_code=304, headers=headers)

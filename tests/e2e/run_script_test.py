@@ -91,6 +91,13 @@ class TestCommandTest(RunScriptTestCase):
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertIn(f"({case}", done.stderr)
 
+    def test_a_reader_that_has_left_makes_no_traceback(self) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "wb") as nobody:
+            done = subprocess.run([sys.executable, ROOT / "run.py", "--help"], stdout=nobody, stderr=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stderr), (1, b""))
+
     def test_count_for_ci_is_printed_alone_on_the_last_line(self) -> None:
         self.write_test(MIXED)
         done = self.run_script("test", "sample_test.py", ci=True)
