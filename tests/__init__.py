@@ -3,9 +3,9 @@
 import logging
 
 
-def _tells_of_no_slow_step(record: logging.LogRecord) -> bool:
+def _reports_no_slow_step(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Executing %s took")
 
 
 # unittest's loops are in debug mode, in which asyncio warns of each step over 0.1 s: all of them on a busy machine.
-logging.getLogger("asyncio").addFilter(_tells_of_no_slow_step)
+logging.getLogger("asyncio").addFilter(_reports_no_slow_step)

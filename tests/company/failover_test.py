@@ -64,7 +64,7 @@ class FailoverTest(unittest.IsolatedAsyncioTestCase):
         return self.enterContext(running(folder, {"postgres": dsn}))
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         self.over = asyncio.Event()
         self.following = [asyncio.create_task(follower.run()) for follower in self.followers]
         await self.until(lambda: all(follower.last_id for follower in self.followers))
@@ -147,7 +147,7 @@ class FailoverTest(unittest.IsolatedAsyncioTestCase):
               f"after; {[follower.streams for follower in self.followers]} streams")
 
     async def compare(self) -> None:
-        """What was acknowledged is there, once; and the streams told of each change, once."""
+        """What was acknowledged is there, once; and the streams sent each change, once."""
         with peer(self.services[0].port) as client:
             changes, position = list[tuple[int, str]](), self.since
             while page := json.loads(client.ask("GET", f"/changes?since={position}")[2])["changes"]:

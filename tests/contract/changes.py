@@ -64,7 +64,7 @@ class ChangeContract(Harness):
         self.assertEqual(
             await self.engine.read_changes(revision, 10), ChangePage(revision, ()))
 
-    async def test_a_page_has_at_most_limit_changes_and_tells_where_to_go_on(self) -> None:
+    async def test_a_page_has_at_most_limit_changes_and_shows_where_to_go_on(self) -> None:
         tasks = await self.create(*"edcba")
         await self.engine.delete_task("e")
         page = await self.engine.read_changes(None, 2)
@@ -120,7 +120,7 @@ class ChangeContract(Harness):
             self.assertEqual(await self.changes(since), [("b", "b"), ("a", None), ("c", "c")])
 
     async def test_a_deletion_is_forgotten_after_7_days(self) -> None:
-        """With a write; who asks since before it is told so, and who begins anew never hears of it."""
+        """With a write; a reader from before it gets an error, and one that begins anew never sees it."""
         [task, _] = await self.create("a", "b")
         deletion = await self.engine.delete_task("a")
         self.clock.now += 7 * 24 * HOUR + 1_000_000

@@ -49,7 +49,7 @@ class Harness(Base):
         raise NotImplementedError
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         self.clock = ManualClock()
         self.engine = await self.open()
 

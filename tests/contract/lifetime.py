@@ -152,7 +152,7 @@ class DurableContract(Harness):
         self.assertEqual(len(seen), len(set(seen)))
 
     async def test_changes_are_all_there_or_expired(self) -> None:
-        """Deletions may be forgotten, but then the reader is told."""
+        """Deletions may be forgotten, but then the reader gets an error."""
         [task, *_] = await self.create("a", "b", "c")
         await self.engine.delete_task("b")
         await self.reopen()

@@ -94,7 +94,7 @@ class PageContract(Harness):
         self.assertEqual(ids(await self.walk(due_after=1.0)), ["2", "3"])
         self.assertEqual(ids(await self.walk(due_before=1.5)), ["1"])
 
-    async def test_a_full_page_tells_whether_more_follow(self) -> None:
+    async def test_a_full_page_shows_whether_more_follow(self) -> None:
         await self.create("a", "b", "c")
         found = [(2, ["a", "b"], True), (3, ["a", "b", "c"], False), (4, ["a", "b", "c"], False)]
         for limit, expected, more in found:

@@ -21,7 +21,7 @@ class RevisionContract(Harness):
         page = await self.engine.read_page(TaskQuery())
         self.assertEqual((page.revision, page.tasks, page.end), (self.empty, (), None))
 
-    async def test_the_first_revision_tells_the_time(self) -> None:
+    async def test_the_first_revision_shows_the_time(self) -> None:
         self.assertEqual((await self.write())[0], self.first)
 
     async def test_revisions_grow_by_one_while_the_clock_stands_still(self) -> None:

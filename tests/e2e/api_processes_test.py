@@ -35,7 +35,7 @@ class TwoProcessesCase(unittest.IsolatedAsyncioTestCase):
             cls.enterClassContext(serving(cls.task_db, folder)) for _ in range(2))
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
 
     async def ask(
         self, service: ServiceProcess, method: str, path: str, body: str | None = None,
@@ -134,8 +134,8 @@ class SharedStoreTests(TwoProcessesCase):
         since = min(int(tag[1:-1]) for tag in tags) - 1
         for service in (self.first, self.second):
             page = json.loads((await self.ask(service, "GET", f"/changes?since={since}")).body)
-            told = [change["revision"] for change in page["changes"]]
-            self.assertEqual(told, sorted(int(tag[1:-1]) for tag in tags))
+            reported = [change["revision"] for change in page["changes"]]
+            self.assertEqual(reported, sorted(int(tag[1:-1]) for tag in tags))
 
     async def test_one_ends_its_streams_when_it_goes_and_they_go_on_at_the_other(self) -> None:
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))

@@ -19,7 +19,7 @@ from tests.helpers.processes import copy_project, run
 class BenchTest(unittest.TestCase):
     """`run.py bench`, and its peers where they are installed."""
 
-    def test_quick_run_tells_what_a_request_costs(self) -> None:
+    def test_quick_run_shows_what_a_request_costs(self) -> None:
         with tempfile.TemporaryDirectory() as folder:  # for it leaves its results in var/ of the project
             done = run("python3", "run.py", "bench", "--quick", "--only", "get,start",
                        "--candidates", "taskservice", cwd=copy_project(Path(folder)))
@@ -37,7 +37,7 @@ class BenchTest(unittest.TestCase):
         self.assertGreater(load.requests, 4)
         self.assertGreaterEqual(load.p99, load.p50)
 
-    def test_what_there_is_not_is_told(self) -> None:
+    def test_what_there_is_not_is_reported(self) -> None:
         done = run("python3", "run.py", "bench", "--only", "got")
         self.assertEqual(2, done.returncode)
         self.assertIn("no got", done.stderr)

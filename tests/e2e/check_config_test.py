@@ -35,7 +35,7 @@ class OwnHandler(logging.Handler):
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Return what is in a folder, with what tells a change."""
+    """Return what is in a folder, with what shows a change."""
     found = {str(path): path.stat() for path in [folder, *folder.rglob("*")]}
     return {path: (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for path, stat in found.items()}
 
@@ -149,7 +149,7 @@ class CheckConfigTest(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(everything(place), before)
 
-    def test_a_log_file_that_could_not_be_written_is_told_and_not_made(self) -> None:
+    def test_a_log_file_that_could_not_be_written_is_reported_and_not_made(self) -> None:
         for name, said in (("none/a.log", "none/a.log: No such file or directory"), ("", ": Is a directory")):
             file = self.folder / name
             handlers = {"file": {"class": "logging.handlers.WatchedFileHandler", "filename": str(file)}}
@@ -174,7 +174,7 @@ class CheckConfigTest(unittest.TestCase):
             section = {"version": 1, "handlers": handlers, "root": {"handlers": ["own"]}}
             self.assertEqual(self.check_here(yaml.safe_dump({"logging": section}))[0], code)
 
-    def test_what_is_wrong_is_told_in_one_line(self) -> None:
+    def test_what_is_wrong_is_reported_in_one_line(self) -> None:
         for text, said in (
                 ("http: {max-boddy: 1}", "http.max-boddy: unknown key, did you mean max-body"),
                 ("http: {header-timeout: 0}", "http.header-timeout: expected more than 0, got 0"),

@@ -291,7 +291,7 @@ class RefusedInstallTest(unittest.TestCase):
 
 
 def write_project(folder: Path) -> None:
-    """Write a project of run.py, packages to install, and a server that tells what it is started with."""
+    """Write a project of run.py, packages to install, and a server that shows what it is started with."""
     shutil.copy(RUN, folder)
     shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     write_wheels(folder)

@@ -133,7 +133,7 @@ class ResultsTest(SideBySideTestCase):
         self.assertIn("Ran 5 tests in ", done.stderr)
         self.assertIn("FAILED (failures=3, skipped=2)\nskipped:\n     2  for the count\nslowest:\n", done.stderr)
 
-    def test_each_outcome_is_told_as_unittest_does(self) -> None:
+    def test_each_outcome_is_reported_as_unittest_does(self) -> None:
         done = self.run_modules("-v", ci=True, outcomes=OUTCOMES, passing=PASSING)
         self.assertEqual((done.returncode, done.stdout), (1, "2 passed, 4 failed, 0 skipped\n"))
         for line in (

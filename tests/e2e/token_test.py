@@ -50,7 +50,7 @@ class TokenTest(unittest.TestCase):
         self.assertIn('token="writer"', said)
         self.assertFalse([secret for secret in (reader, writer) if secret in said])
 
-    def test_what_cannot_be_one_is_told_in_one_line(self) -> None:
+    def test_what_cannot_be_one_is_reported_in_one_line(self) -> None:
         for args, said in (
                 (["a b", "--scope", "read"], "NAME.*'a b'"), (["", "--scope", "read"], "NAME"),
                 (["x" * 65, "--scope", "read"], "NAME"), (["é", "--scope", "read"], "NAME"),

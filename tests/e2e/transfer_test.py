@@ -106,7 +106,7 @@ class RoundTripTest(TransferCase):
             self.transfer("import", self.service.url), f"nothing was sent. {self.file}:1201: /")
         self.assertEqual(self.tasks(self.service), {})
 
-    def test_an_id_that_exists_is_told_by_its_line_and_its_batch_creates_nothing(self) -> None:
+    def test_an_id_that_exists_is_named_by_its_line_and_its_batch_creates_nothing(self) -> None:
         taken = {"id": "taken", "task": {"title": "mine"}}
         self.ask(self.service, "POST", "/tasks", ndjson([taken]))
         self.file.write_bytes(ndjson([{"title": "a"}] * 1_001 + [{"id": "taken", "task": {"title": "other"}}]))
@@ -147,7 +147,7 @@ class RoundTripTest(TransferCase):
         first, code = done.stdout.splitlines()
         self.assertEqual((json.loads(first)["task"], code, done.stderr), ({"title": "a"}, "141", ""))
 
-    def test_a_line_that_is_too_large_is_told(self) -> None:
+    def test_a_line_that_is_too_large_is_reported(self) -> None:
         self.file.write_bytes(ndjson([{"title": "a"}, {"title": "x" * (17 * 1024 * 1024)}]))
         self.assert_fails(self.transfer("import", self.service.url), f"{self.file}:2: this line can never go: it has ")
         self.assertEqual(len(self.tasks(self.service)), 1)
@@ -176,7 +176,7 @@ class AwayTest(TransferCase):
         self.assert_fails(self.transfer("export", url), f"export: {url}: ")
         self.assertEqual(self.file.read_text(), "before")
 
-    def test_an_import_to_nowhere_tells_how_to_go_on(self) -> None:
+    def test_an_import_to_nowhere_shows_how_to_go_on(self) -> None:
         """Within this process, where it need not wait so long."""
         self.file.write_bytes(ndjson([{"title": "a"}]))
         url = f"http://localhost:{free_port()}"
@@ -190,7 +190,7 @@ class AwayTest(TransferCase):
 
 class OptionsTest(TransferCase):
 
-    def test_what_is_wrong_is_told_by_its_name(self) -> None:
+    def test_what_is_wrong_is_reported_by_its_name(self) -> None:
         for command in ("export", "import"):
             self.assert_fails(
                 self.transfer(command, "http://localhost:notaport"),

@@ -61,11 +61,11 @@ class CurlSessionTest(TutorialTestCase):
         gone = self.curl_i(f"curl -i -X GET http://localhost:8080/tasks/{task_id}")
         self.assertEqual(gone.status, f"HTTP/1.1 404 '{task_id}'")
         self.assertEqual(gone.headers["Content-Type"], "application/json; charset=UTF-8")
-        told = json.loads(gone.body)
+        reported = json.loads(gone.body)
         self.assertEqual(
-            {key: told[key] for key in ("method", "uri", "code", "message")},
+            {key: reported[key] for key in ("method", "uri", "code", "message")},
             {"method": "GET", "uri": f"/tasks/{task_id}", "code": 404, "message": f"'{task_id}'"})
-        self.assertTrue(told["trace"].startswith("Traceback (most recent call last):\n"))
+        self.assertTrue(reported["trace"].startswith("Traceback (most recent call last):\n"))
 
     def test_the_logs_of_section_3(self) -> None:
         service = self.start("--debug")

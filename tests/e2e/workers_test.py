@@ -175,7 +175,7 @@ class InFlightTest(WorkersCase):
         finally:
             os.kill(worker, signal.SIGCONT)
 
-    def as_told_by(self, other: int) -> float:
+    def as_seen_by(self, other: int) -> float:
         """Return the gauge as the worker reports it that is not `other`."""
         with self.halted(other):
             return self.in_flight()
@@ -195,9 +195,9 @@ class InFlightTest(WorkersCase):
         with contextlib.closing(sqlite3.connect(self.file, isolation_level=None)) as holder:
             holder.execute("BEGIN IMMEDIATE")
             self.hang(one, two)
-            wait_until(lambda: self.as_told_by(one) == 2, "one that hangs", 20)
+            wait_until(lambda: self.as_seen_by(one) == 2, "one that hangs", 20)
             self.hang(two, one)
-            wait_until(lambda: self.as_told_by(two) == 3, "two that hang", 20)
+            wait_until(lambda: self.as_seen_by(two) == 3, "two that hang", 20)
         wait_until(lambda: self.in_flight() == 1, "their end")
 
 
@@ -251,7 +251,7 @@ class RefusedWorkersTest(unittest.TestCase):
         self.assertRegex(
             done.stderr, r"\Ataskservice: no temporary directory for the metrics .*TMPDIR.*\n\Z")
 
-    def test_a_store_that_cannot_be_opened_is_told_once(self) -> None:
+    def test_a_store_that_cannot_be_opened_is_reported_once(self) -> None:
         code, line = self.start("task-db: {sqlite: %s}" % self.folder)
         self.assertEqual(code, 1)
         self.assertIn(str(self.folder), line)

@@ -121,8 +121,8 @@ def journal() -> Iterator[Journal]:
         yield kept
 
 
-def told_target(target: bytes) -> str:
-    """Return a request target as errors and the log tell it: what is raw, in UTF-8, percent-encoded."""
+def logged_target(target: bytes) -> str:
+    """Return a request target as errors and the log show it: raw UTF-8 is percent-encoded."""
     try:
         return quote(target.decode(), safe=string.printable.strip())
     except UnicodeDecodeError:  # which is refused
@@ -149,7 +149,7 @@ class AppTestCase(tornado.testing.AsyncHTTPTestCase):
         self.journal = self.enterContext(journal())
 
     def config(self) -> Config:
-        """Return what the application is told to be."""
+        """Return what the application is configured to be."""
         return Config(service_name="Todo List Test", task_db=ENGINES[self.engine](self.folder))
 
     _app: TaskServiceApplication

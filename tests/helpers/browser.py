@@ -215,7 +215,7 @@ class BrowserTestCase(TestCase):
         self.see(page.locator("#list button.title")).to_have_text(list(titles))
 
     def see_said(self, page: "Page", text: str) -> None:
-        """Wait until a screen reader is told something."""
+        """Wait until a screen reader announces something."""
         self.see(page.locator("#announcer")).to_contain_text(text)
 
     def row(self, page: "Page", title: str) -> "Locator":

@@ -149,7 +149,7 @@ class ServerTestCase(unittest.TestCase):
     async def start(self) -> None:
         """Serve on a free port."""
         loop = asyncio.get_running_loop()
-        loop.slow_callback_duration = 60  # -X dev would tell of each
+        loop.slow_callback_duration = 60  # -X dev would warn of each
         self.strays: list[Mapping[str, Any]] = []
         loop.set_exception_handler(lambda loop, context: self.strays.append(context))
         self.app = App()

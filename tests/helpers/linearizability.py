@@ -49,7 +49,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """There was no answer, or one that does not tell: it was done, or it was not."""
+    """There was no answer, or one that does not say: it was done, or it was not."""
 
 
 Outcome: TypeAlias = Done | Stale | Absent | Unknown
@@ -75,7 +75,7 @@ class Operation:
 class State:
     """A task: its value (None: there is none), its revision, and the last revision known.
 
-    The revision is None when nobody was told: that of an unknown write.
+    The revision is None when no client knows it: that of an unknown write.
     """
 
     value: str | None = None
@@ -205,7 +205,7 @@ class _Frontier:
         return self._size
 
     def add(self, entry: Configuration) -> bool:
-        """Add a configuration; tell whether it was needed."""
+        """Add a configuration; return whether it was needed."""
         state, known, unknown = entry
         others = self._least.setdefault((state, known), [])
         if any(other <= unknown for other in others):

@@ -47,7 +47,7 @@ class DatabaseTestCase(LimitedTestCase):
         self.dsn = self.server.create_database()
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         self.engine = await self.start()
 
     async def start(self, **options: Any) -> Any:

@@ -108,7 +108,7 @@ class ServiceProcess:
 
     @property
     def port(self) -> int:
-        """The port, which its first line tells once it takes connections."""
+        """The port, which its first line shows once it takes connections."""
         match = re.search(r"port=(\d+)", self.wait_for_line("STARTING"))
         assert match is not None
         return int(match[1])

@@ -20,7 +20,7 @@ from tests.helpers.processes import SERVER, ServiceProcess
 from tests.helpers.timing import FULL
 
 SEED = int(os.environ.get("TASKSERVICE_SEED", "2026"))
-"""What chance goes by; a failed test tells it. TASKSERVICE_SEED=N chooses another."""
+"""What chance goes by; a failed test shows it. TASKSERVICE_SEED=N chooses another."""
 
 PATIENCE = 60.0
 """Seconds to wait for something before a test fails."""
@@ -186,12 +186,12 @@ def tasks(client: Client) -> tuple[int, dict[str, tuple[int, dict[str, Any]]]]:
 
 
 def chance(*names: object) -> random.Random:
-    """Return a source of chance of its own for whatever these names tell apart."""
+    """Return a random generator of its own for each combination of these names."""
     return random.Random(":".join(map(str, (SEED, *names))))
 
 
 def whole(title: str, size: int) -> dict[str, Any]:
-    """Make a task of which each part tells what the others are, so that a torn one shows.
+    """Make a task of which each part shows what the others are, so that a torn one shows.
 
     It has about 8 * `size` characters, which PostgreSQL cannot compress.
     """

@@ -54,7 +54,7 @@ runner.run_tests(["sample_test"], 1)
 def run(
     *command: str | Path, cwd: Path, path: Path | None = None, ci: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with this Python, outside of CI unless told so, and return what it printed and its exit code."""
+    """Run a command with this Python, outside of CI unless asked to, and return what it printed and its exit code."""
     environment = {name: value for name, value in os.environ.items() if name not in HIDDEN}
     environment |= {"CI": "true"} if ci else {}
     return subprocess.run(

@@ -43,7 +43,7 @@ class ServedTestCase(AppTestCase):
     tokens: Sequence[Mapping[str, str]] = ()
 
     def config(self) -> Config:
-        """Return what the application is told to be."""
+        """Return what the application is configured to be."""
         http = HttpConfig(server=self.server, **self.http)
         return replace(super().config(), http=http, tokens=self.tokens)
 

@@ -65,7 +65,7 @@ bounds = st.none() | st.sampled_from([-1e15, -1.0, 0.0, 1.0, 1.5, 1e15, 2.0 ** 6
 
 
 def queries(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[TaskQuery]:
-    """Return queries from the beginning, some of their members drawn as told."""
+    """Return queries from the beginning, some of their members drawn as given."""
     return st.builds(TaskQuery, **{
         "completed": st.none() | st.booleans(),
         "priorities": st.frozensets(st.sampled_from(TaskPriority), max_size=2),

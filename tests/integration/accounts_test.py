@@ -131,7 +131,7 @@ def held(method: str = "get", kind: type[BaseRequestHandler] = HealthRequestHand
 
 @on_both_servers
 class AnsweredTest(AccountsCase):
-    """What is answered is told and counted as it was answered."""
+    """Each answer is logged and counted as it was given."""
 
     http = {"cors_origins": ("https://good.example",), "require_if_match": True, "max_body": 100}
 
@@ -265,7 +265,7 @@ class ClientGoneTest(AccountsCase):
         line = self.leave("GET", "/changes", kind=ChangesRequestHandler)
         self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
 
-    def test_what_a_write_did_is_told(self) -> None:
+    def test_what_a_write_did_is_reported(self) -> None:
         line = self.leave("POST", "/tasks", TASK, kind=TodoListRequestHandler)
         self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
         self.assertEqual(line.values["rev"], self.io_loop.run_sync(self.service.revision))
@@ -302,7 +302,7 @@ class ClientGoneTest(AccountsCase):
         self.assertEqual((line.level, line.values["status"]), ("INFO", 200))
         self.assertEqual(line.values["reason"], "the client went away")
 
-    def test_an_error_that_it_made_is_not_told_to_it(self) -> None:
+    def test_an_error_that_it_made_is_not_passed_to_it(self) -> None:
         line = self.leave("DELETE", "/tasks/none", kind=TodoListEntryRequestHandler)
         self.assertEqual((line.level, line.values["status"]), ("WARNING", 499))
         self.assertEqual(line.values["reason"], "the client went away")
@@ -508,7 +508,7 @@ class RefusedTest(AccountsCase):
 
     http = {"max_header": 1_000, "max_body": 100, "header_timeout": 0.2, "body_timeout": 0.2}
 
-    def test_it_is_told_and_counted(self) -> None:
+    def test_it_is_reported_and_counted(self) -> None:
         for status, data in (
                 (400, b"nonsense\r\n\r\n"), (400, request("GET", "/tasks") + b"nonsense\r\n\r\n"),
                 (431, request("GET", "/tasks", X="x" * 1_000)), (408, b"GET / HT"),

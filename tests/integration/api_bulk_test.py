@@ -37,7 +37,7 @@ class BulkTest(AppTestCase):
             self.assertNotIn(threading.get_ident(), used, name)
 
     def assert_refused(self, body: bytes, pointers: list[str]) -> list[str]:
-        """A body creates nothing and is told what is wrong with it; return the details."""
+        """Check that a body creates nothing; return the details of its faults."""
         before = self.etag("/tasks")
         answer = self.post(body)
         self.assertEqual((answer.code, answer.reason), (400, "JSON Schema validation failed"))
@@ -79,7 +79,7 @@ class BulkTest(AppTestCase):
         self.assertEqual(self.post(lines).code, 200)
         self.assertEqual(self.ask("GET", "/tasks").body, before)
 
-    def test_a_line_that_is_no_task_is_told_by_its_number(self) -> None:
+    def test_a_line_that_is_no_task_is_named_by_its_number(self) -> None:
         self.assert_refused(
             b'{"title": "a"}\n\n{"title": ""}\n{"id": "b", "task": {"priority": 1}}\n',
             ["/3/title", "/4/task/priority", "/4/task"])

@@ -29,7 +29,7 @@ class ChangesTest(AppTestCase):
             (answer.code, answer.headers["Content-Type"]), (200, "application/json; charset=UTF-8"))
         return json.loads(answer.body)
 
-    def told(self, query: str = "") -> list[tuple[str, str | None]]:
+    def listed(self, query: str = "") -> list[tuple[str, str | None]]:
         """Return path and title (None: deleted) of each change."""
         return [(f"/tasks/{change['id']}", change["task"] and change["task"]["title"])
                 for change in self.changes(query)["changes"]]
@@ -38,11 +38,11 @@ class ChangesTest(AppTestCase):
         """Return the store's revision."""
         return int(self.etag("/tasks")[3:-1])
 
-    def test_each_task_is_told_by_its_latest_write_in_order(self) -> None:
+    def test_each_task_is_named_by_its_latest_write_in_order(self) -> None:
         a, b, c = (self.create('{"title": "%s"}' % title) for title in "abc")
         self.ask("PUT", a, '{"title": "A"}')
         self.ask("DELETE", b)
-        self.assertEqual(self.told(), [(c, "c"), (a, "A"), (b, None)])
+        self.assertEqual(self.listed(), [(c, "c"), (a, "A"), (b, None)])
         page = self.changes()
         revisions = [change["revision"] for change in page["changes"]]
         self.assertEqual(revisions, sorted(revisions))
@@ -55,9 +55,9 @@ class ChangesTest(AppTestCase):
         start = self.revision()
         tags = [int(self.etag(self.create())[1:-1]) for _ in range(4)]
         for number, since in enumerate([start, *tags]):
-            told = self.changes(f"since={since}")
-            self.assertEqual([change["revision"] for change in told["changes"]], tags[number:])
-            self.assertEqual(told["revision"], tags[-1])
+            reported = self.changes(f"since={since}")
+            self.assertEqual([change["revision"] for change in reported["changes"]], tags[number:])
+            self.assertEqual(reported["revision"], tags[-1])
 
     def test_they_come_in_pages(self) -> None:
         paths = [self.create('{"title": "%d"}' % number) for number in range(5)]
@@ -77,9 +77,9 @@ class ChangesTest(AppTestCase):
         for title in "ab":
             self.ask("PUT", "/tasks/x", '{"title": "%s"}' % title, If_None_Match="*")
             self.ask("DELETE", "/tasks/x")
-        self.assertEqual(self.told(), [("/tasks/x", None)])
+        self.assertEqual(self.listed(), [("/tasks/x", None)])
         self.ask("PUT", "/tasks/x", '{"title": "c"}', If_None_Match="*")
-        self.assertEqual(self.told(), [("/tasks/x", "c")])
+        self.assertEqual(self.listed(), [("/tasks/x", "c")])
 
     def test_a_new_store_has_none(self) -> None:
         self.assertEqual(self.changes(), {"changes": [], "revision": self.revision()})
@@ -126,7 +126,7 @@ class ForgottenChangesTest(AppTestCase):
 
 @on_every_engine
 class OldDeletionsTest(AppTestCase):
-    """A deletion is kept for a week; who asks for changes since before it is told so."""
+    """A deletion is kept for a week; a client that asks for older changes gets an error."""
 
     def test_changes_since_before_a_deletion_that_is_forgotten_are_gone(self) -> None:
         path = self.create()
@@ -330,7 +330,7 @@ class StreamLifeTest(StreamCase):
     """How a stream idles and ends; the same over any engine."""
 
     @tornado.testing.gen_test(timeout=30)
-    async def test_one_that_idles_is_told_that_it_lives(self) -> None:
+    async def test_one_that_idles_gets_signs_of_life(self) -> None:
         with patch.object(changes, "HEARTBEAT", 0.02):
             stream = await self.listen()
             await stream.block()
@@ -340,7 +340,7 @@ class StreamLifeTest(StreamCase):
             [change] = await stream.changes(1)
             self.assertEqual(change["id"], task_id)
 
-    def test_it_is_told_every_15_seconds(self) -> None:
+    def test_it_gets_every_15_seconds(self) -> None:
         self.assertEqual(changes.HEARTBEAT, 15.0)
 
     @tornado.testing.gen_test(timeout=30)

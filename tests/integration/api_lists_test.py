@@ -226,7 +226,7 @@ class ListTagTest(ListCase):
                 self.assert_varies(answer)
 
     def assert_varies(self, answer: HTTPResponse) -> None:
-        """An answer tells caches what its form depends on."""
+        """An answer shows caches what its form depends on."""
         self.assertEqual(
             {name.strip() for name in answer.headers["Vary"].split(",")},
             {"Accept", "Accept-Encoding"})

@@ -110,7 +110,7 @@ class RetryTest(AppTestCase):
         self.assertNotIn("Idempotent-Replayed", self.post('"k"').headers)
         self.assertEqual(self.count(), 2)
 
-    def test_what_is_no_key_is_told_by_the_header(self) -> None:
+    def test_what_is_no_key_is_named_by_the_header(self) -> None:
         for key in ('""', '"' + "x" * 256 + '"', "x" * 256, '"a" "b"', '"a', "a, b", "", "é",
                     '"a\\b"'):
             with self.subTest(key):

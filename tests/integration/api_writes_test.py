@@ -97,7 +97,7 @@ class PatchTest(AppTestCase):
             self.assertEqual({answer.code for answer in answers}, {204})
             self.assertEqual(json.loads(self.ask("GET", path).body), members)
 
-    def test_options_tell_its_types(self) -> None:
+    def test_options_show_its_types(self) -> None:
         for answer in (self.ask("OPTIONS", "/tasks/any"),
                        self.ask("PATCH", "/tasks/any", "", Content_Type="text/x")):
             self.assertEqual(answer.headers["Accept-Patch"], f"{MERGE_PATCH}, application/json")
@@ -263,14 +263,14 @@ class RaceTest(AppTestCase):
 
 
 class OrderOfChecksTest(AppTestCase):
-    """Where a request is wrong in several ways, it is told the first of them in a fixed order."""
+    """A request with several faults gets the error of the first, in a fixed order."""
 
     def config(self) -> Config:
         """Have small limits, and every check there is."""
         return replace(super().config(), http=HttpConfig(
             require_if_match=True, max_body=100, max_ndjson_body=300))
 
-    def test_of_what_is_wrong_the_first_is_told(self) -> None:
+    def test_of_what_is_wrong_the_first_is_reported(self) -> None:
         big, bad, good = "x" * 101, "{", '{"title": "a"}'
         text = {"Content_Type": "text/plain"}
         stale = {"If_Match": '"1"'}
@@ -346,7 +346,7 @@ class OrderOfChecksTest(AppTestCase):
 class BodyTest(AppTestCase):
     """What a body may be; the same over any engine."""
 
-    def test_the_limits_unless_told_otherwise(self) -> None:
+    def test_the_limits_unless_set_otherwise(self) -> None:
         self.assertEqual(
             (HttpConfig().max_body, HttpConfig().max_ndjson_body), (65_536, 16_777_216))
         for size, status in ((65_536, 201), (65_537, 413)):
@@ -357,7 +357,7 @@ class BodyTest(AppTestCase):
         self.assertEqual(
             json.loads(answer.body)["message"], HTTPStatus(413).phrase)
 
-    def test_what_is_not_taken_is_told_what_is(self) -> None:
+    def test_what_is_not_taken_gets_what_is(self) -> None:
         json_only = "application/json"
         for method, path, also in (("POST", "/tasks", f", {NDJSON}"), ("PUT", "/tasks/none", ""),
                                    ("PATCH", "/tasks/none", f", {MERGE_PATCH}")):

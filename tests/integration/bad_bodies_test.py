@@ -48,7 +48,7 @@ NO_TASK: dict[str, tuple[str, list[str]]] = {
 @on_every_engine
 class BadBodiesTest(AppTestCase):
 
-    def test_what_is_not_json_is_told_so(self) -> None:
+    def test_what_is_not_json_is_reported(self) -> None:
         for method, path in (("POST", "/tasks"), ("PUT", self.create())):
             for name, body in NO_JSON.items():
                 with self.subTest(name, method=method):
@@ -59,17 +59,17 @@ class BadBodiesTest(AppTestCase):
                         "req_id": answer.headers["X-Request-Id"]})
         self.assert_nothing_was_written()
 
-    def test_what_is_no_task_is_told_every_reason(self) -> None:
+    def test_what_is_no_task_gets_every_reason(self) -> None:
         for method, path in (("POST", "/tasks"), ("PUT", self.create())):
             for name, (body, pointers) in NO_TASK.items():
                 with self.subTest(name, method=method):
                     answer = self.ask(method, path, body)
                     self.assertEqual(
                         (answer.code, answer.reason), (400, "JSON Schema validation failed"))
-                    told = json.loads(answer.body)
-                    self.assertEqual(told["message"], "JSON Schema validation failed")
-                    self.assertEqual(sorted(error["pointer"] for error in told["errors"]), pointers)
-                    self.assertTrue(all(error["detail"] for error in told["errors"]))
+                    reported = json.loads(answer.body)
+                    self.assertEqual(reported["message"], "JSON Schema validation failed")
+                    self.assertEqual(sorted(error["pointer"] for error in reported["errors"]), pointers)
+                    self.assertTrue(all(error["detail"] for error in reported["errors"]))
         self.assert_nothing_was_written()
 
     def assert_nothing_was_written(self) -> None:
@@ -96,7 +96,7 @@ class DebugTest(AppTestCase):
                 ("GET", "/nope", None, "HTTP 404: Unknown Endpoint"),
                 ("FROB", "/tasks", None, "HTTP 405: Method Not Allowed")):
             with self.subTest(last):
-                told = json.loads(self.ask(method, path, body).body)
-                self.assertTrue(told["trace"].startswith("Traceback (most recent call last):\n"))
-                self.assertTrue(told["trace"].endswith(last), told["trace"])
-                self.assertEqual(list(told)[:4], ["method", "uri", "code", "message"])
+                reported = json.loads(self.ask(method, path, body).body)
+                self.assertTrue(reported["trace"].startswith("Traceback (most recent call last):\n"))
+                self.assertTrue(reported["trace"].endswith(last), reported["trace"])
+                self.assertEqual(list(reported)[:4], ["method", "uri", "code", "message"])

@@ -5,7 +5,7 @@ import json
 import re
 
 from taskservice.tornado.app import TaskServiceApplication
-from tests.helpers.app import AppTestCase, Line, told_target
+from tests.helpers.app import AppTestCase, Line, logged_target
 
 ABOUT = ["req_id", "method", "uri", "ip"]
 
@@ -37,7 +37,7 @@ class CanonicalLogTest(AppTestCase):
         self.assertEqual(line.values["req_id"], answer.headers["X-Request-Id"])
         self.assertEqual(line.values["req_id"], json.loads(answer.body)["req_id"])
 
-    def test_the_level_tells_the_status(self) -> None:
+    def test_the_level_shows_the_status(self) -> None:
         path = self.create()
         for method, asked, body, status, level in (
                 ("GET", path, None, 200, "INFO"), ("PUT", path, '{"title": "b"}', 204, "INFO"),
@@ -105,7 +105,7 @@ class ForgedValuesTest(AppTestCase):
                 status = b"200 OK" if path.startswith(b"/?") else b"404 Unknown Endpoint|400 Bad Request"
                 self.assertRegex(answer, rb"\AHTTP/1.1 (%b)\r\n" % status)
                 [line] = self.journal.responses()[before:]
-                self.assertEqual(line.values["uri"], told_target(path))
+                self.assertEqual(line.values["uri"], logged_target(path))
 
     def test_a_forged_request_id_is_not_logged(self) -> None:
         self.ask("GET", "/tasks", X_Request_Id='x" status=500 y="')
@@ -161,14 +161,14 @@ class ServerErrorTest(AppTestCase):
         self.assertEqual((line.level, line.values["message"]), ("ERROR", "DAMAGED TASK"))
         self.assertEqual(line.values["file"], str(self.file))
 
-    def test_the_client_is_told_nothing_of_the_inside(self) -> None:
+    def test_the_client_gets_nothing_of_the_inside(self) -> None:
         answer = self.ask("GET", "/tasks/damaged")
         self.assertEqual((answer.code, answer.reason), (500, "Internal Server Error"))
         self.assertEqual(json.loads(answer.body), {
             "method": "GET", "uri": "/tasks/damaged", "code": 500,
             "message": "Internal Server Error", "req_id": answer.headers["X-Request-Id"]})
 
-    def test_the_log_tells_all_in_one_line(self) -> None:
+    def test_the_log_shows_all_in_one_line(self) -> None:
         self.ask("GET", "/tasks/damaged")
         line = self.journal.responses()[-1]
         self.assertEqual((line.level, line.values["status"]), ("ERROR", 500))

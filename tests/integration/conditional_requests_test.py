@@ -107,7 +107,7 @@ class IfMatchTest(AppTestCase):
                     condition = expected.format(self.etag(path))
                     self.assertEqual(self.ask(method, path, body, If_Match=condition).code, 204)
 
-    def test_a_write_that_expects_another_revision_is_told_the_current_one(self) -> None:
+    def test_a_write_that_expects_another_revision_gets_the_current_one(self) -> None:
         path = self.create()
         tag = self.etag(path)
         for condition in ('"1"', weakened(tag), '"1", W/"2"', '""', "", f'"0{tag[1:]}', '"*"'):

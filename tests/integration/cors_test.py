@@ -61,7 +61,7 @@ class OriginsTest(OriginCase):
             self.assertGreater(int(answer.headers["Access-Control-Max-Age"]), 0)
             self.assertIn("Origin", answer.headers["Vary"])
 
-    def test_what_is_no_preflight_is_told_the_methods_by_allow_alone(self) -> None:
+    def test_what_is_no_preflight_gets_the_methods_by_allow_alone(self) -> None:
         answer = self.ask("OPTIONS", "/tasks", Origin=GOOD)
         self.assertIn("Allow", answer.headers)
         self.assertEqual(answer.headers["Access-Control-Allow-Origin"], GOOD)

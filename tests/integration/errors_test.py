@@ -9,7 +9,7 @@ import tornado.web
 
 from taskservice.tornado.handlers.operations import HealthRequestHandler
 from tests.helpers.api import NDJSON, PROBLEM
-from tests.helpers.app import told_target
+from tests.helpers.app import logged_target
 from tests.helpers.openapi import METHODS, all_paths
 from tests.helpers.running import ServedTestCase, on_both_servers
 
@@ -92,7 +92,7 @@ class HostileTest(ErrorsCase):
                     continue
                 facts = json.loads(answered)
                 self.assertEqual((facts["code"], facts["method"]), (status, method.decode()))
-                self.assertEqual(facts["uri"], told_target(target))
+                self.assertEqual(facts["uri"], logged_target(target))
                 self.assertLessEqual(len(facts["message"]), MOST_MESSAGE)
                 self.assertEqual("detail" in facts, b"\r\nContent-Type: " + PROBLEM.encode() in head)
                 for error in facts.get("errors", ()):

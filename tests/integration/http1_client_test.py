@@ -97,7 +97,7 @@ class DisconnectTest(ServerTestCase):
         data = await client.rest()
         self.assertEqual([answer.status for answer in answers(data, ["GET"] * 3)], [200] * 3)
 
-    async def test_a_request_that_ends_too_early_is_told_so(self) -> None:
+    async def test_a_request_that_ends_too_early_is_reported(self) -> None:
         for part in (GET[:-2], b"\r", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc",
                      b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc"):
             with self.subTest(part):

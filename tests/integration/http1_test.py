@@ -97,7 +97,7 @@ class AnswerTest(ServerTestCase):
             self.assertEqual(echoed(await client.answer())["uri"], f"/{number}")
 
     async def test_who_stays_connected(self) -> None:
-        for version, fields, told in (
+        for version, fields, sent in (
                 (b"1.1", b"", None), (b"1.1", b"Connection: close\r\n", "close"),
                 (b"1.1", b"Connection: a, Close\r\n", "close"), (b"1.0", b"", "close"),
                 (b"1.1", b"Connection: keep-alive\r\n", None),
@@ -108,8 +108,8 @@ class AnswerTest(ServerTestCase):
                 client = await self.connect()
                 await client.send(b"GET / HTTP/" + version + b"\r\n" + host + fields + b"\r\n")
                 answer = await client.answer()
-                self.assertEqual(answer.headers["Connection"], told)
-                if told == "close":
+                self.assertEqual(answer.headers["Connection"], sent)
+                if sent == "close":
                     self.assertEqual(await client.rest(), b"")
                 else:
                     await client.send(LAST)
@@ -254,7 +254,7 @@ class Raising(httputil.HTTPMessageDelegate):
 class RaisingTest(ServerTestCase):
     """An application that breaks."""
 
-    async def test_each_is_answered_and_told(self) -> None:
+    async def test_each_is_answered_and_reported(self) -> None:
         request = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
         for where in ("start_request", "headers_received", "data_received", "finish"):
             for error, status in ((RuntimeError("planted"), 500),
@@ -269,7 +269,7 @@ class RaisingTest(ServerTestCase):
                     self.assertEqual(
                         delegate.closed, int(where in ("headers_received", "data_received")))
 
-    async def test_one_that_breaks_when_it_is_told_that_all_is_lost(self) -> None:
+    async def test_one_that_breaks_when_its_connection_is_lost(self) -> None:
         self.server.delegate = Starting(Raising("on_connection_close", RuntimeError("planted")))
         client = await self.connect()
         await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na")

@@ -199,7 +199,7 @@ class TimesTest(LimitsCase):
         self.assert_serves()
 
     def cut(self) -> int:
-        """Return how many answers were broken off, as the log tells."""
+        """Return how many answers were broken off, as the log shows."""
         reason = 'reason="cut: the client took nothing in reader-timeout"'
         return sum(reason in line for line in list(self.service.stdout))
 

@@ -251,7 +251,7 @@ class WorkersTest(unittest.TestCase):
         self.assertEqual(service.stop(), 0)
 
     def seen_beside(self, worker: int) -> tuple[float, ...]:
-        """Return what goes on, as the other worker tells."""
+        """Return what goes on, as the other worker shows."""
         with halted(worker):
             found = self.found()
         return tuple(sum(found[name].values()) for name in (IN_FLIGHT, STREAMS, ENDED))

@@ -35,7 +35,7 @@ class ConnectTestCase(LimitedTestCase):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
 
     async def start(self, dsn: str, **options: Any) -> Any:
         """Start an engine, and stop it in the end."""

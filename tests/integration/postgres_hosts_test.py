@@ -29,7 +29,7 @@ async def second_host_first(case: Any, *ports: int) -> TLSFront:
 class HostsTest(DatabaseTestCase):
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         self.front = await second_host_first(self, self.server.port)
 
     async def test_the_first_one_that_answers_is_used(self) -> None:
@@ -82,7 +82,7 @@ class PromotionTest(FaultTestCase):
         await asyncio.to_thread(self.server.promote)
         await (await start).update_task("a", ENTRY)
 
-    async def test_what_a_standby_says_tells_more_than_that_the_other_host_is_not_there(self) -> None:
+    async def test_what_a_standby_says_shows_more_than_that_the_other_host_is_not_there(self) -> None:
         front = await second_host_first(self, self.server.port)
         await front.stop()
         with self.assertRaisesRegex(StoreUnavailableError, "has no host as target_session_attrs wants it"):

@@ -44,7 +44,7 @@ class OptionsTest(IsolatedAsyncioTestCase):
         self.enterContext(mock.patch.dict(os.environ, {**kept, "HOME": str(self.folder)}, clear=True))
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
 
     async def start(self, dsn: str, **options: Any) -> Any:
         """Start an engine, and stop it in the end."""

@@ -73,10 +73,10 @@ class TransactionTest(DatabaseTestCase):
                 async with asyncio.timeout(at_most(10)):
                     await self.engine.update_task("a", ENTRY)
                 process.send_signal(signal.SIGCONT)
-                told, _ = await asyncio.to_thread(process.communicate, timeout=at_most(30))
+                reported, _ = await asyncio.to_thread(process.communicate, timeout=at_most(30))
             finally:
                 process.kill()
-        self.assertEqual(told, "StoreUnavailableError\n")
+        self.assertEqual(reported, "StoreUnavailableError\n")
         self.assertEqual(await self.select("SELECT id FROM tasks"), [("a",)])
 
 

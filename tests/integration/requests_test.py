@@ -18,7 +18,7 @@ NEXT = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 class RequestCase(ServedTestCase):
     """Requests in bytes."""
 
-    def told(self, method: str, target: str, body: bytes = b"", /, **headers: str) -> Answer:
+    def answer_to(self, method: str, target: str, body: bytes = b"", /, **headers: str) -> Answer:
         """Send one request, and return the answer."""
         data = self.send(request(method, target, body, Connection="close", **headers))
         [answer] = answers(data, [method])
@@ -34,21 +34,21 @@ class ServerAsAWholeTest(RequestCase):
     def test_it_has_every_method_of_any_resource(self) -> None:
         for target in ("*", "http://localhost"):  # RFC 9112 §3.2.4
             with self.subTest(target):
-                answer = self.told("OPTIONS", target)
+                answer = self.answer_to("OPTIONS", target)
                 self.assertEqual((answer.status, answer.body), (204, b""))
                 self.assertEqual(set(answer.headers["Allow"].split(", ")), EVERY_METHOD)
                 self.assertNotIn("Accept-Patch", answer.headers)
 
     def test_it_is_of_the_hosts_of_the_service(self) -> None:
-        self.assertEqual(self.told("OPTIONS", "*", Host="elsewhere").status, 421)
+        self.assertEqual(self.answer_to("OPTIONS", "*", Host="elsewhere").status, 421)
 
     def test_only_options_has_it(self) -> None:
         for method in ("GET", "options", "POST"):
             self.assertTrue(self.send(request(method, "*")).startswith(b"HTTP/1.1 400 "))
 
     def test_it_is_counted_under_its_own_name(self) -> None:
-        self.told("OPTIONS", "*")
-        counts = samples(self.told("GET", "/metrics", **bearer(READER)).body.decode())
+        self.answer_to("OPTIONS", "*")
+        counts = samples(self.answer_to("GET", "/metrics", **bearer(READER)).body.decode())
         name = "taskservice_request_duration_seconds_count"
         self.assertEqual(total(counts[name], method="OPTIONS", route="*", status="204"), 1)
 
@@ -62,12 +62,12 @@ class MethodTest(RequestCase):
             with self.subTest(method):
                 for path, allowed in (("/tasks", {"GET", "HEAD", "POST", "OPTIONS"}),
                                       ("/tasks/none/", EVERY_METHOD - {"POST"})):
-                    answer = self.told(method, path, b'{"title": "a"}')
+                    answer = self.answer_to(method, path, b'{"title": "a"}')
                     self.assertEqual(answer.status, 405)
                     self.assertEqual(set(answer.headers["Allow"].split(", ")), allowed)
                     self.assertEqual(json.loads(answer.body)["method"], method)
-                self.assertEqual(self.told(method, "/nope").status, 404)
-                self.assertEqual(self.told(method, "/tasks", Host="elsewhere").status, 421)
+                self.assertEqual(self.answer_to(method, "/nope").status, 404)
+                self.assertEqual(self.answer_to(method, "/tasks", Host="elsewhere").status, 421)
 
     def test_the_connection_stays(self) -> None:
         found = answers(self.send(request("foo", "/tasks") + NEXT), ["foo", "GET"])
@@ -88,9 +88,9 @@ class MethodsAndTokensTest(RequestCase):
     def test_a_token_is_asked_for_first(self) -> None:
         for method in UNKNOWN_METHODS:
             with self.subTest(method):
-                self.assertEqual(self.told(method, "/tasks").status, 401)
-                self.assertEqual(self.told(method, "/tasks", **bearer(READER)).status, 403)
-                self.assertEqual(self.told(method, "/tasks", **bearer(WRITER)).status, 405)
+                self.assertEqual(self.answer_to(method, "/tasks").status, 401)
+                self.assertEqual(self.answer_to(method, "/tasks", **bearer(READER)).status, 403)
+                self.assertEqual(self.answer_to(method, "/tasks", **bearer(WRITER)).status, 405)
 
 
 @on_both_servers
@@ -105,12 +105,12 @@ class TargetTest(RequestCase):
         self.create('{"title": "日本"}')
         self.create('{"title": "日本 2"}')
         for query in ("q=日本", "q=%E6%97%A5本"):
-            self.assertEqual(len(json.loads(self.told("GET", self.target(f"/tasks?{query}")).body)), 2)
-        self.assertEqual(self.told("GET", self.target("/tasks?q=日文")).body, b"{}")
-        self.assertIn("q=%E6%97%A5", self.told("GET", self.target("/tasks?limit=1&q=日")).headers["Link"])
+            self.assertEqual(len(json.loads(self.answer_to("GET", self.target(f"/tasks?{query}")).body)), 2)
+        self.assertEqual(self.answer_to("GET", self.target("/tasks?q=日文")).body, b"{}")
+        self.assertIn("q=%E6%97%A5", self.answer_to("GET", self.target("/tasks?limit=1&q=日")).headers["Link"])
 
-    def test_in_a_path_and_as_it_is_told(self) -> None:
-        answer = self.told("GET", self.target("/ä/\U0001f600?x"))
+    def test_in_a_path_and_as_it_is_answer_to(self) -> None:
+        answer = self.answer_to("GET", self.target("/ä/\U0001f600?x"))
         self.assertEqual((answer.status, json.loads(answer.body)["uri"]), (404, "/%C3%A4/%F0%9F%98%80?x"))
         self.assertEqual(self.journal.responses()[-1].values["uri"], "/%C3%A4/%F0%9F%98%80?x")
 
@@ -122,8 +122,8 @@ class TargetTest(RequestCase):
                 self.assertEqual(data.count(b"HTTP/1.1 "), 1)
 
     def test_the_absolute_form_takes_the_place_of_host(self) -> None:
-        self.assertEqual(self.told("GET", "http://localhost/tasks", Host="elsewhere").status, 200)
-        self.assertEqual(self.told("GET", "http://elsewhere/tasks").status, 421)
+        self.assertEqual(self.answer_to("GET", "http://localhost/tasks", Host="elsewhere").status, 200)
+        self.assertEqual(self.answer_to("GET", "http://elsewhere/tasks").status, 421)
 
 
 @on_both_servers
@@ -138,7 +138,7 @@ class VersionTest(RequestCase):
             head = request("POST", "/tasks", Connection="close", Transfer_Encoding="chunked")
             [answer] = answers(self.send(head.replace(b"HTTP/1.1", b"HTTP/1.%d" % minor) + body), ["POST"])
             self.assertEqual(answer.status, 201)
-            self.told("DELETE", answer.headers["Location"])
+            self.answer_to("DELETE", answer.headers["Location"])
             data = self.send(b"GET /tasks HTTP/1.%d\r\n\r\n" % minor)
             self.assertTrue(data.startswith(b"HTTP/1.1 400 "), "it needs a Host")
 
@@ -155,7 +155,7 @@ class ExpectTest(RequestCase):
                 self.assertEqual(self.interim(value), b"HTTP/1.1 100 ")
 
     def test_what_else_is_expected_is_ignored(self) -> None:
-        self.assertEqual(self.told("POST", "/tasks", self.BODY, Expect="200-ok").status, 201)
+        self.assertEqual(self.answer_to("POST", "/tasks", self.BODY, Expect="200-ok").status, 201)
 
     def test_http_1_0_gets_no_interim_answer(self) -> None:
         head = request("POST", "/tasks", self.BODY, Expect="100-continue")

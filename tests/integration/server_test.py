@@ -28,7 +28,7 @@ logging:
 
 
 class Console(io.StringIO):
-    """Standard output that tells when the service has started."""
+    """Standard output that shows when the service has started."""
 
     def __init__(self, started: threading.Event) -> None:
         super().__init__()

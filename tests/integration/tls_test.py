@@ -128,7 +128,7 @@ def control(context: ssl.SSLContext) -> str | None:
 
 
 class ConfigTest(unittest.TestCase):
-    """What cannot be used is told, by its key, before anything is served."""
+    """What cannot be used is reported, by its key, before anything is served."""
 
     def assert_refused(self, tls: Mapping[str, str], key: str = "") -> None:
         with self.assertRaisesRegex(ConfigError, f"^http.tls{key}: ") as caught:

@@ -94,7 +94,7 @@ class TaskTest(AppTestCase):
         self.ask("PUT", path, '{"title": "c"}')
         self.assertEqual(self.ask("GET", path).body, b'{"title": "c"}')
 
-    def test_one_that_is_not_there_is_told_by_its_quoted_id(self) -> None:
+    def test_one_that_is_not_there_is_named_by_its_quoted_id(self) -> None:
         for method, body in (("GET", None), ("PUT", '{"title": "x"}'), ("DELETE", None)):
             with self.subTest(method):
                 answer = self.ask(method, "/tasks/No-Such-1", body)
@@ -146,7 +146,7 @@ class MethodsTest(AppTestCase):
                 if get.code == 200:
                     self.assertEqual(head.headers["Content-Length"], str(len(get.body)))
 
-    def test_options_tells_the_methods(self) -> None:
+    def test_options_shows_the_methods(self) -> None:
         for path, methods in (("/tasks", {"GET", "HEAD", "POST", "OPTIONS"}),
                               (self.create(), {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})):
             with self.subTest(path):
@@ -154,7 +154,7 @@ class MethodsTest(AppTestCase):
                 self.assertEqual((answer.code, answer.body), (204, b""))
                 self.assertLessEqual(methods, allowed(answer.headers["Allow"]))
 
-    def test_another_method_is_405_and_told_which_there_are(self) -> None:
+    def test_another_method_is_405_and_lists_those_there_are(self) -> None:
         for path, methods in (("/tasks", ("DELETE", "PUT", "FROB")), ("/tasks/x", ("POST", "FROB"))):
             for method in methods:
                 with self.subTest(path=path, method=method):

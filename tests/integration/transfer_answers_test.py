@@ -90,14 +90,14 @@ class AnswersTestCase(unittest.TestCase):
 class CutTest(AnswersTestCase):
     """An answer that was cut never passes for a whole one."""
 
-    told = "the export broke off, .* is as it was: the answer "
+    said = "the export broke off, .* is as it was: the answer "
 
     def test_by_its_length(self) -> None:
         for size in (0, LINE - 5, LINE, len(LINES) - 1):
             for end in ("fin", "rst"):
                 with self.subTest(size=size, end=end):
-                    self.fails(f"{self.told}was cut|URL: Connection reset", LENGTH + LINES[:size], end)
-        self.fails(f"{self.told}was cut after {LINE} of {len(LINES)} bytes$", LENGTH + LINES[:LINE])
+                    self.fails(f"{self.said}was cut|URL: Connection reset", LENGTH + LINES[:size], end)
+        self.fails(f"{self.said}was cut after {LINE} of {len(LINES)} bytes$", LENGTH + LINES[:LINE])
 
     def test_by_its_chunks(self) -> None:
         whole = CHUNKED + chunks(LINES[:LINE], LINES[LINE:])
@@ -105,16 +105,16 @@ class CutTest(AnswersTestCase):
                     CHUNKED + chunks(LINES[:LINE]), whole, whole + b"0", whole + b"00", whole + b"0\r\n"):
             for end in ("fin", "rst"):
                 with self.subTest(cut=cut, end=end):
-                    self.fails(f"{self.told}was cut|URL: Connection reset", cut, end)
+                    self.fails(f"{self.said}was cut|URL: Connection reset", cut, end)
 
     def test_by_a_reset_where_neither_delimits_it(self) -> None:
         for size in (0, LINE - 5, LINE, len(LINES)):
             with self.subTest(size=size):
-                self.fails(f"{self.told}was cut|URL: Connection reset", CLOSED + LINES[:size], "rst")
+                self.fails(f"{self.said}was cut|URL: Connection reset", CLOSED + LINES[:size], "rst")
 
     def test_by_a_line_without_an_end_where_neither_delimits_it(self) -> None:
         for size in (1, LINE - 1, len(LINES) - 1):
-            self.fails(f"{self.told}ends in the middle of line", CLOSED + LINES[:size])
+            self.fails(f"{self.said}ends in the middle of line", CLOSED + LINES[:size])
 
     def test_in_its_head(self) -> None:
         for head in (LENGTH, CHUNKED, CLOSED):
@@ -124,7 +124,7 @@ class CutTest(AnswersTestCase):
 
     def test_a_line_that_is_no_task(self) -> None:
         bad = b'{"error": "the store went away"}\n'
-        self.fails(f"{self.told.replace('the answer ', '')}line 4 of the answer is not a task", CLOSED + LINES + bad)
+        self.fails(f"{self.said.replace('the answer ', '')}line 4 of the answer is not a task", CLOSED + LINES + bad)
 
 
 class WholeTest(AnswersTestCase):
@@ -189,19 +189,19 @@ class OtherAnswersTest(AnswersTestCase):
             self.fails("the service answered 500 Reason|URL: Connection reset", error(500, "Reason", b"body")[:-2], end)
 
     def test_a_framing_that_is_not_understood_is_named(self) -> None:
-        for field, told in (
+        for field, said in (
                 (b"Transfer-Encoding: gzip, chunked", "an unknown Transfer-Encoding: gzip, chunked"),
                 (b"Content-Length: -5", "a wrong Content-Length: -5"),
                 (b"Content-Length: x", "a wrong Content-Length: x"),
                 (b"Content-Length: 5\r\nContent-Length: 6", "a wrong Content-Length: 5, 6"),
                 (b"Content-Length: " + b"9" * 5_000, "a wrong Content-Length: 999")):
-            self.fails(f".*the answer has {told}", CLOSED[:-2] + field + b"\r\n\r\n" + LINES)
+            self.fails(f".*the answer has {said}", CLOSED[:-2] + field + b"\r\n\r\n" + LINES)
 
     def test_what_does_not_speak_http_is_named(self) -> None:
         for data in (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x16\n", b"HTTP/1.1 abc\r\n\r\n", b"\n"):
             self.fails("URL: what answers there does not speak HTTP$", data)
 
-    def test_a_head_that_is_too_large_is_told(self) -> None:
+    def test_a_head_that_is_too_large_is_reported(self) -> None:
         self.fails("URL: got more than 65536 bytes", b"HTTP/1.1 200 OK\r\nA: " + b"x" * 100_000)
 
 
@@ -265,12 +265,12 @@ class ImportTest(AnswersTestCase):
                 [[first], [second]] = server.requests
                 self.assertEqual(first, second)
 
-    def test_one_that_stays_away_is_told(self) -> None:
+    def test_one_that_stays_away_is_reported(self) -> None:
         self.fails("URL: the service answered 503 Away", error(503, "Away"))
         self.fails("URL: the connection was closed before the end of the answer", b"")
         self.fails("URL: (Connection reset by peer|Broken pipe)", b"", "rst")
 
-    def test_other_answers_are_told(self) -> None:
+    def test_other_answers_are_reported(self) -> None:
         for status in (302, 400, 401, 403, 404, 415, 422, 500, 507):
             self.fails(f"the service answered {status} .*", error(status, "Reason", b'{"message": "why"}'))
         self.fails("the answer is text/html, not .*", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>")
@@ -279,7 +279,7 @@ class ImportTest(AnswersTestCase):
     def test_a_201_of_an_earlier_version_is_a_success(self) -> None:
         self.assertEqual(self.do(Raw(CREATED.replace(b"200 OK", b"201 Created")))[1], (0, "imported 1 task\n", ""))
 
-    def test_a_refusal_that_comes_before_all_is_sent_is_told(self) -> None:
+    def test_a_refusal_that_comes_before_all_is_sent_is_reported(self) -> None:
         """The server reads nothing of the body, which is more than the buffers between have room for."""
         self.file.write_bytes(b'{"title": "%b"}\n' % (b"x" * 20_000_000))
         with refusing_server(error(413, "Too Large", b"", "Connection: close")) as url:
@@ -312,7 +312,7 @@ class TLSTest(AnswersTestCase):
         for data in (LENGTH + LINES, CHUNKED + chunks(LINES) + b"0\r\n\r\n"):
             self.assertEqual(self.do(data), (0, "exported 3 tasks\n", ""))
 
-    def test_one_that_is_not_trusted_is_told_at_once(self) -> None:
+    def test_one_that_is_not_trusted_is_reported_at_once(self) -> None:
         self.assertEqual(self.do(LENGTH + LINES, trusted=False), (1, "", "export: URL: self-signed certificate\n"))
 
 

@@ -129,7 +129,7 @@ class LostAnswerOnSqliteTest(LostAnswerCase):
         self.addCleanup(tracer.communicate)
         self.addCleanup(tracer.kill)
         assert tracer.stderr is not None
-        if "attached" not in (line := tracer.stderr.readline()):  # it tells once, of all threads
+        if "attached" not in (line := tracer.stderr.readline()):  # it shows once, of all threads
             self.skipTest(f"strace cannot attach here: {line}")
 
 
@@ -151,7 +151,7 @@ class LostAnswerOnPostgresTest(LostAnswerCase):
 
 
 class Tap:
-    """Passes bytes on between clients and a server; holds back and acts on what it is told."""
+    """Passes bytes on between clients and a server; holds back and does as it is asked."""
 
     def __init__(self, upstream: int) -> None:
         self._upstream = upstream

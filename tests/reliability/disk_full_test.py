@@ -30,7 +30,7 @@ BACK = 5.0
 
 
 class DiskFullTestCase(unittest.TestCase):
-    """Clients write until there is no room, and compare what they read with what they were told."""
+    """Clients write until there is no room, and compare what they read with the answers to their writes."""
 
     engine = "fs"
     folder: Path
@@ -73,7 +73,7 @@ class DiskFullTestCase(unittest.TestCase):
         self.known[path] = {title} if status < 300 else {title, *before}
 
     def check_read(self, client: Client, path: str) -> None:
-        """Reads go on, and tell the truth."""
+        """Reads go on, and are right."""
         answer = client.ask("GET", path)
         self.assertIn(answer.status, (200, 404))
         title = answer.json["title"] if answer.status == 200 else None

@@ -26,7 +26,7 @@ UP = 2.0
 
 
 class Worker:
-    """A client: it writes and reads its own tasks, and knows what it was told."""
+    """A client: it writes and reads its own tasks, and knows the answers it got."""
 
     def __init__(self, port: int, number: int) -> None:
         self.client = KeptConnection(port)
@@ -38,7 +38,7 @@ class Worker:
         self._pause = 0.0 if number % 2 else 0.3  # shorter than a connection may idle in a drain
 
     async def run(self) -> None:
-        """Ask until told to stop."""
+        """Ask until asked to stop."""
         while not self.stopping:
             try:
                 await self._step()

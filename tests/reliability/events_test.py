@@ -48,7 +48,7 @@ class Writer(threading.Thread):
             answer = self._send("PUT", f"/tasks/{task_id}")
         else:
             self._send("DELETE", f"/tasks/{task_id}")
-            del self.known[task_id]  # the answer does not tell the deletion's revision
+            del self.known[task_id]  # the answer does not have the deletion's revision
             return
         self.known[task_id] = int(answer.headers["ETag"][1:-1])
 
@@ -69,7 +69,7 @@ class ResumedStreamCase(unittest.IsolatedAsyncioTestCase):
         self.task_db = ENGINES[self.engine](self.folder)
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         self.port = 0
         self.seen: list[tuple[int, str]] = []
         self.last_id = ""
@@ -121,7 +121,7 @@ class ResumedStreamCase(unittest.IsolatedAsyncioTestCase):
         print(f"\n{self.engine}: {ROUNDS} kills, {len(self.seen)} events")
 
     async def compare(self, known: dict[str, int]) -> None:
-        """What the stream told is what happened."""
+        """The stream reported what happened."""
         service = self.serve()
         changes = await asyncio.to_thread(self.all_changes)
         reading = asyncio.create_task(self.read(await self.follow()))

@@ -60,12 +60,12 @@ class ExportTest(unittest.TestCase):
         self.assertEqual(file.read_text(), "before")
         self.assertEqual(sorted(os.listdir(self.folder)), ["tasks.ndjson", "trace"])
 
-    def test_one_of_the_folder_that_fails_is_told(self) -> None:
+    def test_one_of_the_folder_that_fails_is_reported(self) -> None:
         done = self.export("-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=2")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         file = self.folder / "tasks.ndjson"
-        told = f"{file} is exported, but a power cut may undo that: Input/output error"
-        self.assertEqual(done.stderr, f"export: {told}\n")
+        reported = f"{file} is exported, but a power cut may undo that: Input/output error"
+        self.assertEqual(done.stderr, f"export: {reported}\n")
         self.assertEqual(file.read_bytes(), LINES)
 
 

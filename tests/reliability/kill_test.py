@@ -28,7 +28,7 @@ LONGEST = 1.0 if FULL else 0.5
 
 @dataclass(frozen=True)
 class Fact:
-    """What a client was told: the task's title and revision, both None for a deleted one."""
+    """The answer that a client got: the task's title and revision, both None for a deleted one."""
 
     title: str | None
     revision: int | None
@@ -157,7 +157,7 @@ class KillTest(unittest.TestCase):
         return writers
 
     def check(self, writers: list[Writer]) -> None:
-        """Compare what is there with what clients were told, and go on from what is there."""
+        """Compare what is there with the answers that clients got, and go on from what is there."""
         pending = [writer.pending for writer in writers if writer.pending is not None]
         for writer in writers:
             self.writes += writer.acknowledged
@@ -187,17 +187,17 @@ class KillTest(unittest.TestCase):
             self.assertTrue(is_whole(task), path)
 
     def check_new(self, found: dict[str, Any], creates: list[Pending]) -> None:
-        """What nobody was told of is one of the creates under way."""
+        """A task without an answer is one of the creates under way."""
         titles = [task["title"] for path, (_, task) in found.items() if path not in self.facts]
         self.assertLessEqual(set(titles), {create.title for create in creates})
         self.assertEqual(len(titles), len(set(titles)))
 
     def check_revisions(self, revision: int, found: dict[str, Any]) -> None:
-        """No two are the same, and the store's is no less than any that a client was told."""
+        """No two are the same, and the store's is no less than any that a client got."""
         revisions = [rev for rev, _ in found.values()]
         self.assertEqual(len(revisions), len(set(revisions)))
-        told = [fact.revision or 0 for fact in self.facts.values()]
-        self.assertGreaterEqual(revision, max([self.greatest, *revisions, *told]))
+        reported = [fact.revision or 0 for fact in self.facts.values()]
+        self.assertGreaterEqual(revision, max([self.greatest, *revisions, *reported]))
         self.greatest = revision
 
     def check_retry(self, client: Client, create: Pending, found: dict[str, Any]) -> None:

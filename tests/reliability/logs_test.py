@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from tests.contract import quick_folder
-from tests.helpers.app import ROOT, told_target
+from tests.helpers.app import ROOT, logged_target
 from tests.helpers.live import config
 from tests.helpers.logs import LINE_ENDS, parse
 from tests.helpers.processes import ServiceProcess
@@ -78,9 +78,9 @@ class ForgedLogsTest(unittest.TestCase):
         self.assertEqual(self.service.stop(), 0)
         lines = self.service.stdout
         values = [parse(line) for line in lines]  # which fails at a line that is none
-        told = [line for line in values if line["message"] == "RESPONSE"]
-        self.assertEqual(len(told), requests)
-        answers = {line["req_id"]: line for line in told}
+        reported = [line for line in values if line["message"] == "RESPONSE"]
+        self.assertEqual(len(reported), requests)
+        answers = {line["req_id"]: line for line in reported}
         for name, uri in uris.items():
             self.assertEqual(answers[name]["uri"], uri)
         self.assertEqual(
@@ -89,11 +89,11 @@ class ForgedLogsTest(unittest.TestCase):
         text = "\n".join(lines + self.service.stderr)
         self.assertEqual([secret for secret in (READER, WRITER) if secret in text], [])
         self.assertFalse(re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202e]", text))
-        statuses = Counter(line["status"] for line in told)
-        print(f"\n{requests} forged requests: {len(uris)} taken, {len(told)} lines, all parse back; "
+        statuses = Counter(line["status"] for line in reported)
+        print(f"\n{requests} forged requests: {len(uris)} taken, {len(reported)} lines, all parse back; "
               f"statuses {dict(sorted(statuses.items()))}")
         self.assertGreater(len(uris), requests / 4)
-        self.assertEqual([line for line in told if line["status"] >= 500], [])
+        self.assertEqual([line for line in reported if line["status"] >= 500], [])
 
     def request(self, name: str) -> str | None:
         """Send a request of which something is forged; return its path, if it was taken as it is."""
@@ -125,7 +125,7 @@ class ForgedLogsTest(unittest.TestCase):
         client.close()
         echoed = re.search(rb"\r\nX-Request-Id: ([^\r]*)\r\n", answer)
         taken = echoed is not None and echoed[1] == name.encode()
-        return told_target(path) if taken else None
+        return logged_target(path) if taken else None
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 The service runs in a process of its own, which this file is too (`--serve`): it starts the server's
 `main` with a task beside it that sleeps and notes how late it wakes up, and how much of the
 processor the loop's thread has used meanwhile. On a quiet machine (a process that only sleeps
-tells) the first must be small; on one that is busy with other things, where nobody wakes up in
+shows) the first must be small; on one that is busy with other things, where nobody wakes up in
 time, the second: it is by how much the loop itself was late.
 """
 
@@ -105,10 +105,10 @@ class LagCase(unittest.TestCase):
         lags = json.loads(self.lags.read_text("utf-8"))
         self.assertGreater(len(lags), SECONDS * 20)
         late, used = ([lag[n] for lag in lags] for n in (0, 1))
-        told = [f"p50 {percentile(values, 0.5) * 1000:.1f}, p99 {percentile(values, 0.99) * 1000:.1f}, "
+        lags = [f"p50 {percentile(values, 0.5) * 1000:.1f}, p99 {percentile(values, 0.99) * 1000:.1f}, "
                 f"p99.9 {percentile(values, 0.999) * 1000:.1f}, most {max(values) * 1000:.1f} ms"
                 for values in (late, used)]
-        print(f"\n{self.engine}: lag of the loop {told[0]}; of its own making {told[1]} "
+        print(f"\n{self.engine}: lag of the loop {lags[0]}; of its own making {lags[1]} "
               f"(the machine's own p99.9: {machine * 1000:.1f} ms)")
         self.assertLess(percentile(used, SHARE), MOST)
         if machine < QUIET:

@@ -66,7 +66,7 @@ class MemoryCase(unittest.TestCase):
         self.assertEqual(answer.status, 200)
         while chunk := answer.read1(1 << 20):
             yield chunk
-        answer.close()  # read1 by itself does not, where the length was told
+        answer.close()  # read1 by itself does not, where the length is known
         self.link = answer.headers["Link"]
 
     def walk(self) -> None:

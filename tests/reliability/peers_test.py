@@ -46,7 +46,7 @@ class PeersCase(unittest.TestCase):
         return self.service
 
     async def load(self, clients: int, stop: asyncio.Event) -> list[float]:
-        """Be good clients until told to stop; return how long each answer took."""
+        """Be good clients until asked to stop; return how long each answer took."""
         took: list[float] = []
 
         async def one(number: int) -> None:

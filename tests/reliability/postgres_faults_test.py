@@ -141,7 +141,7 @@ class PostgresFaultsTest(unittest.TestCase):
     def withstand(self, fault: Callable[[], object], fails: bool = False) -> None:
         """Let a fault happen under load, and check all that was answered.
 
-        `fails` tells whether some requests have to fail, or the fault was none.
+        `fails` shows whether some requests have to fail, or the fault was none.
         """
         pid, over = self.service.pid, threading.Event()
         loads = [Load(number, self.service, over) for number in range(WRITERS + READERS)]

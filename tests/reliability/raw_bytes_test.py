@@ -215,7 +215,7 @@ async def exchange(port: int, data: bytes, patience: float = QUIET) -> bytes:
 
 
 async def read_more(reader: asyncio.StreamReader, answer: bytearray) -> bool:
-    """Read some of the answer; tell whether there can be an end of it that is yet to come."""
+    """Read some of the answer; return whether there can be an end of it that is yet to come."""
     answer += (part := await reader.read(65536))
     return part != b"" and STREAM not in answer
 

@@ -1,4 +1,4 @@
-"""What schemathesis has to be told of this API; it loads this file itself (SCHEMATHESIS_HOOKS).
+"""What schemathesis has to know of this API; it loads this file itself (SCHEMATHESIS_HOOKS).
 
 Its decorators are called below: mypy takes this file also where the package is missing, and they have no types then.
 """

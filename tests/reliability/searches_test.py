@@ -76,7 +76,7 @@ class SearchesCase(unittest.TestCase):
                 await asyncio.to_thread(self.search_and_leave, reset)
             await asyncio.sleep(SECONDS)
         print(f"\n{self.engine}, {TASKS} tasks, {SEARCHES} searches left by {'RST' if reset else 'FIN'}: "
-              f"beside them p99 {others.told()}; {self.cpu() - before:.1f} s of CPU", flush=True)
+              f"beside them p99 {others.summary()}; {self.cpu() - before:.1f} s of CPU", flush=True)
         for name, seen in others.seen.items():
             self.assertEqual(seen.failed, 0, name)
             self.assertLess(seen.p99, at_most(MOST), name)

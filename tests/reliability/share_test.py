@@ -49,7 +49,7 @@ class ShareTest(unittest.TestCase):
         client.close()
 
     def check(self, name: str, attack: Callable[[AsyncExitStack], Awaitable[str]], most: float = MOST) -> None:
-        """Let others go on beside an attack; tell, and check, what they noticed."""
+        """Let others go on beside an attack; print, and check, what they noticed."""
         asyncio.run(self.beside(name, attack, most))
 
     async def beside(
@@ -61,7 +61,7 @@ class ShareTest(unittest.TestCase):
             async with Others(self.port, self.service.process.pid) as others:
                 outcome = await attack(held)
                 await asyncio.sleep(SECONDS)
-        print(f"\n{name}: {outcome}; beside it p99 {others.told()}", flush=True)
+        print(f"\n{name}: {outcome}; beside it p99 {others.summary()}", flush=True)
         for what, seen in others.seen.items():
             self.assertEqual(seen.failed, 0, what)
             self.assertLess(seen.p99, at_most(MOST_IN_A_BULK if what == "POST" else most), what)

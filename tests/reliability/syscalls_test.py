@@ -228,7 +228,7 @@ def _commits(call: Call) -> bool:
 
 
 class OrderOnPostgresTest(OrderTest):
-    """The server flushes its own log; the answer is sent after it told of the COMMIT."""
+    """The server flushes its own log; the answer is sent after it confirmed the COMMIT."""
 
     engine = "postgres"
 
@@ -248,7 +248,7 @@ class FailedFlushTest(SyscallsTestCase):
     def test_a_failed_flush_is_an_error_to_every_writer_in_it(self) -> None:
         self.fail_at(self.all_fail, lambda status: status >= 500)
 
-    def test_some_failed_flushes_are_told_from_the_others(self) -> None:
+    def test_failed_flushes_are_distinguished_from_the_others(self) -> None:
         self.fail_at(self.every_second_fails, lambda status: status >= 500 or status < 300)
 
     def fail_at(self, options: Sequence[str], expected: Callable[[int], bool]) -> None:

@@ -46,7 +46,7 @@ def some_task(chance: random.Random) -> dict[str, object]:
 
 
 class Churn(threading.Thread):
-    """Replaces and deletes tasks, and creates others, until it is told to end."""
+    """Replaces and deletes tasks, and creates others, until asked to end."""
 
     def __init__(self, port: int, ids: list[str]) -> None:
         super().__init__(daemon=True)

@@ -63,7 +63,7 @@ class Others:
         self._done.set()
         await asyncio.gather(*self._tasks)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return what there was to see."""
         return ", ".join(
             f"{name} {seen.p99 * 1000:.0f} ms" + (f" ({seen.failed} failed)" if seen.failed else "")

@@ -1,4 +1,4 @@
-"""The benchmark's figures: how they are read, compared and told."""
+"""The benchmark's figures: how they are read, compared and printed."""
 
 import unittest
 

@@ -81,7 +81,7 @@ class ChangeFeedTest(LimitedTestCase):
         return follower
 
     async def follow_live(self) -> "Follower":
-        """Follow, until something that happens is told."""
+        """Follow, until something that happens is reported."""
         follower = await self.follow(None)
         await follower.until_empty()
         await self.write()
@@ -125,7 +125,7 @@ class ChangeFeedTest(LimitedTestCase):
             self.assertEqual(len(await quick.batch()), 1)
         self.assertIsNone(await slow.batch_or_end())
 
-    async def test_what_happens_while_it_catches_up_is_told_once(self) -> None:
+    async def test_what_happens_while_it_catches_up_is_reported_once(self) -> None:
         self.patch(PAGE=2)
         await self.write(3)
         follower = await self.follow(0)
@@ -151,7 +151,7 @@ class ChangeFeedTest(LimitedTestCase):
         seen += await follower.until_empty()
         self.assertEqual(seen, list(range(1, 3 + 8 * BACKLOG)))
 
-    async def test_only_the_latest_write_of_a_task_has_to_be_told(self) -> None:
+    async def test_only_the_latest_write_of_a_task_has_to_be_reported(self) -> None:
         follower = await self.follow(None)
         await follower.until_empty()
         await self.write()
@@ -246,7 +246,7 @@ class ChangeFeedTest(LimitedTestCase):
         self.assertEqual(line.level, "WARNING")
         self.assertEqual(line.values, {"message": "CHANGES UNAVAILABLE", "reason": "away"})
 
-    async def test_an_error_that_nobody_foresaw_is_told_and_followers_go_on(self) -> None:
+    async def test_an_error_that_nobody_foresaw_is_reported_and_followers_go_on(self) -> None:
         line, _ = await self.lines_of_outage(RuntimeError("a bug"))
         self.assertEqual(line.level, "ERROR")
         self.assertIn("RuntimeError: a bug", line.values["trace"])
@@ -296,7 +296,7 @@ class ChangeFeedTest(LimitedTestCase):
         await self.assert_reader_ends()
 
     async def test_changes_that_were_forgotten_meanwhile_end_the_followers(self) -> None:
-        """What they missed cannot be told: they learn of it when they come back."""
+        """The changes they missed cannot be sent: they learn of it when they come back."""
         follower = await self.follow_live()
         self.store.expired = True
         await self.write()

@@ -87,7 +87,7 @@ class WriteTest(unittest.TestCase):
         self.assertIs(write_precondition(None, None, None), UNCONDITIONAL)
         self.assertEqual(WRITE_FIELDS, ("If-Match", "If-Unmodified-Since", "If-None-Match"))
 
-    def test_weak_tags_are_told_apart(self) -> None:
+    def test_weak_tags_are_distinguished(self) -> None:
         self.assertEqual(self.condition('W/"5", "1", W/"x"', None, None).weak, {5})
         self.assertEqual(self.condition(None, None, 'W/"5"').weak, frozenset())
 

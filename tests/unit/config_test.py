@@ -179,7 +179,7 @@ class ParseConfigTest(unittest.TestCase):
         assert config.logging is not None
         self.assertEqual(config.logging["handlers"]["b"], {"class": "logging.NullHandler", "level": "DEBUG"})
 
-    def test_every_error_is_told(self) -> None:
+    def test_every_error_is_reported(self) -> None:
         with self.assertRaises(ConfigError) as caught:
             parse_config("service: {name: 3}\ntask-db: {fs: 3}\nloging: 3")
         for key in ("service.name", "task-db.fs", "loging"):

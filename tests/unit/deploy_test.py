@@ -296,7 +296,7 @@ class LogrotateTest(unittest.TestCase):
         log = folder / "taskservice.log"
         document["logging"]["handlers"]["file"]["filename"] = str(log)
         document["logging"]["handlers"]["console"] = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
-        document["logging"]["root"]["handlers"] = ["file", "console"]  # the console tells the port
+        document["logging"]["root"]["handlers"] = ["file", "console"]  # the console shows the port
         document["task-db"] = {"memory": None}
         config = folder / "config.yaml"
         config.write_text(yaml.safe_dump(document), "utf-8")

@@ -29,7 +29,7 @@ def descriptors() -> int:
 class FailedStartTest(unittest.IsolatedAsyncioTestCase):
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         self.folder = Path(self.enterContext(quick_folder()))
         await asyncio.to_thread(descriptors)  # the thread has what it needs
 

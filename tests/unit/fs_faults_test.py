@@ -78,7 +78,7 @@ class Disk:
 class FaultTest(unittest.IsolatedAsyncioTestCase):
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         self.enterContext(journal())
         self.folder = Path(self.enterContext(quick_folder())) / "tasks"
         self.disk = Disk()
@@ -126,7 +126,7 @@ class FaultTest(unittest.IsolatedAsyncioTestCase):
                 self.assertGreater(number, 3, name)
 
     async def fails(self, name: str, deed: Deed, first: int, rest: int) -> bool:
-        """Do something while calls fail; tell whether there are so many calls at all."""
+        """Do something while calls fail; return whether there are so many calls at all."""
         with self.subTest(name, first=first, rest=rest):
             engine = await self.fresh()
             before = await self.shown(engine)

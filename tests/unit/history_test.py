@@ -80,7 +80,7 @@ class PageTest(unittest.IsolatedAsyncioTestCase):
     """A walk through all changes looks at each of them once or so, however it began."""
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         self.now = 0
         self.enterContext(patch(f"{InMemoryTodoListDB.__module__}.next_revisions", counted_revisions))
         self.engine = await self.enterAsyncContext(InMemoryTodoListDB(clock=self.clock))
@@ -189,7 +189,7 @@ class ForgettingTest(unittest.IsolatedAsyncioTestCase):
     """Of memory and fs alike: nothing grows for ever, and no write has to forget very much."""
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
 
     async def engines(self) -> list[tuple[ManualClock, InMemoryTodoListDB]]:
         """Start an engine of each kind."""

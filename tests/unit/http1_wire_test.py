@@ -1,4 +1,4 @@
-"""A client's socket, seen from both its sides: what the event loop tells it, and what it does then."""
+"""A client's socket, seen from both its sides: what the event loop shows it, and what it does then."""
 
 import asyncio
 import math

@@ -141,7 +141,7 @@ class GoodHistoryTest(CheckerTestCase):
         self.accept(
             MADE, write(2, 8, "b", Done(3)), write(3, 9, "c", Done(2)), read(10, 11, "b", 3))
 
-    def test_a_read_that_sees_a_write_before_the_writer_is_told(self) -> None:
+    def test_a_read_that_sees_a_write_before_the_writer_knows(self) -> None:
         self.accept(MADE, write(2, 9, "b", Done(2)), read(3, 4, "b", 2), read(5, 6, "b", 2))
 
     def test_a_slow_read_that_sees_what_was_long_ago(self) -> None:

@@ -80,7 +80,7 @@ class ListQueryTest(unittest.TestCase):
         self.assertEqual(parse_list_query(None), parse_list_query(""))
         self.assertEqual(parse_list_query(None).query, TaskQuery(limit=STREAMED_AT_ONCE))
 
-    def test_a_bad_value_is_told_by_its_parameter(self) -> None:
+    def test_a_bad_value_is_named_by_its_parameter(self) -> None:
         for raw, message in [
             ("limit=0", "limit: expected a whole number from 1 to 1000, got '0'"),
             ("limit=1001", "limit: "), ("limit=", "limit: "),

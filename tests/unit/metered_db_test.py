@@ -1,4 +1,4 @@
-"""The engine that tells how long another's operations take does what that one does."""
+"""The engine that shows how long another's operations take does what that one does."""
 
 import asyncio
 import unittest
@@ -40,7 +40,7 @@ class MeteredTodoListDBTest(unittest.IsolatedAsyncioTestCase):
     async def asyncTearDown(self) -> None:
         await self.db.stop()
 
-    async def test_each_operation_is_told_by_its_name(self) -> None:
+    async def test_each_operation_is_reported_by_its_name(self) -> None:
         for name, operation in OPERATIONS:
             await operation(self.db)
             self.assertEqual([seen[0] for seen in self.seen], [name])
@@ -52,7 +52,7 @@ class MeteredTodoListDBTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(len(contract), len(OPERATIONS), contract)
         self.assertLessEqual(contract, set(vars(MeteredTodoListDB)))
 
-    async def test_one_that_fails_is_told_too(self) -> None:
+    async def test_one_that_fails_is_reported_too(self) -> None:
         with self.assertRaises(TaskNotFoundError):
             await self.db.read_task("none")
         self.assertEqual([seen[0] for seen in self.seen], ["read"])

@@ -103,7 +103,7 @@ class MetricsFolderTest(unittest.TestCase):
             self.assertEqual((maker.communicate(timeout=60)[1], maker.returncode), (b"", 0))
         self.assertEqual(list(self.temporary.iterdir()), [])
 
-    def test_no_temporary_directory_is_told_in_one_line(self) -> None:
+    def test_no_temporary_directory_is_reported_in_one_line(self) -> None:
         with mock.patch.object(tempfile, "tempdir", str(self.temporary / "none")):
             with self.assertRaisesRegex(TodoListError, r"\Ano temporary directory .*No such file.*TMPDIR"):
                 MetricsFolder(1)

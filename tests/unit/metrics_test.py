@@ -81,7 +81,7 @@ class MetricsTest(unittest.TestCase):
             self.assertEqual(self.value("request_duration_seconds_sum", **labels), 2.0 * count)
         self.assertEqual(self.value("requests_in_flight"), 0)
 
-    def test_what_runs_is_told(self) -> None:
+    def test_what_runs_is_reported(self) -> None:
         self.assertEqual(
             self.value("build_info", version=__version__, python=platform.python_version(),
                        engine="memory", code=code()), 1)
@@ -206,10 +206,10 @@ class RepeatedTest(unittest.IsolatedAsyncioTestCase):
 class HistogramTest(unittest.TestCase):
     """Counted on the loop or in shared files, what is measured reads the same."""
 
-    def test_both_tell_what_prometheus_client_tells(self) -> None:
+    def test_both_give_what_prometheus_client_gives(self) -> None:
         buckets = (0.5, 1, 2.5)
         values = ((0.1, "a"), (0.5, "a"), (0.7, "b"), (1, "b"), (2.6, "a"), (2.5, "b"), (9, "b"))
-        told = []
+        reported = []
         for kind in ("loop", "shared", "plain"):
             registry = CollectorRegistry()
             histogram: Any
@@ -226,10 +226,10 @@ class HistogramTest(unittest.TestCase):
                 else:
                     histogram.observe(value, (label,))
             lines = generate_latest(registry).decode().splitlines()
-            told.append([line for line in lines if "_created" not in line])
-        self.assertEqual(told[0], told[2])
-        self.assertEqual(told[1], told[2])
-        self.assertIn('h_seconds_bucket{le="1.0",x="b"} 2.0', told[0])
+            reported.append([line for line in lines if "_created" not in line])
+        self.assertEqual(reported[0], reported[2])
+        self.assertEqual(reported[1], reported[2])
+        self.assertIn('h_seconds_bucket{le="1.0",x="b"} 2.0', reported[0])
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class NdjsonTest(unittest.TestCase):
             (None, TaskEntry("D\u2028"))])
         self.assertEqual(list(batch.lines), [2, 5, 6, 7])
 
-    def test_every_violation_is_told_with_its_line(self) -> None:
+    def test_every_violation_is_reported_with_its_line(self) -> None:
         good = b'{"title": "A"}\n'
         for body, expected in [
             (good + b"{\n", ["/2"]), (b"\n\n[]", ["/3"]), (b"1\n2", ["/1", "/2"]),
@@ -103,9 +103,9 @@ class NdjsonTest(unittest.TestCase):
         for body in [b"", b"\n", b" \r\n\n"]:
             self.assertEqual(self.pointers(body), [""])
 
-    def test_only_so_many_violations_are_told_and_shortly(self) -> None:
-        told = [f"/{number}" for number in range(1, MAX_VIOLATIONS + 1)]
-        self.assertEqual(self.pointers(b"x\n" * 500), told)
+    def test_only_so_many_violations_are_reported_and_shortly(self) -> None:
+        reported = [f"/{number}" for number in range(1, MAX_VIOLATIONS + 1)]
+        self.assertEqual(self.pointers(b"x\n" * 500), reported)
         two_a_line = b'{"title": 1, "completed": 1}\n'
         self.assertEqual(len(self.pointers(b"x\n" + two_a_line * 99)), MAX_VIOLATIONS)
         many = {"id": "a", "task": {"title": "A"}} | {"x" * 5000 + str(n): n for n in range(500)}
@@ -113,7 +113,7 @@ class NdjsonTest(unittest.TestCase):
         self.assertEqual(len(pointers), MAX_VIOLATIONS)
         self.assertLess(max(map(len, pointers)), 200)
 
-    def test_lines_after_the_last_violation_told_are_not_looked_at(self) -> None:
+    def test_lines_after_the_last_violation_reported_are_not_looked_at(self) -> None:
         body = Watched(b"x\n" * (MAX_VIOLATIONS + 10))
         with self.assertRaises(InvalidTaskError):
             parse_batch(body)
@@ -170,7 +170,7 @@ class NdjsonTest(unittest.TestCase):
         self.assertEqual(list(parse_batch(body, max_lines=3).lines), [10_001])
         self.assertLess(body.looks, 5)
 
-    def test_an_id_that_exists_is_told_with_its_line(self) -> None:
+    def test_an_id_that_exists_is_reported_with_its_line(self) -> None:
         batch = parse_batch(b'\n{"title": "A"}\n\n{"id": "b", "task": {"title": "B"}}')
         [violation] = batch.id_taken("b").violations
         self.assertEqual((violation.pointer, violation.detail), ("/4/id", "'b' exists already"))

@@ -112,7 +112,7 @@ class ContentTest(unittest.TestCase):
         with self.assertRaises(UnsupportedMediaTypeError):
             media_type(NDJSON, MERGE_PATCH)
 
-    def test_everything_else_is_refused_and_told_what_is_taken(self) -> None:
+    def test_everything_else_is_refused_and_the_answer_says_what_is_taken(self) -> None:
         for value in [
             "text/plain", "application/xml", "multipart/form-data; boundary=x", NDJSON, "json", " ",
             "application/json; charset=latin-1", "application/json; charset=", "*/*", ",", '"',

@@ -20,7 +20,7 @@ ENTRY = TaskEntry("a title")
 
 
 class Store(InMemoryTodoListDB):
-    """Fails with what it is told to fail with, on each side of its own."""
+    """Fails with what it is set to fail with, on each side of its own."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -94,7 +94,7 @@ class PreconditionTest(unittest.TestCase):
 
 class ModifiedTest(unittest.TestCase):
 
-    def test_a_revision_tells_its_second_but_never_the_future(self) -> None:
+    def test_a_revision_shows_its_second_but_never_the_future(self) -> None:
         for revision, now, expected in (
                 (100_999_999, 200, 100), (101_000_000, 200, 101), (100_000_000, 100, 100),
                 (100_000_000, 99.999, 99), (1, 0, 0), (2 ** 63 - 1, 5.5, 5)):

@@ -1,4 +1,4 @@
-"""From errors to statuses: every error is in the table, and none tells of the inside."""
+"""From errors to statuses: every error is in the table, and none shows of the inside."""
 
 import inspect
 import json
@@ -45,7 +45,7 @@ EXPECTED: dict[type[BaseException], int] = {
 
 FOR_CLIENTS = (
     errors.QueryTimeoutError, errors.TooManyReadsError, errors.TooManyFollowersError)
-"""The errors of the server that tell clients what to do; they are made of numbers alone."""
+"""The errors of the server that say what clients can do; they are made of numbers alone."""
 
 
 def make(kind: type[BaseException]) -> BaseException:
@@ -89,7 +89,7 @@ class StatusTest(unittest.TestCase):
                 self.assertTrue(any(base in STATUS for base in kind.__mro__[:-3]), kind)
                 self.assertLess(EXPECTED[kind], 500, kind)
 
-    def test_a_5xx_tells_nothing_of_the_inside(self) -> None:
+    def test_a_5xx_shows_nothing_of_the_inside(self) -> None:
         for kind, status in EXPECTED.items():
             if status >= 500 and not issubclass(kind, FOR_CLIENTS):
                 with self.subTest(kind.__name__):
@@ -97,14 +97,14 @@ class StatusTest(unittest.TestCase):
                     self.assertEqual(problem.message, problem.reason)
                     self.assertNotIn("secret", repr(problem))
 
-    def test_who_asks_for_too_much_is_told_what_to_do(self) -> None:
+    def test_who_asks_for_too_much_gets_what_to_do(self) -> None:
         keys = ("http.query-timeout", "http.max-queued-reads", "http.max-event-streams")
         for kind, named in zip(FOR_CLIENTS, keys, strict=True):
             problem = problem_of(kind(5))
             self.assertEqual((problem.reason, problem.headers), ("Service Unavailable", {"Retry-After": "1"}))
             self.assertIn(named, problem.message)
 
-    def test_an_error_of_the_client_tells_what_is_wrong(self) -> None:
+    def test_an_error_of_the_client_shows_what_is_wrong(self) -> None:
         self.assertEqual(problem_of(errors.BadInputError("limit: 0")).message, "limit: 0")
         self.assertEqual(problem_of(errors.BadInputError("limit: 0")).reason, "Bad Request")
 
@@ -152,19 +152,19 @@ class BodyTest(unittest.TestCase):
 
     def test_violations_and_trace(self) -> None:
         problem = problem_of(errors.InvalidTaskError([Violation("/a", "b"), Violation("", "c")]))
-        told = json.loads(problem.to_json({}, "Traceback"))
+        reported = json.loads(problem.to_json({}, "Traceback"))
         self.assertEqual(
-            told["errors"], [{"pointer": "/a", "detail": "b"}, {"pointer": "", "detail": "c"}])
-        self.assertEqual(told["trace"], "Traceback")
+            reported["errors"], [{"pointer": "/a", "detail": "b"}, {"pointer": "", "detail": "c"}])
+        self.assertEqual(reported["trace"], "Traceback")
 
-    def test_the_members_of_rfc_9457_tell_the_same(self) -> None:
-        told = json.loads(Problem(404, "'x'", "'x'").to_json({"uri": "/tasks/x"}, None, True))
+    def test_the_members_of_rfc_9457_show_the_same(self) -> None:
+        reported = json.loads(Problem(404, "'x'", "'x'").to_json({"uri": "/tasks/x"}, None, True))
         self.assertEqual(
-            {name: told[name] for name in ("type", "title", "status", "detail", "instance")},
+            {name: reported[name] for name in ("type", "title", "status", "detail", "instance")},
             {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "'x'",
              "instance": "/tasks/x"})
-        self.assertEqual((told["code"], told["message"]), (404, "'x'"))
+        self.assertEqual((reported["code"], reported["message"]), (404, "'x'"))
 
-    def test_any_uri_can_be_told(self) -> None:
+    def test_any_uri_can_be_reported(self) -> None:
         uri = '/\ud800"\x00\xff'
         self.assertEqual(json.loads(Problem(404, "", "").to_json({"uri": uri}, None))["uri"], uri)

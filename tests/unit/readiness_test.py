@@ -45,7 +45,7 @@ class FilesCase(unittest.IsolatedAsyncioTestCase):
         self.path = self.folder / "store"
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
 
     def make(self) -> AbstractTodoListDB:
         """Make an engine, not started, that keeps its tasks at the path."""

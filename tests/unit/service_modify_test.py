@@ -11,7 +11,7 @@ from taskservice.service import TodoListService
 
 
 class RacedStore(InMemoryTodoListDB):
-    """A store in which others write just before a change does, as often as is told."""
+    """A store in which others write just before a change does, as often as it is set to."""
 
     def __init__(self) -> None:
         super().__init__(clock=lambda: 0)
@@ -56,7 +56,7 @@ class ModifyTest(unittest.IsolatedAsyncioTestCase):
     async def test_one_of_several_expected_revisions_will_do(self) -> None:
         self.assertEqual((await self.service.modify_task("x", complete, Precondition(match={1, 7}))).revision, 2)
 
-    async def test_a_stale_expectation_is_told_before_the_change_is_made(self) -> None:
+    async def test_a_stale_expectation_is_reported_before_the_change_is_made(self) -> None:
         for expected in ({7}, set[int]()):
             with self.assertRaises(StaleRevisionError):
                 await self.service.modify_task("x", self.fail, Precondition(match=expected))

@@ -103,7 +103,7 @@ class ServiceTest(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises(ChangesExpiredError):
                 await anext(service.read_changes(first.revision, 10))
 
-    async def test_every_write_is_told_at_once_to_those_who_follow(self) -> None:
+    async def test_every_write_is_reported_at_once_to_those_who_follow(self) -> None:
         """Not when the store is next looked at, as for the writes of other processes."""
         self.enterContext(patch.object(changes, "POLL_INTERVAL", 3600.0))
         async with TodoListService(InMemoryTodoListDB()) as service:
@@ -129,7 +129,7 @@ async def turns() -> None:
 
 
 class SlowTodoListDB(InMemoryTodoListDB):
-    """Reads no page to its end before it may go on, and tells how many it reads at once."""
+    """Reads no page to its end before it may go on, and shows how many it reads at once."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ def hold(*_: object) -> None:
 class WalTest(unittest.IsolatedAsyncioTestCase):
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         folder = self.enterContext(quick_folder())
         self.path = Path(folder, "tasks.db")
         self.enterContext(patch.multiple(checkpoints, **SMALL))

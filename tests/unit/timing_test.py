@@ -1,4 +1,4 @@
-"""Times are asserted on an idle machine only, and nothing tells of them elsewhere."""
+"""Times are asserted on an idle machine only, and nothing shows of them elsewhere."""
 
 import asyncio
 import unittest
@@ -26,7 +26,7 @@ class InTimeTest(unittest.TestCase):
 
 class QuietTest(unittest.IsolatedAsyncioTestCase):
 
-    async def test_slow_steps_of_a_loop_are_not_told(self) -> None:
+    async def test_slow_steps_of_a_loop_are_not_reported(self) -> None:
         loop = asyncio.get_running_loop()
         self.assertTrue(loop.get_debug())
         loop.slow_callback_duration = 0

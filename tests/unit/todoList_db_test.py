@@ -161,7 +161,7 @@ class InMemoryTodoListDBTest(unittest.IsolatedAsyncioTestCase):
     """memory: a dict."""
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
 
     async def test_two_engines_share_nothing(self) -> None:
         async with InMemoryTodoListDB() as one, InMemoryTodoListDB() as other:
@@ -199,7 +199,7 @@ class FolderTestCase(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(logging.getLogger(LOGGER_NAME).removeHandler, handler)
 
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would tell of every slow step
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
         self.engine = await self.open()
 
     async def open(self) -> FileTodoListDB:
@@ -349,7 +349,7 @@ class HandEditedTest(FolderTestCase):
         await self.engine.create_task("a", ENTRY)
 
     async def test_the_store_has_a_new_revision_after_any_of_it(self) -> None:
-        """Or a client would be told that the list it has is unchanged."""
+        """Or a client would take its list for unchanged."""
         revisions = {await self.engine.revision()}
         deeds: list[Callable[[], Any]] = [
             lambda: self.file("a").write_text('{"title": "by hand"}'),
@@ -368,7 +368,7 @@ class HandEditedTest(FolderTestCase):
         updated = await self.engine.update_task("b", ENTRY)
         self.assertGreater(updated.revision, task.revision)
 
-    async def test_tasks_that_were_copied_with_their_times_can_be_told_apart(self) -> None:
+    async def test_tasks_that_were_copied_with_their_times_can_be_distinguished(self) -> None:
         """As `cp -p a.json copy.json` does."""
         await self.reopen(lambda: shutil.copy2(self.file("a"), self.file("copy")))
         page = await self.engine.read_page(TaskQuery(sort=TaskSort.UPDATED))
@@ -403,7 +403,7 @@ class HandEditedTest(FolderTestCase):
         await self.reopen()
         self.assertEqual((await self.engine.read_task("a")).revision, 1)
 
-    async def test_twins_are_told_apart_on_disk(self) -> None:
+    async def test_twins_are_distinguished_on_disk(self) -> None:
         """Each keeps its tag over restarts, whatever becomes of the other."""
         for gone in ("a", "copy"):
             await self.reopen(lambda: shutil.copy2(self.file("a"), self.file("copy")))

@@ -56,7 +56,7 @@ class BlocksTest(unittest.TestCase):
         [step] = read_blocks(DOCUMENT)[1].steps
         self.assertEqual(step, Step(END, "line\nSHUTTING DOWN\nSTOPPED\n"))
 
-    def test_marks_tell_what_is_not_run(self) -> None:
+    def test_marks_show_what_is_not_run(self) -> None:
         self.assertEqual([block.is_run for block in read_blocks(DOCUMENT)], [True, False])
 
     def test_a_tool_that_is_needed_is_looked_for(self) -> None:

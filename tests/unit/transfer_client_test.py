@@ -10,7 +10,7 @@ from taskservice.client.errors import OptionError, counted, one_line, reason
 
 class OptionsTest(unittest.TestCase):
 
-    def test_what_is_no_url_of_a_service_is_told(self) -> None:
+    def test_what_is_no_url_of_a_service_is_reported(self) -> None:
         for url in ("localhost:8080", "ftp://a", "http://", "", "http://a:port", "http://a:0",
                     "http://a:65536", "http://[::1", "http://a..b", "http://a b", "http://a/ä", "http://a?x",
                     "http://a#x"):
@@ -30,12 +30,12 @@ class OptionsTest(unittest.TestCase):
             found = Client(url)._connection
             self.assertEqual((found.host, found.port), connected)
 
-    def test_a_token_that_cannot_be_sent_is_told_and_not_shown(self) -> None:
-        told = "TASKSERVICE_TOKEN: expected a token of printable ASCII characters"
+    def test_a_token_that_cannot_be_sent_is_reported_and_not_shown(self) -> None:
+        reported = "TASKSERVICE_TOKEN: expected a token of printable ASCII characters"
         for token in ("bad\nx", "bad\r", "bad\0", "b€d", "b\udcffd"):
             with self.subTest(token), self.assertRaises(OptionError) as caught:
                 connection._access(token)
-            self.assertEqual(str(caught.exception), told)
+            self.assertEqual(str(caught.exception), reported)
 
     def test_a_token_is_sent(self) -> None:
         self.assertEqual(connection._access("a-Z_9"), {"Authorization": "Bearer a-Z_9"})

@@ -89,12 +89,12 @@ class FileTest(ExportTestCase):
 
     def test_one_that_breaks_off_leaves_the_file_as_it_was(self) -> None:
         self.file.write_text("before")
-        for error, told, code in (
+        for error, reported, code in (
                 (BrokenAnswerError("cut"), f"the export broke off, {self.file} is as it was: cut$", 1),
                 (KeyboardInterrupt(), f"interrupted, {self.file} is as it was$", 130),
                 (OSError(28, "No space left"), f"the export broke off, {self.file} is as it was: No space left$", 1)):
             self.breaks_off(error)
-            self.fails(told, code=code)
+            self.fails(reported, code=code)
             self.assertEqual((self.file.read_text(), self.files()), ("before", {"tasks.ndjson"}))
 
     def test_so_does_one_that_fails_before_it_began(self) -> None:
@@ -168,7 +168,7 @@ class FileTest(ExportTestCase):
 
 
 class PlaceTest(ExportTestCase):
-    """Places that cannot be written are told before the service is asked."""
+    """Places that cannot be written are reported before the service is asked."""
 
     def refuses(self, file: str | Path, message: str) -> None:
         """It is refused in one line."""
@@ -237,7 +237,7 @@ class StreamTest(DeviceTestCase):
         self.do("/dev/null")
         self.assertTrue(stat.S_ISCHR(os.stat("/dev/null").st_mode))
 
-    def test_a_device_that_is_full_is_told(self) -> None:
+    def test_a_device_that_is_full_is_reported(self) -> None:
         self.fails("the export broke off, what was written to /dev/full is not whole: No space left", "/dev/full")
 
     def test_a_fifo_gets_the_tasks_as_they_come(self) -> None:
@@ -250,7 +250,7 @@ class StreamTest(DeviceTestCase):
         self.assertEqual(found, [LINES])
         self.assertTrue(self.file.is_fifo())
 
-    def test_what_broke_off_is_told_to_be_not_whole(self) -> None:
+    def test_what_broke_off_is_reported_as_incomplete(self) -> None:
         self.breaks_off(BrokenAnswerError("cut"))
         self.fails("the export broke off, what was written to /dev/null is not whole: cut$", "/dev/null")
         self.breaks_off(KeyboardInterrupt())
@@ -295,11 +295,11 @@ class StandardOutputTest(DeviceTestCase):
             self.assertEqual(call("export", "http://a", "-"), (141, "", ""))
         os.close(writer)
 
-    def test_one_that_is_full_is_told(self) -> None:
+    def test_one_that_is_full_is_reported(self) -> None:
         with open("/dev/full", "wb") as full, standard_output(full.fileno()):
             self.fails("the export broke off, what was written to standard output is not whole: No space left", "-")
 
-    def test_one_that_is_closed_is_told(self) -> None:
+    def test_one_that_is_closed_is_reported(self) -> None:
         kept = os.dup(1)
         os.close(1)
         try:
@@ -311,11 +311,11 @@ class StandardOutputTest(DeviceTestCase):
 
 class MessageTest(ExportTestCase):
 
-    def test_a_wrong_option_is_2_and_told_before_the_file_is_looked_at(self) -> None:
+    def test_a_wrong_option_is_2_and_reported_before_the_file_is_looked_at(self) -> None:
         with patch("taskservice.client.export.Client", side_effect=OptionError("--url: expected")):
             self.fails("--url: expected$", self.folder / "nowhere" / "file", 2)
 
-    def test_ctrl_c_outside_of_everything_is_told(self) -> None:
+    def test_ctrl_c_outside_of_everything_is_reported(self) -> None:
         with patch("taskservice.client.export.Client", side_effect=KeyboardInterrupt):
             self.fails("interrupted$", code=130)
 

@@ -1,4 +1,4 @@
-"""`run.py import` without a network: what is sent, what is told, and where it goes on."""
+"""`run.py import` without a network: what is sent, what is reported, and where it goes on."""
 
 import itertools
 import json
@@ -117,12 +117,12 @@ class SendTest(ImportTestCase):
 class CheckTest(ImportTestCase):
 
     def test_nothing_is_sent_where_a_line_is_invalid(self) -> None:
-        for bad, told in (({"title": ""}, "/title: "), (b'{"title\n', "/: Invalid JSON body"),
+        for bad, said in (({"title": ""}, "/title: "), (b'{"title\n', "/: Invalid JSON body"),
                           ({"id": "_", "task": {"title": "a"}}, "/id: expected 1 to 128"),
                           ({"id": "a", "task": {}}, "/task: ")):
             with self.subTest(bad):
                 self.write(*[{"title": "a"}] * 1_499, bad, {"title": "b"})
-                self.fails(f"nothing was sent. {self.file}:1500: {told}")
+                self.fails(f"nothing was sent. {self.file}:1500: {said}")
         self.assertEqual(self.service.sent, [])
         self.assertEqual(self.files(), {"tasks.ndjson"})
 
@@ -132,7 +132,7 @@ class CheckTest(ImportTestCase):
             self.fails(f"nothing was sent. {self.file}:{3 + between}: /id: an earlier line")
         self.assertEqual(self.service.sent, [])
 
-    def test_how_many_more_are_invalid_is_told(self) -> None:
+    def test_how_many_more_are_invalid_is_reported(self) -> None:
         self.write({"title": ""}, {"title": 1, "priority": 2})
         self.fails(r".*:1: /title: .* \(and 2 more\)")
 
@@ -140,12 +140,12 @@ class CheckTest(ImportTestCase):
         self.write({"title": "a", "evil\n\x1b[31m": 1})
         self.fails(".*unexpected")
 
-    def test_a_file_that_cannot_be_read_is_told(self) -> None:
+    def test_a_file_that_cannot_be_read_is_reported(self) -> None:
         self.fails(f"{self.file}: No such file or directory")
         code, _, err = call("import", URL, self.folder)
         self.assertEqual((code, err), (1, f"import: {self.folder}: Is a directory\n"))
 
-    def test_ctrl_c_is_told(self) -> None:
+    def test_ctrl_c_is_reported(self) -> None:
         self.write(TASK)
         with patch("taskservice.client.import_.parse_batch", side_effect=KeyboardInterrupt):
             self.fails("interrupted, nothing was sent$", 130)
@@ -153,7 +153,7 @@ class CheckTest(ImportTestCase):
 
 class RefusedTest(ImportTestCase):
 
-    def test_another_answer_is_told_with_how_to_go_on(self) -> None:
+    def test_another_answer_is_reported_with_how_to_go_on(self) -> None:
         self.numbered(1_500)
         for status in (400, 401, 403, 415, 422, 500, 507):
             self.service.answer(answer(status))
@@ -178,7 +178,7 @@ class RefusedTest(ImportTestCase):
         self.assertEqual([sent.count for sent in self.service.sent], [1_000, 500] + [250] * 6)
         self.assertEqual(self.do(), "imported 0 tasks, 1500 already imported\n")
 
-    def test_a_line_that_can_never_go_is_told(self) -> None:
+    def test_a_line_that_can_never_go_is_reported(self) -> None:
         self.write({"title": "a"}, {"title": "b"}, {"title": "too large"})
         self.service.answer(answer(413), None, None, answer(413))
         self.fails(
@@ -214,7 +214,7 @@ class AgainTest(ImportTestCase):
         self.assertEqual(self.do(), "imported 0 tasks, 3500 already imported\n")
         self.assertEqual((self.service.lists, len(self.service.sent)), (1, 1))
 
-    def test_an_id_that_is_there_with_other_content_is_told_by_its_line(self) -> None:
+    def test_an_id_that_is_there_with_other_content_is_named_by_its_line(self) -> None:
         for other in ({"title": "B", "completed": False}, {"title": "A"}, {"title": "A", "completed": True}):
             self.service.tasks = {"a": other}
             self.service.forget()
@@ -224,7 +224,7 @@ class AgainTest(ImportTestCase):
             self.assertEqual(len(self.service.tasks), 1_001)
             self.file.with_name("tasks.ndjson.import").unlink()
 
-    def test_one_that_is_deleted_in_between_is_told_as_the_service_does(self) -> None:
+    def test_one_that_is_deleted_in_between_is_reported_as_the_service_does(self) -> None:
         self.write(TASK)
         taken = answer(400, errors=[{"pointer": "/1/id", "detail": "'a' exists already"}])
         self.service.answer(taken, taken)
@@ -405,7 +405,7 @@ class DamagedProgressTest(ResumeTestCase):
 
 class OptionTest(ImportTestCase):
 
-    def test_a_wrong_option_is_2_and_told_before_the_file_is_looked_at(self) -> None:
+    def test_a_wrong_option_is_2_and_reported_before_the_file_is_looked_at(self) -> None:
         with patch("taskservice.client.import_.Client", side_effect=OptionError("--url: expected")):
             self.fails("--url: expected$", 2)
 

@@ -140,7 +140,7 @@ class JSONTest(SourceTestCase):
                     f"{self.file} begins as a JSON array or the JSON object of GET /tasks, and is not whole or ", err)
         self.assertEqual(self.service.sent, [])
 
-    def test_what_is_wrong_is_told_by_the_number_of_the_task(self) -> None:
+    def test_what_is_wrong_is_named_by_the_number_of_the_task(self) -> None:
         self.refuses(
             json.dumps({**TASKS, "c": {"title": ""}}).encode(),
             f'nothing was sent. {self.file}: task 3: /task/title: "" is shorter than 1 character')
@@ -154,7 +154,7 @@ class JSONTest(SourceTestCase):
             err, "import: the network. 1000 tasks are done; the same command goes on from there\n")
         self.assertEqual(call("import", "http://a", self.file), (0, "imported 500 tasks\n", ""))
 
-    def test_a_line_that_looks_like_neither_is_told_as_a_line(self) -> None:
+    def test_a_line_that_looks_like_neither_is_reported_as_a_line(self) -> None:
         self.refuses(b'{"task": {"title": "a"}}\n', (
             f"nothing was sent. {self.file}:1: /id: expected 1 to 128 of the characters a-z, A-Z, 0-9, -"))
 
@@ -188,11 +188,11 @@ class StreamTest(SourceTestCase):
         self.assertEqual(self.service.sent, [])
 
     def test_what_it_is_in_is_named_with_a_command_that_reads_it(self) -> None:
-        for data, told in ((gzip.compress(b"{}"), "compressed (gzip): gunzip -c | run.py import -"),
+        for data, said in ((gzip.compress(b"{}"), "compressed (gzip): gunzip -c | run.py import -"),
                            ("{}".encode("utf-16"), "UTF-16: iconv -f UTF-16 -t UTF-8 | run.py import -")):
             with standard_input(data):
                 self.assertEqual(
-                    call("import", "http://a", "-"), (1, "", f"import: standard input is {told}\n"))
+                    call("import", "http://a", "-"), (1, "", f"import: standard input is {said}\n"))
 
     def test_so_it_is_with_a_fifo(self) -> None:
         os.mkfifo(self.file)
@@ -208,7 +208,7 @@ class StreamTest(SourceTestCase):
         self.assertIn(f"{self.file} cannot be resumed, but", err)
         writer.join(PATIENCE)
 
-    def test_without_a_standard_input_that_is_told(self) -> None:
+    def test_without_a_standard_input_that_is_reported(self) -> None:
         kept = os.dup(0)
         os.close(0)
         try:
