@@ -60,10 +60,10 @@ class Listener(Generic[G]):
         self._accepting = False
         self._resting = False
         self._reserve_timer: asyncio.TimerHandle | None = None
-        self.opening: set[asyncio.Task[None]] = set()
-        """Those whose TLS handshake is under way, or about to begin."""
-        # The oldest first; each with the task that opens it, and the time of its arrival.
-        self._reserved: dict[G, tuple[asyncio.Task[None], float]] = {}
+        self.opening: dict[G, asyncio.Task[None]] = {}
+        """Those whose TLS handshake is under way, or about to begin, each with the task that opens it."""
+        # The oldest first, each with the time of its arrival.
+        self._reserved: dict[G, float] = {}
 
     def add(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections on these sockets, too."""
@@ -85,6 +85,21 @@ class Listener(Generic[G]):
         for sock in self._sockets:
             sock.close()
         self._sockets.clear()
+
+    def cancel_opening(self) -> None:
+        """Stop opening connections."""
+        for connection in self.opening:
+            self._cancel(connection)
+
+    def _cancel(self, connection: G) -> bool:
+        """Cancel the opening of a connection, and return True; False: it is open already.
+
+        Cancelled then, uvloop would close it without calling `connection_lost`, and it would count for ever.
+        """
+        if connection in self._connections:
+            return False
+        self.opening[connection].cancel()
+        return True
 
     def full(self) -> bool:
         """Return whether the limit of connections is reached."""
@@ -133,14 +148,14 @@ class Listener(Generic[G]):
             return False
         connection = self._make(reserved)
         task = self._loop.create_task(self._open(connection, sock))
-        self.opening.add(task)  # the loop itself would not keep it alive
+        self.opening[connection] = task  # the loop itself would not keep it alive
         task.add_done_callback(partial(self._opened, connection))
         if reserved:
-            self._reserved[connection] = task, self._loop.time()
+            self._reserved[connection] = self._loop.time()
         return True
 
     def _opened(self, connection: G, task: asyncio.Task[None]) -> None:
-        self.opening.discard(task)
+        del self.opening[connection]
         if connection not in self._connections:
             self.lost(connection)
         else:
@@ -186,10 +201,10 @@ class Listener(Generic[G]):
         if not _somebody_waits(sock):
             return False
         before = self._loop.time() - RESERVE_INTERVAL / 2
-        for connection, (task, since) in self._reserved.items():
+        for connection, since in self._reserved.items():
             if since > before:  # as are the rest: they came just now
                 return False
-            if task.cancel() or connection.give_way():
+            if self._cancel(connection) or connection.give_way():
                 del self._reserved[connection]
                 return True
         return False

@@ -135,8 +135,7 @@ class HTTP1Server:
 
     async def close_all_connections(self) -> None:
         """Break off what is still connected."""
-        for task in self._listener.opening:
-            task.cancel()
+        self._listener.cancel_opening()
         for connection in list(self.connections):
             connection.abort("cut: not at its end in drain-timeout")
         await self._until_empty()

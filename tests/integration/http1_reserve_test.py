@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -11,6 +12,7 @@ import tornado.test
 from tornado.httputil import RequestStartLine
 
 from taskservice.http1 import listener
+from taskservice.http1.connection import Connection
 from taskservice.http1.server import HTTP1Server, Limits
 from tests.helpers.http1 import Client, ServerTestCase, on_uvloop_too
 
@@ -68,6 +70,21 @@ class ReserveTest(ServerTestCase):
         self.assertEqual((await client.answer()).status, 200)
         self.assertLessEqual(len(self.server.connections), 5)
         self.assertEqual(await idle[0].rest(), b"")
+
+    async def test_those_that_make_way_as_they_come_are_gone(self) -> None:
+        """On a slow loop the next ones come before what opened a connection has seen that it is open."""
+        opened = self.server.opened
+
+        def open_slowly(connection: Connection) -> None:
+            opened(connection)
+            time.sleep(listener.RESERVE_INTERVAL)
+
+        await self.fill()
+        with mock.patch.object(self.server, "opened", open_slowly):
+            crowd = [await self.connect() for _ in range(20)]
+            for client in crowd[:-2]:
+                self.assertEqual(await client.rest(), b"")
+        await self.until(lambda: len(self.server.connections) == 5)
 
     async def test_a_probe_that_is_being_answered_does_not(self) -> None:
         await self.fill()

@@ -5,6 +5,7 @@ The table of `docs/reliability.md`, "What one client can take", has its figures.
 
 import asyncio
 import unittest
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,16 +15,17 @@ from tests.helpers.api import EVENT_STREAM, NDJSON
 from tests.helpers.app import ENGINES
 from tests.helpers.load import KeptConnection
 from tests.helpers.processes import ServiceProcess
-from tests.helpers.running import request, running
+from tests.helpers.running import peer, request, running
 from tests.helpers.timing import FULL
 from tests.helpers.timing import at_most
-from tests.reliability.watching import Others
+from tests.reliability.watching import ASKED, Others
 
 TASKS = 200_000 if FULL else 20_000
 SECONDS = 10.0 if FULL else 1.5
 CONNECTIONS = 2_000 if FULL else 200
 STREAMS = 500 if FULL else 50
 BULKS = 10 if FULL else 2
+HEADER_TIMEOUT = 5 if FULL else 2
 
 MOST, MOST_IN_A_BULK = (0.1, 0.3) if FULL else (0.3, 0.9)
 """Seconds that 99 of 100 requests of others may take, on an idle machine; in the short form, of any speed."""
@@ -37,7 +39,7 @@ class ShareTest(unittest.TestCase):
     def setUp(self) -> None:
         folder = Path(self.enterContext(quick_folder()))
         self.service: ServiceProcess = self.enterContext(running(folder, ENGINES["sqlite"](folder), http={
-            "max-connections": CONNECTIONS, "max-event-streams": STREAMS,
+            "max-connections": CONNECTIONS, "max-event-streams": STREAMS, "header-timeout": HEADER_TIMEOUT,
             "answer-timeout": 60}))  # the machine may be busy
         self.port = self.service.port
 
@@ -133,6 +135,49 @@ class ShareTest(unittest.TestCase):
             self.assertEqual(answer.status, 200)
             return f"{CONNECTIONS} connections of {CONNECTIONS} that say nothing, a new one gets /healthz"
         self.check("connections", attack)
+
+    def test_heads_that_do_not_end(self) -> None:
+        """More of them than there may be connections, so that those kept for probes are tried, too."""
+        async def attack(held: AsyncExitStack) -> str:
+            ends: Counter[bytes] = Counter()
+
+            async def be_slow() -> None:
+                while True:
+                    ends[await self.drip(request("GET", "/tasks", X="x" * 15_000)[:-4])] += 1
+
+            for _ in range(CONNECTIONS + 50):
+                held.callback(asyncio.create_task(be_slow()).cancel)
+            probes: Counter[int] = Counter()
+            while ends[b"408"] < CONNECTIONS - len(ASKED) or not probes[200]:
+                probes[await asyncio.to_thread(self.probe)] += 1
+            self.assertLessEqual(set(ends), {b"408", b""}, "one on a connection for probes is cut")
+            self.assertLessEqual(set(probes), {200, 0}, "one whose request comes late gives way to others")
+            return (f"{CONNECTIONS + 50} clients with heads of 15 KB, a byte each second, again and again:"
+                    f" {ends[b'408']} are 408; of {probes.total()} new clients {probes[200]} get /healthz")
+        self.check("slow heads", attack)
+
+    def probe(self) -> int:
+        """Ask on a new connection how the service is; return the status, 0 if there was no answer."""
+        with peer(self.port) as client:
+            try:
+                return client.ask("GET", "/healthz")[0]
+            except EOFError:
+                return 0
+
+    async def drip(self, data: bytes) -> bytes:
+        """Send this and then a byte each second until cut; return the status, none if there was no answer."""
+        async with AsyncExitStack() as held:
+            try:
+                reader, writer = await self.connect(held)
+                writer.write(data)
+                answer = asyncio.create_task(reader.read())
+                held.callback(answer.cancel)
+                while not answer.done():
+                    await asyncio.wait([answer], timeout=1)
+                    writer.write(b"x")
+                return (await answer)[9:12]
+            except ConnectionError:
+                return b""
 
 
 if __name__ == "__main__":
