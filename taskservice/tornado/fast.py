@@ -2,12 +2,8 @@
 
 Tornado has a delegate for its router, another for the handler, and a request object that checks the
 Host again, and parses and copies the query for handlers that may never use it. This module relies on
-Tornado's internals; behind Tornado's own server the handlers work without it. What it saves, in
-microseconds of one request (CPython 3.11):
-
-    a handler and the fields of its answer    43 become 6    _LeanHandler
-    the handler of a path                      9 become 2    TaskServiceApplication.start_request
-    a request object                           8 become 2    Request
+Tornado's internals; behind Tornado's own server the handlers work without it. `docs/fast.md` has what each
+part saves, as `benchmarks/fast.py` measures it.
 """
 
 import asyncio
