@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from taskservice.tornado.server import main
+from tests.helpers import postgres
 from tests.helpers.app import ROOT, logging_put_back
 from tests.helpers.postgres import free_port
 from tests.helpers.processes import SERVER, run
@@ -129,6 +130,16 @@ class CheckConfigTest(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertRegex(error, "PostgreSQL at .* does not listen there")
 
+    def test_a_database_that_is_asked_is_left_as_it_is(self) -> None:
+        if (reason := postgres.available()) is not None:
+            self.skipTest(reason)
+        schema = (dsn := postgres.fresh_database()).rpartition("%3D")[2]
+        config = yaml.safe_dump({"task-db": {"postgres": dsn}})
+        self.assertEqual(self.check_here(config, "--connect", "--port", "0"), (0, ""))
+        self.assertRegex(self.plan.getvalue(), r"\ntasks: PostgreSQL at 127\.0\.0\.1:\d+, version .*, whose tables would be made\n\Z")
+        server = postgres.shared_server()
+        self.assertEqual(server.psql(f"SELECT relname FROM pg_class WHERE relnamespace = '{schema}'::regnamespace"), "")
+
     def test_it_makes_and_changes_nothing(self) -> None:
         place = self.folder / "place"
         place.mkdir()
@@ -187,6 +198,8 @@ class CheckConfigTest(unittest.TestCase):
                 ("auth: {tokens: [{name: a b, sha256: %s, scope: read}]}" % ("0" * 64), "auth.tokens.0.name"),
                 ("auth: {tokens: [{name: a, sha256: %s, scope: all}]}" % ("a" * 64), "auth.tokens.0.scope"),
                 ("task-db: {mysql: x}", "task-db.mysql: unknown key"),
+                ("task-db: {fs: '${NOT_THERE}/tasks'}", "task-db.fs: the environment variable NOT_THERE is not set"),
+                ("service: {name: '${file:/none/there}'}", r"service.name: \${file:/none/there}: No such file"),
                 ("logging: {version: 1, root: {level: LOUD}}", "logging: .*LOUD"), ("a: [", "not YAML")):
             with self.subTest(text):
                 code, error = self.check_here(text)
