@@ -136,7 +136,7 @@ class CheckConfigTest(unittest.TestCase):
         schema = (dsn := postgres.fresh_database()).rpartition("%3D")[2]
         config = yaml.safe_dump({"task-db": {"postgres": dsn}})
         self.assertEqual(self.check_here(config, "--connect", "--port", "0"), (0, ""))
-        self.assertRegex(self.plan.getvalue(), r"\ntasks: PostgreSQL at 127\.0\.0\.1:\d+, version .*, whose tables would be made\n\Z")
+        self.assertRegex(self.plan.getvalue(), r"at 127\.0\.0\.1:\d+, version .*, whose tables would be made\n\Z")
         server = postgres.shared_server()
         self.assertEqual(server.psql(f"SELECT relname FROM pg_class WHERE relnamespace = '{schema}'::regnamespace"), "")
 
