@@ -72,6 +72,10 @@ class Backend:
             "version": 1, "formatters": {"line": {"format": "%(levelname)s %(message)s"}},
             "handlers": {"file": handler}, "root": {"level": "INFO", "handlers": ["file"]}})
 
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        self.service.close()
+
     def reload(self) -> None:
         """Have it reload a config that has changed."""
         self._configure()
@@ -114,8 +118,11 @@ class Follower:
         self.thread.start()
 
     def _run(self) -> None:
-        while not self.errors and not self._follow():
-            time.sleep(0.5)  # as `retry` says, or so
+        try:
+            while not self.errors and not self._follow():
+                time.sleep(0.5)  # as `retry` says, or so
+        except OSError as error:
+            self.errors.append(str(error))
 
     def _follow(self) -> bool:
         """Follow one stream to its end; return whether LAST was there."""
@@ -147,7 +154,7 @@ class TogetherTest(unittest.TestCase):
         dsn = postgres.fresh_database()
         self.backends = [Backend(self.folder / name, dsn) for name in ("first", "second")]
         for backend in self.backends:
-            self.addCleanup(lambda backend=backend: backend.service.close())
+            self.addCleanup(backend.close)
         self.nginx = self.enterContext(running_nginx(example("nginx.conf", {
             f"127.0.0.1:808{number}": f"127.0.0.1:{backend.port}" for number, backend in enumerate(self.backends, 1)})))
         self.prometheus = self.enterContext(prometheus(*(backend.port for backend in self.backends)))
