@@ -81,6 +81,11 @@ def _routes(base_path: str) -> Routes:
     return [*routes, (r"\*", ServerRequestHandler)]  # `*` comes with OPTIONS only
 
 
+def _forms(path: str) -> Collection[str]:
+    """Return a path without and with its optional slash: instrumentations name routes by their patterns."""
+    return (path[:-2], path[:-1]) if path.endswith("/?") else (path,)
+
+
 class TaskServiceApplication(tornado.web.Application):
     """Takes requests on our own connection to their handlers itself; others by Tornado's rules."""
 
@@ -92,7 +97,7 @@ class TaskServiceApplication(tornado.web.Application):
         routes = _routes(dependencies.policy.http.base_path)
         self._patterns = [(re.compile(path), handler) for path, handler in routes]
         super().__init__(
-            [(path, handler, self._arguments) for path, handler in routes],
+            [(form, handler, self._arguments) for path, handler in routes for form in _forms(path)],
             default_handler_class=DefaultRequestHandler, default_handler_args=self._arguments,
             log_function=log_response, cross_origin_protection=True)
 

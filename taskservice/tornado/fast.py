@@ -156,7 +156,10 @@ class HandlerDelegate(HTTPMessageDelegate):
             task.add_done_callback(lambda task: claim.release())
 
     def _make(self, request: Request) -> BaseRequestHandler:
-        return LEAN[self._handler](self._application, request, **self._options)
+        # Something may have wrapped what the lean handler leaves out, such as OpenTelemetry's instrumentation.
+        instrumented = hasattr(tornado.web.RequestHandler.__init__, "__wrapped__")
+        handler = self._handler if instrumented else LEAN[self._handler]
+        return handler(self._application, request, **self._options)
 
     def _whole_body(self) -> bytes:
         """Return the body, and drop it here, so that it is never in memory twice."""

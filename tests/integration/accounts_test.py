@@ -192,7 +192,7 @@ class BrokenTest(AccountsCase):
         with mock.patch.object(BaseRequestHandler, "_problem", side_effect=RuntimeError("a bug")):
             self.fetch_as_is("GET", "/tasks/none")
             self.fetch_as_is("POST", "/tasks", TASK, Sec_Fetch_Site="cross-site")  # before `prepare`
-        self.assertEqual([line.values["status"] for line in self.lines()], [500, 403])
+        self.assertEqual([line.values["status"] for line in self.lines()], [404, 403])
 
     def test_a_hook_that_fails_after_the_answer(self) -> None:
         """As one that an instrumentation puts in the place of the handler's."""

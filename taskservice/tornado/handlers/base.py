@@ -1,9 +1,10 @@
 """The base of all request handlers: context, checks before the body is read, errors."""
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import tornado.web
 
 from taskservice.config import HttpConfig
+from taskservice.errors import TodoListError
 from taskservice.http import conditions
 from taskservice.http.access import READING_METHODS, cross_origin_fields, preflight_fields
 from taskservice.http.dates import http_date
@@ -27,6 +29,14 @@ CLIENT_GONE = "the client went away"
 
 DEFAULT_FIELDS: Mapping[str, str] = {**COMMON_FIELDS, "Vary": "Accept-Encoding"}
 """The header fields with which each answer begins, beside its Date."""
+
+
+class DomainHTTPError(tornado.web.HTTPError):
+    """A domain error with its status: Tornado, and instrumentations of it, take any other exception for a fault."""
+
+    def __init__(self, error: TodoListError) -> None:
+        super().__init__(problem_of(error).status)
+        self.error = error
 
 
 class BaseRequestHandler(tornado.web.RequestHandler):
@@ -83,6 +93,12 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     facts: dict[str, object]
     """Further values for the canonical log line."""
 
+    def __init_subclass__(cls) -> None:
+        """Wrap the handler methods that use the service: they raise domain errors as DomainHTTPError."""
+        for method in map(str.lower, tornado.web.RequestHandler.SUPPORTED_METHODS):
+            if asyncio.iscoroutinefunction(handle := vars(cls).get(method)):
+                setattr(cls, method, _raising_http_errors(handle))
+
     def initialize(self, dependencies: Dependencies) -> None:
         """Take the dependencies, and keep the body from Tornado's form parser.
 
@@ -93,7 +109,10 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.service = dependencies.service
         self.metrics = dependencies.metrics
         self.policy = dependencies.policy  # a reload changes the policy of later requests
-        self.SUPPORTED_METHODS = (self.request.method or "",)  # `prepare` knows which there are
+        method = self.request.method or ""
+        self.SUPPORTED_METHODS = (method,)  # `prepare` knows which there are
+        if not hasattr(self, method.lower()):  # an instrumentation of Tornado asks for the method's parameters
+            setattr(self, method.lower(), self.get)
         self.facts = {}
         self.written = 0
         self.started = time.perf_counter()
@@ -154,7 +173,12 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         logutils.log(
             self.dependencies.logger, logging.DEBUG, context=self.context,
             message="REQUEST", service_name=self.policy.service_name)
-        method = self.request.method or ""
+        try:
+            self._check(self.request.method or "")
+        except TodoListError as error:
+            raise DomainHTTPError(error) from error
+
+    def _check(self, method: str) -> None:
         self._check_access(method)
         if method not in tornado.web.RequestHandler.SUPPORTED_METHODS:
             raise tornado.web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
@@ -268,9 +292,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with an error in the common format of all errors."""
-        error: BaseException = tornado.web.HTTPError(status_code)  # without exc_info after a cancellation
-        if "exc_info" in kwargs:
-            self.error = error = kwargs["exc_info"][1]
+        error = self.error or tornado.web.HTTPError(status_code)  # without an error after a cancellation
         if self.request_id:
             self._set_request_headers()  # `send_error` has cleared them
         else:  # it was refused before `prepare`
@@ -304,8 +326,19 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     ) -> None:
         """Keep the error for the canonical line; log an error that comes after it at once."""
         if not self._finished:
-            self.error = value
+            self.error = value.error if isinstance(value, DomainHTTPError) else value
         elif value is not None:
             logutils.log(
                 self.dependencies.logger, logging.ERROR, context=self.context,
                 message="ERROR AFTER RESPONSE", trace=logutils.format_trace(value))
+
+
+def _raising_http_errors(handle: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(handle)
+    async def handle_request(self: BaseRequestHandler, *args: str) -> None:
+        try:
+            await handle(self, *args)
+        except TodoListError as error:
+            raise DomainHTTPError(error) from error
+
+    return handle_request
