@@ -10,12 +10,13 @@ TESTS: Mapping[str, str] = {
         " integration/http1_l*_test.py integration/limits_test.py",
     "http/forwarded": "unit/forwarded_test.py unit/identity_test.py integration/proxies_test.py",
     "http/identity": "unit/identity_test.py integration/canonical_log_test.py integration/accounts_test.py",
-    "http/*":
-        "unit/access_test.py unit/conditions_test.py unit/dates_test.py unit/etag_test.py unit/request_fields_test.py"
-        " unit/listing_test.py unit/merge_patch_test.py unit/ndjson_test.py unit/negotiation_test.py"
-        " unit/parameters_test.py unit/problems_test.py unit/representation_test.py unit/sse_test.py"
-        " integration/access_test.py integration/conditional_requests_test.py integration/api_changes_test.py"
-        " integration/api_lists_test.py integration/cors_test.py",
+    "http/access": "unit/access_test.py integration/access_test.py integration/cors_test.py",
+    "http/conditions": "unit/conditions_test.py integration/conditional_requests_test.py",
+    "http/fields": "unit/request_fields_test.py",
+    "http/listing": "unit/listing_test.py integration/api_lists_test.py",
+    "http/sse": "unit/sse_test.py integration/api_changes_test.py",
+    **{f"http/{name}": f"unit/{name}_test.py" for name in (
+        "dates", "etag", "merge_patch", "ndjson", "negotiation", "parameters", "problems", "representation")},
     "tornado/workers":
         "integration/workers_test.py e2e/workers_test.py e2e/signals_test.py e2e/systemd_test.py",
     "tornado/systemd": "e2e/systemd_test.py",
@@ -70,10 +71,19 @@ TESTS: Mapping[str, str] = {
     "database/contract":
         "unit/read_queue_test.py unit/failed_start_test.py unit/engine_contract_test.py e2e/workers_test.py",
     "database/folders": "unit/folders_test.py unit/fs_faults_test.py e2e/check_config_test.py",
+    "database/db_engines": "unit/db_engines_test.py",
+    "database/history": "unit/history_test.py unit/batch_test.py unit/engine_*_test.py",
+    "database/measurement": "unit/metrics_test.py",
+    "database/os_errors": "unit/foreign_errors_test.py unit/fs_faults_test.py",
+    "database/outages": "unit/outages_test.py",
+    "database/revisions": "unit/todoList_db_test.py unit/batch_test.py",
+    "database/sql/kept_keys": "unit/batch_test.py unit/sqlite_db_test.py",
+    "database/sql/migration": "unit/sqlite_migration_test.py unit/failed_start_test.py unit/sqlite_db_test.py",
+    "database/sql/pages": "unit/pages_test.py unit/sqlite_db_test.py unit/engine_*_test.py",
+    "database/sql/*": "unit/batch_test.py unit/sqlite_db_test.py unit/engine_*_test.py",
     "database/*":
-        "unit/*_db_test.py unit/batch_test.py unit/pages_test.py unit/history_test.py unit/outages_test.py"
-        " unit/readiness_test.py unit/folders_test.py unit/foreign_errors_test.py unit/failed_start_test.py"
-        " unit/db_engines_test.py unit/sqlite_*_test.py unit/fs_faults_test.py unit/engine_*_test.py",
+        "unit/*_db_test.py unit/pages_test.py unit/history_test.py unit/readiness_test.py unit/failed_start_test.py"
+        " unit/fs_faults_test.py unit/engine_*_test.py",
     "changes": "unit/changes_test.py unit/config_test.py integration/api_changes_test.py",
     "service": "unit/service_*test.py integration/api_writes_test.py integration/api_retries_test.py",
     "folding": "unit/folding_test.py",
