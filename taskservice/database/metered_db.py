@@ -1,5 +1,6 @@
 """An engine around another one: it limits reads, measures operations and logs outages."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
@@ -32,6 +33,7 @@ class MeteredTodoListDB(AbstractTodoListDB):
         self._engine = engine
         self._reads = ReadQueue(engine.readers, limits, reads)
         self._observe = observe
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._outages = Outages()
         self.name = engine.name
         self.shared = engine.shared
@@ -46,6 +48,7 @@ class MeteredTodoListDB(AbstractTodoListDB):
 
     async def start(self) -> None:
         """Open the store."""
+        self._loop = asyncio.get_running_loop()
         await self._engine.start()
         self._outages.watch(True)
 
@@ -67,7 +70,7 @@ class MeteredTodoListDB(AbstractTodoListDB):
         finally:
             seconds = time.perf_counter() - started
             self._observe(operation, seconds)
-            taskcontext.add(STORE_SECONDS, seconds)
+            taskcontext.add(STORE_SECONDS, seconds, asyncio.current_task(self._loop))
 
     async def check_ready(self) -> None:
         """Raise StoreError unless the store answers and takes writes."""

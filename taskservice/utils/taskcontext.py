@@ -40,16 +40,16 @@ def set(key: str, value: object) -> None:
 def bind(values: Mapping[str, object], task: asyncio.Task[Any] | None = None) -> dict[str, Any]:
     """Bind several values at once, as set() does one; return all that the task has, now and later.
 
-    Pass the current `task` if you have it: looking it up costs a system call on Python 3.11.
+    Pass the current `task` if you have it: looking it up without a loop costs a system call on Python 3.11.
     """
     bound = _own_values(task)
     bound.update(values)
     return bound
 
 
-def add(key: str, amount: float) -> None:
-    """Add to a number of the current task, which begins at 0; do nothing if the task has no values."""
-    values: dict[str, Any] | None = getattr(aiotask_context.asyncio_current_task(), "context", None)
+def add(key: str, amount: float, task: asyncio.Task[Any] | None) -> None:
+    """Add to a number of a task, which begins at 0; do nothing if there is no task, or it has no values."""
+    values: dict[str, Any] | None = getattr(task, "context", None)
     if values:
         values[key] = values.get(key, 0) + amount
 

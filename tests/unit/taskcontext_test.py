@@ -285,19 +285,19 @@ class AddTest(unittest.TestCase):
     def test_a_number_begins_at_0(self) -> None:
         async def task() -> Any:
             taskcontext.set("req_id", "1")
-            taskcontext.add("seconds", 1.5)
-            taskcontext.add("seconds", 2)
+            taskcontext.add("seconds", 1.5, asyncio.current_task())
+            taskcontext.add("seconds", 2, asyncio.current_task())
             return get("seconds")
 
         self.assertEqual(run(task()), 3.5)
 
     def test_nothing_is_added_where_nothing_is_bound(self) -> None:
         async def task() -> Any:
-            taskcontext.add("seconds", 1)
+            taskcontext.add("seconds", 1, asyncio.current_task())
             return dict(taskcontext.current())
 
         self.assertEqual(run(task()), {})
-        taskcontext.add("seconds", 1)  # outside a task
+        taskcontext.add("seconds", 1, None)
 
 
 class ClearTest(unittest.TestCase):
