@@ -1,7 +1,7 @@
-"""A connection: from the bytes that come to requests in order, and their answers back.
+"""A connection: turns the bytes that come into requests in order, and sends their answers back.
 
-One request is with the application at a time. What follows it stays unread, in the connection's
-buffer (no more than one read of it) and in the kernel's, until it is answered (RFC 9112 §9.3.2).
+One request is with the application at a time. Further input stays unread, in the connection's buffer (at most one read
+of it) and in the kernel's, until it is answered (RFC 9112 §9.3.2).
 """
 
 import math
@@ -25,12 +25,12 @@ from taskservice.http1.state import ANSWER, BODY, HEAD, HELD, IDLE
 from taskservice.http1.wire import Wire
 
 TURN = 64 * 1024
-"""After how many bytes at once others have their turn: the event loop would go on to read, up to
-32 times, and what is read may have been made to be hard to take."""
+"""Yield to other connections after this many bytes: the event loop would go on to read, up to 32 times, and the input
+may be made to be expensive."""
 
 
 class Connection(Wire):
-    """Serves one client, from a request to the next; `state` says how far it is."""
+    """Serves one client, from a request to the next; `state` is its state."""
 
     __slots__ = (
         "_server", "_reserved", "_buffer", "_partial", "_exchange", "_delegate", "_eof")
@@ -40,21 +40,21 @@ class Connection(Wire):
         self._server = server
         self._reserved = reserved  # for probes
         self._buffer = b""
-        self._partial: PartialHead | None = None  # the head that HEAD has a part of
+        self._partial: PartialHead | None = None  # the head that is incomplete in HEAD
         self._exchange: Exchange | None = None  # the request that is with the application
-        self._delegate: HTTPMessageDelegate | None = None  # takes it, until it has all of it
+        self._delegate: HTTPMessageDelegate | None = None  # receives it, until it is complete
         self._eof = False
 
-    # What the event loop and the server call.
+    # Called by the event loop and the server.
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Begin to wait for a request."""
+        """Start to wait for a request."""
         super().connection_made(transport)
         self._server.opened(self)
         self.allow(self._server.idle_timeout)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, and go on; what comes after the last answer is thrown away."""
+        """Take input, and process it; input after the last answer is discarded."""
         if self.state.takes_input:
             self._buffer = self._buffer + data if self._buffer else data
             self._advance()
@@ -65,7 +65,7 @@ class Connection(Wire):
             self.discard(data)
 
     def eof_received(self) -> bool:
-        """Tell the application that its client has left, but answer: it may still be reading."""
+        """Notify the application that its client has ended its input, but answer: it may still read."""
         self._eof = True
         if self.state is ANSWER and self._exchange is not None:
             self._tell(self._exchange.tell_gone)
@@ -77,12 +77,12 @@ class Connection(Wire):
         return False
 
     def resume_writing(self) -> None:
-        """Let writers go on, and the next request begin."""
+        """Resume writers, and start the next request."""
         super().resume_writing()
         self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the application that the client has left."""
+        """Notify the application that the client has left."""
         super().connection_lost(exc)
         self._server.lost(self)
         exchange, self._exchange = self._exchange, None
@@ -91,7 +91,7 @@ class Connection(Wire):
             self._tell(self._tell_gone, exchange)
 
     def expired(self) -> None:
-        """End what takes too long: a wait for a request, the request, or the answer to it."""
+        """Act on a timeout: of the wait for a request, of the request, or of its answer."""
         if self._idle:
             self.close()
         elif self._exchange is None:
@@ -102,7 +102,7 @@ class Connection(Wire):
             self.refuse(503, "The answer took too long")
 
     def drain(self, grace: float) -> None:
-        """Close an idle connection, once idle for `grace` seconds; another after its answer."""
+        """Close an idle connection, once idle for `grace` seconds; a busy one after its answer."""
         self.wait_longer(grace - self._server.limits.idle_timeout)
         if not self.state.takes_input:
             self._linger_at_most(self._server.limits.linger)
@@ -127,21 +127,21 @@ class Connection(Wire):
         """Whether nothing of a request has come, and none is being answered."""
         return self.state is IDLE and not self._buffer
 
-    # What an exchange calls.
+    # Called by an exchange.
 
     def may_stay(self, exchange: Exchange) -> bool:
-        """Return whether there can be another request after this one."""
+        """Return whether another request can follow this one."""
         return (exchange.head.keep_alive and self.state is ANSWER and not exchange.too_large
                 and not (self._eof or self._reserved or self._server.draining))
 
     def send_first(self, data: bytes) -> "Future[None]":
-        """Send the first of an answer: from now on it takes the time that it takes."""
+        """Send the first bytes of an answer: from now on its duration has no limit."""
         if self.state is ANSWER:
             self.deadline = math.inf
         return self.send(data)
 
     def drop(self) -> None:
-        """Break off, and tell the application nothing more: it wants that itself."""
+        """Break off at the application's own wish, without a call to it."""
         self._delegate = None
         self.cut()
 
@@ -150,13 +150,13 @@ class Connection(Wire):
         self._exchange = None
         if exchange.upload is not None:
             exchange.release()
-        if self.state.in_request:  # the application has not seen, and did not want, all of the request
+        if self.state.in_request:  # the application has not seen, and did not want, the whole request
             self.loop.call_soon(self._tell, self._tell_gone, exchange)
         if self.state.in_request or exchange.too_large:
             self.close(linger=not self._eof)
         elif not exchange.keep_alive:
-            # There may be more on its way from a client that did not know that this is the last; but where
-            # it does not see the end of the answer while input is read (TLS), it waits for that.
+            # More may be on its way from a client that did not know that this is the last request; but a client that
+            # does not see the end of the answer while input is read (TLS) waits for that.
             self.close(linger=not (self._eof or self._server.draining) and self._transport.can_write_eof())
         else:
             self.state = self.state.to(IDLE)
@@ -165,7 +165,7 @@ class Connection(Wire):
                 self.loop.call_soon(self._advance)
 
     def refuse(self, status: int, message: str) -> None:
-        """Answer for the application, which has not seen the request or takes too long; close."""
+        """Answer for the application, which has not seen the request or takes too long; then close."""
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             method, uri = guess_line(self._partial.block if self._partial else self._buffer)
@@ -184,7 +184,7 @@ class Connection(Wire):
     # Reading.
 
     def _advance(self) -> None:
-        """Go as far as the input, the application and the client let it."""
+        """Proceed as far as the input, the application and the client allow."""
         try:
             while self.state.takes_input and self._step():
                 pass
@@ -192,12 +192,12 @@ class Connection(Wire):
             self.refuse(error.status, error.message)
         if self.state.takes_input and self._eof:
             self._end()
-        if self.state.takes_input:  # read no further than into the buffer; else do, to see a client's end
+        if self.state.takes_input:  # with a full buffer do not read; else do, to see a client's end
             self.read(self.state is not HELD and not (
                 self._buffer and (self._paused or self._exchange is not None)))
 
     def _step(self) -> bool:
-        """Take a head or a piece of a body; False: there is something to wait for first."""
+        """Take a head or a piece of a body; False if it has to wait first."""
         exchange = self._exchange
         if exchange is None:
             return bool(self._buffer) and not self._paused and self._begin()
@@ -209,7 +209,7 @@ class Connection(Wire):
         return bool(self._buffer) and self._read_body(exchange, exchange.upload)
 
     def _end(self) -> None:
-        """Close, now that the client has ended its input, unless there is something to do."""
+        """Close, now that the client has ended its input, unless there is work left."""
         if self._paused or self.state in (HELD, ANSWER):
             return
         if self._idle:
@@ -218,7 +218,7 @@ class Connection(Wire):
             self.refuse(400, "The request ended before it was complete")
 
     def _begin(self) -> bool:
-        """Start on the next request when its head is there; raises BadRequest."""
+        """Start the next request once its head is complete; raises BadRequest."""
         block, limits = b"", self._server.limits
         if self._partial is None:
             block, self._buffer = whole_head(self._buffer, limits.header_bytes)
@@ -236,7 +236,7 @@ class Connection(Wire):
         return bool(block)
 
     def _open_exchange(self, head: Head) -> None:
-        """Hand a head to the application."""
+        """Pass a head to the application."""
         server = self._server
         self._partial, self.state = None, self.state.to(BODY)
         self._exchange = exchange = Exchange(self, head)
@@ -255,7 +255,7 @@ class Connection(Wire):
             self._expect_body()
 
     def _expect_body(self) -> None:
-        """Refuse a body that is too large; ask for one that is held back (RFC 9110 §10.1.1)."""
+        """Refuse a body that is too large; ask for one that the client holds back (RFC 9110 §10.1.1)."""
         exchange = self._exchange
         if exchange is None or (upload := exchange.upload) is None:
             return
@@ -267,7 +267,7 @@ class Connection(Wire):
             self.send(CONTINUE)
 
     def _read_body(self, exchange: Exchange, upload: Upload) -> bool:
-        """Hand a piece of the body to the application; raises BadRequest."""
+        """Pass a piece of the body to the application; raises BadRequest."""
         assert self._delegate is not None
         data, self._buffer = upload.take(self._buffer)
         if upload.too_large:
@@ -281,7 +281,7 @@ class Connection(Wire):
         return True
 
     def _too_large(self, exchange: Exchange, upload: Upload) -> None:
-        """Have a request refused by the application, which knows what else is wrong, or here."""
+        """Let the application refuse a request, as it may know other faults; else refuse it here."""
         if self._server.pass_too_large:
             exchange.too_large = True
             self._received(exchange)
@@ -289,17 +289,17 @@ class Connection(Wire):
             self.refuse(413, f"The body is larger than {upload.max_bytes} bytes")
 
     def _received(self, exchange: Exchange) -> None:
-        """Tell the application that it has the whole request."""
+        """Notify the application that the request is complete."""
         delegate, self._delegate = self._delegate, None
         assert delegate is not None
         self.state = self.state.to(ANSWER)
         self.allow(math.inf if exchange.started else self._server.limits.answer_timeout)
         self._tell(delegate.finish)
 
-    # The application, whose errors must not break the connection's.
+    # Calls of the application, whose errors must not break the connection.
 
     def _tell_gone(self, exchange: Exchange) -> None:
-        """Tell the application that the client has left: what takes the request, or the handler."""
+        """Notify the application that the client has left: the receiver of the request, or the handler."""
         delegate, self._delegate = self._delegate, None
         if delegate is None:
             exchange.tell_gone()
@@ -308,7 +308,7 @@ class Connection(Wire):
         exchange.forget()
 
     def _tell(self, call: Callable[..., Any], *args: Any) -> Any:
-        """Call the application; what it raises is answered, if anybody still waits."""
+        """Call the application; an exception is answered if anybody still waits."""
         try:
             return call(*args)
         except Exception as error:
@@ -316,11 +316,11 @@ class Connection(Wire):
             return None
 
     def _ask(self, call: Callable[..., Any], *args: Any) -> None:
-        """Call it with a piece of a request; read no further before it is done with that."""
+        """Pass a piece of a request to it; read no further before it has processed that."""
         answer = self._tell(call, *args)
         if answer is not None:
             taken = convert_yielded(answer)
-            if self.state is BODY:  # else it has been answered meanwhile
+            if self.state is BODY:  # else it was answered meanwhile
                 self.state = self.state.to(HELD)
                 self.allow(self._server.limits.answer_timeout)
                 taken.add_done_callback(partial(self._unblocked, self._server.time()))

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: made when needed, bounded in number, and never waited for in vain."""
+"""Connections to PostgreSQL: made on demand, limited in number, and never waited for in vain."""
 
 import asyncio
 import ssl
@@ -19,13 +19,13 @@ from taskservice.database.postgres.hosts import Connection, first_connection
 from taskservice.errors import ConfigError, StoreBusyError, StoreUnavailableError
 
 SOON = 0.5
-"""A failure within so many seconds is no hang: another attempt keeps within the time."""
+"""A failure within this many seconds is no hang: there is time for another attempt."""
 
 TOO_LATE = 0.05
-"""With fewer seconds left, a connection is not begun: cutting off asyncpg there makes noise."""
+"""With fewer seconds left no connection is begun: asyncpg logs an error when it is cut off there."""
 
 GRACE = 0.25
-"""How many seconds more than a statement may take, for the server to say itself that it is over."""
+"""How many seconds more than a statement may take the server has to end it itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class Timing:
     """How long a server may be silent, in seconds."""
 
     patience: float = 1.0
-    """After so long without an answer, the server has to show that it lives."""
+    """After this time without an answer, the server has to show that it is alive."""
 
     probe: float = 1.4
-    """How long it has for that: a server that is gone is an error within 3 s altogether."""
+    """How long it has for that: a server that is gone becomes an error within 3 s altogether."""
 
     max_idle: float = 60.0
-    """How long an unused connection is kept: something between may drop it without a word."""
+    """How long an unused connection is kept: a firewall or proxy may drop it silently."""
 
 
 class Connections:
@@ -77,12 +77,12 @@ class Connections:
 
     @property
     def scope(self) -> str:
-        """The statement that makes the tables of a transaction those of the schema, where the connection does not."""
+        """The statement that selects the schema for a transaction, if the connection does not."""
         return f'SET LOCAL search_path = "{self.schema}";' if self.schema and self._pgbouncer else ""
 
     @property
     def limits(self) -> str:
-        """The statements that limit a transaction in the server, too, should we be gone; and its scope."""
+        """The statements that also limit a transaction in the server, in case this process dies; and their scope."""
         milliseconds = round(self.statement_timeout * 1000)
         return self.scope + (
             f"SET LOCAL statement_timeout = {milliseconds};"
@@ -93,16 +93,16 @@ class Connections:
         self.is_open = True
 
     def close(self) -> None:
-        """End the connections that are not in use, and those in use when they are done."""
+        """Close the idle connections, and those in use when their statements are done."""
         self.is_open = False
         while self._idle:
             self._idle.pop()[1].terminate()
 
     async def ended(self) -> None:
-        """Wait until the server was asked to cancel the statements of reads that were cancelled."""
+        """Wait until the server was asked to cancel the statements of cancelled reads."""
         while self._ending:
             _, late = await asyncio.wait(self._ending, timeout=self.timing.probe)
-            for task in late:  # asyncpg's own timeout does not count while it asks the server
+            for task in late:  # asyncpg's own timeout does not cover its request to the server
                 task.cancel()
 
     def check_open(self) -> None:
@@ -131,11 +131,11 @@ class Connections:
         """Make a connection by the DSN of one host."""
         try:
             check_certificates(self._dsn)
-        except ConfigError as error:  # they were there when the service started
+        except ConfigError as error:  # they existed when the service started
             raise OSError(str(error)) from error
         settings = {"application_name": "taskservice"}
-        if not self._pgbouncer:  # it refuses settings that it cannot keep to one client
-            # What a plan depends on is in the statements' text, see page_sql.
+        if not self._pgbouncer:  # it refuses settings that it cannot confine to one client
+            # The values that a plan depends on are in the statements' text, see page_sql.
             values = ("force_generic_plan", "off", str(round(self.statement_timeout * 1000)))
             settings |= zip(SESSION_SETTINGS, values, strict=True)
             if self.schema:
@@ -149,8 +149,8 @@ class Connections:
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run one reading statement.
 
-        It is tried again, once, on a new connection when the one at hand turns out to be gone: a
-        restart of the server leaves a pool full of those.
+        It is repeated, once, on a new connection if the first connection turns out to be gone: a restart of the server
+        leaves a pool full of those.
         """
         self.check_open()
         loop = asyncio.get_running_loop()
@@ -205,7 +205,7 @@ class Connections:
             self._waited += asyncio.get_running_loop().time() - started
 
     def _take(self) -> "Connection | None":
-        """Return the connection that was used last, if there is one of late."""
+        """Return the connection that was used last, if it was used recently."""
         oldest = asyncio.get_running_loop().time() - self.timing.max_idle
         while self._idle and self._idle[0][0] < oldest:
             self._idle.popleft()[1].terminate()
@@ -248,9 +248,9 @@ class Connections:
             await connection.close(timeout=self.timing.probe)
 
     async def answers(self, connection: Connection) -> bool:
-        """Return whether the server of a connection answers on a new one; one probe serves all who ask.
+        """Return whether the server of a connection answers on a new one; concurrent callers share a probe.
 
-        Another host of the DSN is no answer: it may have been promoted in the place of this one.
+        Another host of the DSN is no answer: it may have been promoted in place of this one.
         """
         host = self._host_of[connection]
         if (probe := self._probes.get(host)) is None or probe.done():
@@ -269,7 +269,7 @@ class Connections:
             finally:
                 cut.cancel()
                 connection.terminate()
-        except ssl.SSLCertVerificationError:  # it lives, as with too many clients
+        except ssl.SSLCertVerificationError:  # it is alive, as with too many clients
             return True
         except LOST:
             self._leave(host)
@@ -279,7 +279,7 @@ class Connections:
         return True
 
     def _leave(self, host: str) -> None:
-        """End the idle connections to a host that does not answer: each would be waited for in vain."""
+        """Close the idle connections to a host that does not answer: a statement on each would wait in vain."""
         idle, self._idle = self._idle, deque()
         for since, connection in idle:
             if self._host_of[connection] == host:
@@ -289,12 +289,11 @@ class Connections:
 
 
 class Watch:
-    """Ends `connection` when the server does not answer; use it as a context manager.
+    """A context manager that ends `connection` when the server does not answer.
 
-    A statement may take `limit` seconds (by default the statement timeout): then StoreBusyError.
-    But a server that has gone without a word, e.g. halted or behind a broken network, shall not
-    cost as long: after the timing's patience, and again and again, it has to answer on another
-    connection. Else the waiting statement raises TimeoutError.
+    A statement may take `limit` seconds (by default the statement timeout): then StoreBusyError. A server that has
+    vanished silently, e.g. halted or behind a broken network, should cost less time: after the timing's patience, and
+    again and again, it has to answer on another connection. Otherwise the waiting statement raises TimeoutError.
     """
 
     __slots__ = (

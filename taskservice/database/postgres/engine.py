@@ -25,7 +25,7 @@ from taskservice.errors import (
     ChangesExpiredError, TaskNotFoundError)
 from taskservice.precondition import UNCONDITIONAL, Precondition
 
-_MIGRATION_LOCK = 0x7461736B73  # "tasks": any number that others on the database do not use
+_MIGRATION_LOCK = 0x7461736B73  # "tasks": any number that other users of the database do not lock
 
 _READY = """
 SELECT pg_is_in_recovery() AS standby,
@@ -65,8 +65,8 @@ _PAGE = ("SELECT store.revision AS store, page.id, page.revision, page.body FROM
 class PostgresTodoListDB(AbstractTodoListDB):
     """Tasks in a PostgreSQL database, which other processes may use at the same time.
 
-    Durations are in seconds. While the server is away, methods raise StoreUnavailableError within
-    3 s; when it is back they work again. `pool_size` connections read, one more writes.
+    Durations are in seconds. While the server is away, methods raise StoreUnavailableError within 3 s; when it is back
+    they work again. `pool_size` connections read, one more writes.
     """
 
     name = "postgres"
@@ -85,7 +85,7 @@ class PostgresTodoListDB(AbstractTodoListDB):
         self._candidates: Candidates | None = None
 
     async def examine(self, connect: bool) -> str:
-        """Ask the server for its version, whether it takes writes, and that of the tables."""
+        """Ask the server for its version, whether it takes writes, and the version of the tables."""
         store = f"PostgreSQL at {self._connections.where}"
         if not connect:
             return f"{store}, which was not asked (--connect)"
@@ -102,7 +102,7 @@ class PostgresTodoListDB(AbstractTodoListDB):
         with starting(self._connections.where):
             connection = await self._connections.connect()
             try:
-                with Watch(self._connections, connection, math.inf):  # an index takes its time
+                with Watch(self._connections, connection, math.inf):  # building an index takes long
                     await check_encoding(connection)
                     self._candidates = await _migrate(connection, self._connections, self._search_index)
             finally:
@@ -110,13 +110,13 @@ class PostgresTodoListDB(AbstractTodoListDB):
         self._connections.open()
 
     async def stop(self) -> None:
-        """Commit what is queued, within the statement timeout, and close the connections."""
+        """Commit the queued writes, within the statement timeout, and close the connections."""
         self._connections.close()
         await self._writer.stop()
         await self._connections.ended()
 
     async def check_ready(self) -> None:
-        """Raise StoreReadOnlyError for a standby, and where transactions are read-only by default."""
+        """Raise StoreReadOnlyError for a standby, and if transactions are read-only by default."""
         [row] = await self._connections.fetch(_READY)
         if row["standby"] or row["read_only"]:
             raise read_only_error(self._connections.where, row["standby"])
@@ -203,7 +203,7 @@ def _changed(row: Any) -> StoredTask | None:
 
 
 async def _migrate(connection: Connection, store: Connections, search_index: bool) -> Candidates | None:
-    """Bring tables and search index up to date in one transaction; others who start wait for it.
+    """Bring tables and search index up to date in one transaction; other processes that start wait for it.
 
     The lock of the store's row keeps processes of earlier versions from writing until it is done.
     """

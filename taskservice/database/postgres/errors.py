@@ -1,6 +1,6 @@
-"""What the errors of asyncpg, PostgreSQL, TLS and the network mean: one table, and its use.
+"""The meaning of the errors of asyncpg, PostgreSQL, TLS and the network: one table, and its use.
 
-No error here blames the client: what PostgreSQL cannot take is found before it is sent.
+No error here blames the client: input that PostgreSQL cannot store is refused before it is sent.
 """
 
 import ssl
@@ -18,15 +18,15 @@ from taskservice.errors import ConfigError, StoreBusyError, StoreUnavailableErro
 __all__ = ["LOST", "MEANINGS", "ArgumentError", "meaning_of", "starting", "translated"]
 
 SESSION_SETTINGS = ("plan_cache_mode", "jit", "statement_timeout")
-"""What a connection sets for itself, and PgBouncer refuses, as it cannot keep it to one client."""
+"""The settings that each connection makes, and that PgBouncer refuses since it cannot confine them to one client."""
 
 LOST = (
     OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError, asyncpg.InternalClientError)
-"""What asyncpg raises when the connection is gone.
+"""The errors of asyncpg for a connection that is gone.
 
-TimeoutError is an OSError; InternalClientError is what a statement meets on an idle connection
-whose server has just said that it shuts down.
+TimeoutError is an OSError; InternalClientError is what a statement raises on an idle connection whose server has just
+announced its shutdown.
 """
 
 
@@ -49,7 +49,7 @@ _MIXED_UP = Meaning(
 MEANINGS: Mapping[str | type[Exception], Meaning] = {
     # SQLSTATEs, and their classes of two characters:
     # https://www.postgresql.org/docs/current/errcodes-appendix.html
-    "08": AWAY,  # PgBouncer, too, says all that it has to say by 08P01
+    "08": AWAY,  # PgBouncer, too, reports everything as 08P01
     "25006": READ_ONLY,  # a standby, or default_transaction_read_only
     "25P03": _CUT,  # idle in a transaction
     "25P04": _busy("took too long"),
@@ -69,11 +69,11 @@ MEANINGS: Mapping[str | type[Exception], Meaning] = {
     "55006": AWAY,
     "55P03": _busy("has a lock in the way"),
     "57": AWAY,
-    "57014": _busy("took longer than statement-timeout"),  # or somebody cancelled it
+    "57014": _busy("took longer than statement-timeout"),  # or an administrator cancelled it
     "57P03": _away("takes no connections yet"),
-    "58": AWAY,  # its system's errors: files and disks, which an administrator mends
+    "58": AWAY,  # errors of its operating system: files and disks, which an administrator mends
     "72": _busy("was too slow for its snapshot"),
-    **dict.fromkeys(  # what only a fault of the service, of its tables, or damage can bring about
+    **dict.fromkeys(  # caused by a fault of the service, of its tables, or damage alone
         "03 09 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 27 2B 2D 2F 34 38 39 3B 42 44 54 55 F0 HV P0 XX"
         .split(), FAILED),
 
@@ -114,16 +114,16 @@ MEANINGS: Mapping[str | type[Exception], Meaning] = {
     FileNotFoundError: _UNREACHABLE,  # its Unix socket
     PermissionError: _UNREACHABLE,
     OSError: _UNREACHABLE,
-    **dict.fromkeys(  # the system has these for other calls; if one of them comes, it is the same
+    **dict.fromkeys(  # the system uses these for other calls; here they mean the same
         (BlockingIOError, ChildProcessError, FileExistsError, InterruptedError, IsADirectoryError,
          NotADirectoryError, ProcessLookupError), _UNREACHABLE),
     EOFError: _CUT,  # asyncio.IncompleteReadError is one
 }
-"""What an error means: by its SQLSTATE, by that one's class, or by its own class or a base of it."""
+"""The meaning of an error: by its SQLSTATE, by the class of that, or by its own class or a base of it."""
 
 
 def meaning_of(error: BaseException) -> Meaning | None:
-    """Return what an error means; None for one that is not the store's, such as a TypeError."""
+    """Return the meaning of an error; None for one that is not the store's, such as a TypeError."""
     code = getattr(error, "sqlstate", None) or ""
     found = (MEANINGS[key] for key in (code, code[:2], *type(error).__mro__) if key in MEANINGS)
     return next(found, None)
@@ -131,7 +131,7 @@ def meaning_of(error: BaseException) -> Meaning | None:
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Turn what is in the table into StoreErrors that name `where` and the reason, in one line."""
+    """Turn the errors in the table into StoreErrors that name `where` and the reason, in one line."""
     try:
         yield
     except Exception as error:
@@ -143,7 +143,7 @@ def translated(where: str) -> Iterator[None]:
 
 @contextmanager
 def starting(where: str) -> Iterator[None]:
-    """Do as `translated`; but what asyncpg does not take of the DSN is a ConfigError."""
+    """As `translated`, but an option of the DSN that asyncpg refuses becomes a ConfigError."""
     try:
         with translated(where):
             yield
@@ -156,7 +156,7 @@ def starting(where: str) -> Iterator[None]:
 
 
 def _pgbouncer_advice(said: str) -> str | None:
-    """Return what to do about what only PgBouncer says; it has one SQLSTATE for all of it."""
+    """Return advice on an error of PgBouncer, which has one SQLSTATE for all of them."""
     if "statement pooling mode" in said:
         return " with pool_mode = statement, which has no transactions: set it to transaction or session"
     _, found, parameter = said.partition("unsupported startup parameter: ")
@@ -169,7 +169,7 @@ def _pgbouncer_advice(said: str) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    """Return what an error says, without hints that are for who writes the SQL."""
+    """Return the message of an error, without hints for authors of SQL."""
     if isinstance(error, asyncpg.PostgresError):
         detail = getattr(error, "detail", None)
         return f"{error.args[0]} ({detail})" if detail else str(error.args[0])

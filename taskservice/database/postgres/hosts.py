@@ -1,4 +1,4 @@
-"""A DSN of several hosts, of which one takes writes: which of them is connected to."""
+"""A DSN with several hosts, of which one takes writes: which of them is connected to."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -9,16 +9,16 @@ import asyncpg
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 HEAD_START = 0.25
-"""Seconds until the next host is asked as well; and, while a host is silent, until one that failed is asked again."""
+"""Seconds until the next host is tried as well; and, while a host is silent, until a failed one is tried again."""
 
 
 async def first_connection(
     hosts: Sequence[str], connect: Callable[[str], Coroutine[Any, Any, Connection]]
 ) -> Connection:
-    """Connect to the first of these hosts, in order, that can be connected to; raise an error once all have failed.
+    """Connect to the first of these hosts, in order, that accepts; raise an error once all have failed.
 
-    asyncpg asks one after the other, and would wait in vain for the first where its machine is off or its network is
-    cut, though the next one has been promoted. Cancel it to give up on hosts that are silent.
+    asyncpg asks one after the other, and would wait in vain for a first host whose machine is off or whose network is
+    cut, though the next one has been promoted. Cancel it to give up on silent hosts.
     """
     waiting, failed = list(hosts), list[str]()
     errors: dict[str, BaseException] = {}
@@ -39,12 +39,12 @@ async def first_connection(
                 waiting, failed = failed, []  # one of them may have been promoted meanwhile
     finally:
         await _end(trying)
-    # What a server said tells more than that another one is not there.
+    # A server's answer says more than the absence of another server.
     raise min(errors.values(), key=lambda error: isinstance(error, OSError))
 
 
 async def _end(attempts: dict[asyncio.Task[Connection], str]) -> None:
-    """Cancel what still tries, and end connections that nobody will use."""
+    """Cancel the remaining attempts, and close connections that nobody will use."""
     for task in attempts:
         task.cancel()
     if attempts:

@@ -1,4 +1,4 @@
-"""What libpq does with a DSN and asyncpg does not: it is done here, or refused by name."""
+"""Options of libpq that asyncpg lacks: implemented here, or refused by name."""
 
 import configparser
 import getpass
@@ -15,21 +15,21 @@ from taskservice.errors import ConfigError
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem")
-"""Where systems have the authorities that they trust, if OpenSSL does not know; Go's crypto/x509 looks there, too."""
+"""Where systems keep the authorities they trust, if OpenSSL does not know; Go's crypto/x509 looks there, too."""
 
 _FIELD = re.compile(r"((?:\\.|[^:\\]|\\$)*)(?::|$)")
 """A field of a password file and what ends it; a backslash escapes a colon or a backslash (libpq-pgpass)."""
 
 
 def options(dsn: str) -> dict[str, str]:
-    """Return the options after the `?` of a DSN; raises ValueError for what is none."""
+    """Return the options after the `?` of a DSN; raises ValueError if they are malformed."""
     return dict(parse_qsl(urlsplit(dsn).query, strict_parsing=True))
 
 
 def driver_dsn(dsn: str) -> tuple[str, float | None]:
-    """Return the DSN as asyncpg understands it, and connect_timeout in seconds, None if there is no such limit.
+    """Return the DSN in asyncpg's terms, and connect_timeout in seconds, None if it is not limited.
 
-    Raises ConfigError, naming the option, for one that cannot be what it says.
+    Raises ConfigError, naming the option, for a value that cannot be honoured.
     """
     given = options(dsn)
     wanted = dict(given)
@@ -81,7 +81,7 @@ def _system_authorities() -> str:
 
 
 def _service(name: str) -> Mapping[str, str]:
-    """Return what the service file says of a service, read as asyncpg does."""
+    """Return the options of a service from the service file, read as asyncpg does."""
     file = os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf")
     parser = configparser.ConfigParser()
     try:
@@ -96,9 +96,9 @@ def _service(name: str) -> Mapping[str, str]:
 
 
 def password(dsn: str) -> str | None:
-    """Return what the password file has for a DSN that `driver_dsn` returned, None where a password is elsewhere.
+    """Return the password from the password file for a DSN that `driver_dsn` returned; None if another source has it.
 
-    asyncpg reads the file as well, but takes escaped characters as they are.
+    asyncpg reads the file as well, but does not undo escapes.
     """
     given, environment = options(dsn), os.environ
     found = {**(_service(given["service"]) if "service" in given else {}), **given}
@@ -122,7 +122,7 @@ def password(dsn: str) -> str | None:
 
 
 def _place(host: str, port: str) -> tuple[str, str]:
-    """Return host and port of a host that may have its port with it."""
+    """Return host and port of a host, which may include its port."""
     match = re.fullmatch(r"\[([^\]]*)\](?::(\d+))?|([^:]*)(?::(\d+))?", host)
     if host.startswith("/"):
         return "localhost", port  # a Unix socket
@@ -132,7 +132,7 @@ def _place(host: str, port: str) -> tuple[str, str]:
 
 
 def _entries(file: str) -> Iterator[list[str]]:
-    """Give host, port, database, user and password of each entry of a file that nobody else may read."""
+    """Yield host, port, database, user and password of each entry of a file that only its owner may read."""
     try:
         if os.stat(file).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             return  # asyncpg warns of it

@@ -1,4 +1,4 @@
-"""The writer: one transaction at a time, for everything that was queued when it began."""
+"""The writer: one transaction at a time, for all writes that were queued when it began."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -21,16 +21,16 @@ from taskservice.datamodel import DELETION_LIFETIME, FACETS, IDEMPOTENCY_KEY_LIF
 from taskservice.errors import StoreBusyError, StoreUnavailableError
 
 PRUNE_INTERVAL = 10 * 1_000_000
-"""How often what is past its lifetime is looked for, in microseconds."""
+"""How often expired entries are deleted, in microseconds."""
 
 PRUNE_ROWS = 1000
-"""How many of each kind are removed at a time."""
+"""How many of each kind are deleted at a time."""
 
 ROWS_A_STATEMENT = 1000
-"""How many rows an INSERT writes, at most."""
+"""Maximum number of rows that an INSERT writes."""
 
 ROWS_A_COPY = 5000
-"""How many rows a COPY writes, at most: each has the statement timeout for itself."""
+"""Maximum number of rows that a COPY writes: each has the statement timeout to itself."""
 
 # First of all the lock: the next statement sees what everyone who had it before has committed
 # (READ COMMITTED takes a snapshot for each statement), and revisions appear in commit order.
@@ -99,11 +99,11 @@ noted AS (
 SELECT greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM expired))"""
 
 _NO_CHANGES: Sequence[list[Any]] = [[]] * 9
-"""The arguments of _WRITE between the revision and the rows, where there is nothing else to write."""
+"""The arguments of _WRITE between the revision and the rows, if there is nothing else to write."""
 
 
 class Writer:
-    """Commits writes in groups: what comes while a transaction runs goes into the next one.
+    """Commits writes in groups: those that come while a transaction runs go into the next one.
 
     A transaction takes four round trips, however many writes are in it.
     """
@@ -119,7 +119,7 @@ class Writer:
         self._pruned = 0
 
     async def write(self, write: Write[Result]) -> Result:
-        """Return the outcome of a write, after its commit; cancelling the caller is no undo."""
+        """Return the result of a write, after its commit; cancelling the caller does not undo it."""
         self._connections.check_open()
         outcome = self._queue.add(write)
         if self._task is None or self._task.done():
@@ -131,7 +131,7 @@ class Writer:
         return self._queue.measurements()
 
     async def stop(self) -> None:
-        """Commit what is queued, within the statement timeout; what then waits, fails."""
+        """Commit the queued writes, within the statement timeout; any left then fail."""
         if self._task is not None:
             _, late = await asyncio.wait([self._task], timeout=self._connections.statement_timeout)
             for task in late:
@@ -151,7 +151,7 @@ class Writer:
                     "the postgres store was closed before the write was done"))
             except Exception as exception:
                 self._fail(group, exception)
-                if loop.time() - started > SOON:  # a hang: they have waited as long, for the same
+                if loop.time() - started > SOON:  # a hang: they have waited as long, for the same server
                     self._fail(self._queue.take_all(), exception)
             else:
                 settle(group, outcomes)
@@ -160,10 +160,9 @@ class Writer:
         settle(group, failures(error, len(group), self._connections.where))
 
     async def _commit(self, writes: Sequence[Write[Any]]) -> Sequence[Any]:
-        """Return the outcome of each write, which may be an exception.
+        """Return the result of each write, which may be an exception.
 
-        It is not known what became of a transaction whose COMMIT got no answer: it is an error,
-        and never tried again.
+        The fate of a transaction whose COMMIT got no answer is unknown: it is an error, and never repeated.
         """
         connection = await self._begin_transaction()
         try:
@@ -184,10 +183,10 @@ class Writer:
         return outcomes
 
     async def _end(self, connection: Connection) -> None:
-        """Commit; raise an error for what is committed here, but not on a synchronous standby.
+        """Commit; raise an error if the commit is local, and not on a synchronous standby.
 
-        The server waits for that one until somebody has it give up, as by pg_cancel_backend: then it says COMMIT, with
-        a warning, of what a failover would lose.
+        The server waits for the standby until somebody ends the wait, as by pg_cancel_backend: then it reports COMMIT,
+        with a warning, for data that a failover would lose.
         """
         warnings: list[str] = []
 
@@ -208,7 +207,7 @@ class Writer:
                 f"PostgreSQL at {self._connections.where} committed without its synchronous standby: {warnings[0]}")
 
     async def _begin_transaction(self) -> Connection:
-        """Begin on the connection at hand, or else on a new one: nothing was sent before."""
+        """Begin on the present connection, or else on a new one: nothing was sent before."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self._connection is not None and (
@@ -261,7 +260,7 @@ class Writer:
         await self._prune(connection)
 
     async def _copy(self, connection: Connection, rows: Iterable[Row]) -> None:
-        """Write new tasks in the quickest way; their conflicts were looked for."""
+        """Write new tasks by the fastest statement; conflicts were checked before."""
         for portion in portions(rows, ROWS_A_COPY):
             for table, columns, records in (
                     ("tasks", TASK_COLUMNS, map(Row.columns, portion)),
@@ -273,7 +272,7 @@ class Writer:
         self, connection: Connection, revision: int, changes: Sequence[list[Any]],
         rows: Sequence[Row]
     ) -> None:
-        """Write what else a batch changes, and some of its rows."""
+        """Write the other changes of a batch, and some of its rows."""
         texts = [row.text()[1] for row in rows]
         ids, *values = _columns([row.columns() for row in rows], len(TASK_COLUMNS))
         with Watch(self._connections, connection):
@@ -292,7 +291,7 @@ class Writer:
 
 
 async def _decide(writes: Sequence[Write[Any]], batch: Batch) -> tuple[Batch, Sequence[Any]]:
-    """Apply the writes; where they are so many that the loop would stand still, in a thread."""
+    """Apply the writes; in a thread if they are so many that the loop would stand still."""
     if len(writes) == 1 and writes[0].size > MAX_TASKS:
         return await asyncio.to_thread(apply_all, writes, batch)
     return apply_all(writes, batch)
@@ -306,7 +305,7 @@ def _questions(writes: Sequence[Write[Any]]) -> tuple[list[str], list[str], list
 
 
 def _changes(batch: Batch) -> Sequence[list[Any]]:
-    """Return the arguments of _WRITE for what a batch changes beside its rows."""
+    """Return the arguments of _WRITE for the changes of a batch besides its rows."""
     expires = batch.clock() + DELETION_LIFETIME
     deleted = [(task_id, revision, expires) for task_id, revision in batch.deleted.items()]
     keys = [
