@@ -218,10 +218,10 @@ class Session:
                 self._service.close()
 
 
-def check(case: unittest.TestCase, document: Path) -> None:
-    """Run the commands of a document; each has to answer what is written there."""
+def check(case: unittest.TestCase, *documents: Path) -> None:
+    """Run the commands of documents, one after the other in one copy; each has to answer what is written there."""
     with tempfile.TemporaryDirectory() as folder, closing(Session(Path(folder))) as session:
-        blocks = [block for block in read_blocks(document.read_text("utf-8")) if block.is_run]
+        blocks = [block for document in documents for block in read_blocks(document.read_text("utf-8")) if block.is_run]
         for block in blocks:
             for step in block.steps:
                 with case.subTest(step.command):
