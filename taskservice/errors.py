@@ -1,4 +1,4 @@
-"""What can go wrong, in the words of the domain; `http/problems.py` turns each into a status.
+"""The errors of the domain; `http/problems.py` turns each into a status.
 
 ::
 
@@ -195,4 +195,4 @@ class StoreVersionError(StoreError):
 
 
 class DamagedTaskError(StoreError):
-    """What is stored under an id is not a task; the message names the file or row."""
+    """A stored record is not a task; the message names the file or row."""

@@ -1,4 +1,4 @@
-"""What a search takes for the same text: whatever its case, its accents and its Unicode form.
+"""Folding: texts that differ only in case, accents or Unicode form become the same.
 
 The rule, which every engine uses for the text and for the words that are looked for:
 

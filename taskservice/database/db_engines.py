@@ -16,7 +16,7 @@ class Engine:
     location: str
     """`module:class`."""
     expected: str
-    """What the config holds under the engine's name, for an error."""
+    """A description of the engine's options, for errors."""
     main: str | None = None
     """The parameter of the class for an option that is a string alone; None: there is none."""
     options: Sequence[str] = ()

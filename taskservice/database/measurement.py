@@ -1,4 +1,4 @@
-"""What an engine measures of itself beside the operations, which are measured for each engine alike."""
+"""Measurements that an engine adds to those of its operations, which are the same for each engine."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a connection and an answer can be, and what each can become: nothing else changes them.
+"""The states of a connection and of an answer, and the transitions: nothing else changes them.
 
     IDLE ──► HEAD ──► BODY ◄──► HELD           DUE ──► BEGUN ──► WHOLE
       │                │                        │        │         │

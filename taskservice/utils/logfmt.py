@@ -11,7 +11,7 @@ from json.encoder import encode_basestring
 from types import NoneType
 from typing import Any
 
-# What JSON leaves as it is but a log must not (it escapes those below U+0020): DEL, C1 and NEL;
+# Characters that JSON leaves as they are but a log must not (it escapes those below U+0020): DEL, C1 and NEL;
 # the Unicode line ends; marks that reorder or hide what a reader sees; surrogates, which UTF-8
 # cannot encode.
 _UNSAFE = (*range(0x7f, 0xa0), 0xad, 0x61c, 0x200b, 0x200e, 0x200f, *range(0x2028, 0x202f),

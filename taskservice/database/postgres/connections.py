@@ -167,7 +167,7 @@ class Connections:
                 return await self._fetch(await self.connect(deadline), statement, arguments)
 
     def measurements(self) -> Iterable[Measurement]:
-        """Give how the connections are used that read, and how long reads waited for one."""
+        """Return how many reading connections are in use, and how long reads waited for one."""
         return (
             Measurement("postgres_pool_size", "Connections that read at most (pool-size)", self._size),
             Measurement("postgres_pool_in_use", "Connections that read now", self._used),

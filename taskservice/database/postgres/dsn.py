@@ -1,4 +1,4 @@
-"""What a DSN says before anything is connected: where the server is, and its files for TLS."""
+"""The parts of a DSN that are checked before anything connects: the server's address, and the files for TLS."""
 
 import os
 import re

@@ -122,7 +122,7 @@ class PostgresTodoListDB(AbstractTodoListDB):
             raise read_only_error(self._connections.where, row["standby"])
 
     def measurements(self) -> Iterable[Measurement]:
-        """Give those of the writer, and of the connections that read."""
+        """Return the measurements of the writer, and of the reading connections."""
         return (*self._writer.measurements(), *self._connections.measurements())
 
     async def revision(self) -> int:

@@ -34,9 +34,9 @@ ROWS_A_COPY = 5000
 
 # First of all the lock: the next statement sees what everyone who had it before has committed
 # (READ COMMITTED takes a snapshot for each statement), and revisions appear in commit order.
-# Who turned synchronous_commit off did so for others: what we acknowledge has to be there.
-# A default of read-only is left as it is: a provider sets it, e.g., before the disk is full.
-# A plan that was made for an empty table and reads all of it would stay while the table fills.
+# Override a database-wide synchronous_commit=off: acknowledged writes must be durable.
+# Keep a default of read-only: a provider sets it, e.g., before the disk is full.
+# Without enable_seqscan = off a plan for an empty table would stay, and read all of it while it fills.
 _BEGIN = """BEGIN ISOLATION LEVEL READ COMMITTED; {limits} SET LOCAL enable_seqscan = off;
 SELECT set_config('synchronous_commit', 'on', true)
  WHERE current_setting('synchronous_commit') = 'off';
@@ -127,7 +127,7 @@ class Writer:
         return await outcome
 
     def measurements(self) -> Iterable[Measurement]:
-        """Give those of the queue."""
+        """Return the measurements of the queue."""
         return self._queue.measurements()
 
     async def stop(self) -> None:

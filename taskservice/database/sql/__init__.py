@@ -1,1 +1,1 @@
-"""What the SQL engines share."""
+"""The parts that the SQL engines share."""

@@ -81,7 +81,7 @@ class WriteQueue:
         return taken
 
     def measurements(self) -> Iterable[Measurement]:
-        """Give how many writes wait, and how they were grouped."""
+        """Return how many writes wait, and how they were grouped."""
         return (
             Measurement("store_writes_waiting", "Writes that wait for a transaction", len(self._waiting)),
             Measurement("store_write_groups", "Transactions of writes", self._groups, is_counter=True),

@@ -105,7 +105,7 @@ class SQLiteWriter:
         return await outcome
 
     def measurements(self) -> Iterable[Measurement]:
-        """Give those of the queue."""
+        """Return the measurements of the queue."""
         return self._queue.measurements()
 
     async def stop(self) -> None:
