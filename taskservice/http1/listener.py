@@ -80,7 +80,10 @@ class Listener(Generic[G]):
         self.resume()
 
     def stop(self) -> None:
-        """Close the sockets."""
+        """Accept what waits, which would be reset otherwise, request and all; then close the sockets."""
+        for sock in self._sockets if self._accepting else ():
+            while not self.full() and self._take_one(sock, reserved=False):
+                pass
         self.pause()
         for sock in self._sockets:
             sock.close()

@@ -128,7 +128,10 @@ class HTTP1Server:
             connection.drain(grace)
         self._sweep()
         try:
-            await asyncio.wait_for(self._until_empty(), timeout)
+            async with asyncio.timeout(timeout):
+                if self._listener.opening:  # those that came last; a handshake may hang
+                    await asyncio.wait(self._listener.opening.values(), timeout=grace)
+                await self._until_empty()
         except TimeoutError:
             return False
         return True

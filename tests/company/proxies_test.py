@@ -9,13 +9,13 @@ import time
 import unittest
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 
 from tests.helpers.api import NDJSON, wait_until
 from tests.company.harness import (
     TASK, Ask, Load, Proxy, ProxyCase, default_nginx, get, needs_apache, needs_caddy, needs_haproxy, needs_nginx,
     needs_varnish, nginx_of_deploy, post)
-from tests.company.proxies import Nginx, apache, caddy, example, haproxy, running_nginx, varnish
+from tests.company.proxies import Nginx, apache, caddy, example, haproxy, nginx, running_nginx, varnish
 from tests.helpers.app import ROOT
 from tests.helpers.postgres import free_port
 from tests.helpers.processes import PATIENCE, ServiceProcess
@@ -190,8 +190,18 @@ class RollingTest(ProxyCase):
                     self.assertEqual(set(self.roll(haproxy, ask, fresh, 4)), {status})
 
     @needs_nginx
-    def test_nginx_shows_no_error_for_reads_nor_on_fresh_connections(self) -> None:
+    def test_nginx_shows_no_error_for_reads(self) -> None:
         self.assertEqual(set(self.roll(nginx_of_deploy, get, False, 0)), {200})
+
+    @needs_nginx
+    def test_nginx_shows_no_error_where_each_request_has_a_fresh_connection_to_the_backend(self) -> None:
+        """As it is by default; one that cannot be had is asked for at the other backend, for writes, too."""
+        def proxy(first: int, second: int) -> AbstractContextManager[int]:
+            return nginx(f"upstream both {{ server 127.0.0.1:{first}; server 127.0.0.1:{second}; }} "
+                         "server { listen 80; location / { "
+                         "proxy_pass http://both; proxy_set_header Host $http_host; } }")
+
+        self.assertEqual(set(self.roll(proxy, post, False, 0)), {201})
 
     @needs_nginx
     def test_nginx_shows_no_error_where_a_backend_is_marked_down_before_it_stops(self) -> None:

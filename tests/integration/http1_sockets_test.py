@@ -217,6 +217,17 @@ class DrainTest(ServerTestCase):
         self.assertEqual((await client.answer()).headers["Connection"], "close")
         self.assertTrue(await draining)
 
+    async def test_connections_that_wait_to_be_accepted_are_answered(self) -> None:
+        """The loop was busy when they came; their requests are there, too."""
+        waiting = [self.enterContext(socket.create_connection(("127.0.0.1", self.port))) for _ in range(100)]
+        for sock in waiting:
+            sock.sendall(GET)
+        self.assertTrue(await self.server.drain(PATIENCE))
+        for sock in waiting:
+            answer = sock.makefile("rb").read()
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+            self.assertIn(b"\r\nConnection: close\r\n", answer)
+
     async def test_it_ends_in_time(self) -> None:
         client = await self.connect()
         await client.send(WAIT)
