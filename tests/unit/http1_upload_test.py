@@ -26,6 +26,11 @@ class TimeTest(unittest.TestCase):
         self.assertEqual(upload.deadline(1010), 1030)
         self.assertEqual(upload.lateness(), "The body took too long to come")
 
+    def test_one_of_which_nothing_came_is_late_and_not_slow(self) -> None:
+        upload = Upload(10_000, Limits())
+        self.assertEqual(upload.begin(1000), 1020, "the end of the grace, too")
+        self.assertEqual(upload.lateness(), "The body took too long to come")
+
     def test_the_average_counts_from_the_grace_on(self) -> None:
         upload = self.upload()
         for now in range(1010, 1030):
