@@ -21,7 +21,7 @@ import asyncio
 import socket
 import ssl
 from asyncio import Future
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from tornado.httputil import HTTPServerConnectionDelegate, RequestStartLine
 from tornado.log import app_log, gen_log
@@ -44,6 +44,9 @@ next request of one that was busy just now is on its way, and would be lost."""
 
 MAX_INTERVAL = 1.0
 """Seconds from one look at all connections to the next: by so much may a limit be exceeded."""
+
+SWEEP_TURN = 0.01
+"""Seconds after which that look lets the loop do other things: thousands may have exceeded one at once."""
 
 
 class HTTP1Server:
@@ -83,7 +86,7 @@ class HTTP1Server:
             self.loop, lambda: self.limits, self.connections, self._make_connection, self._open)
         self._empty: Future[None] | None = None
         self._drain_grace = DRAIN_GRACE
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.Handle | None = None
 
     def take_settings(self, other: "HTTP1Server") -> None:
         """Have the limits, the refusals and the certificate that another server was made with.
@@ -207,10 +210,17 @@ class HTTP1Server:
         """Look at every connection: one timer for all of them, and none is moved by a request."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-            self._sweeper = None
-        now = self.time()
-        for connection in list(self.connections):
-            connection.look(now)
+        self._look(iter(list(self.connections)))
+
+    def _look(self, connections: Iterator[Connection]) -> None:
+        """Look at these, turn by turn, and at all again after a while."""
+        self._sweeper, now = None, self.time()
+        for connection in connections:
+            if connection in self.connections:
+                connection.look(now)
+            if self.time() > now + SWEEP_TURN:
+                self._sweeper = self.loop.call_soon(self._look, connections)
+                return
         if self.connections:
             self._sweeper = self.loop.call_later(self._interval(), self._sweep)
 

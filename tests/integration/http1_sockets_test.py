@@ -6,6 +6,8 @@ import resource
 import socket
 import ssl
 import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import tornado.httpclient
@@ -15,7 +17,9 @@ import tornado.testing
 import tornado.web
 import tornado.websocket
 
-from taskservice.http1.server import HTTP1Server, Limits
+from taskservice.http1.answer import refuse_plainly
+from taskservice.http1.server import HTTP1Server, Limits, Refusal
+from taskservice.http1.state import HEAD
 from tests.helpers.http1 import PATIENCE, ServerTestCase, answers, echoed, on_uvloop_too
 from tests.helpers.http1_app import EchoHandler
 from tests.helpers.timing import at_most, in_time
@@ -23,6 +27,40 @@ from tests.helpers.timing import at_most, in_time
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 WAIT = b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@on_uvloop_too
+class ManyAtOnceTest(ServerTestCase):
+    """Very many connections whose time is over at once."""
+
+    limits = Limits(header_timeout=0.3)
+
+    def make_server(self) -> HTTP1Server:
+        self.refused_in: list[int] = []
+        self.turns = 0
+
+        def refuse(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
+            self.refused_in.append(self.turns)
+            time.sleep(0.002)
+            return refuse_plainly(refusal)
+
+        return HTTP1Server(self.app, self.limits, refuse=refuse)
+
+    def count_turns(self) -> None:
+        """Count the turns of the loop."""
+        self.turns += 1
+        self.counting = asyncio.get_running_loop().call_soon(self.count_turns)
+
+    async def test_others_have_turns_between_them(self) -> None:
+        clients = [await self.connect() for _ in range(50)]
+        for client in clients:
+            await client.send(GET[:5])
+        await self.until(lambda: all(connection.state is HEAD for connection in self.server.connections))
+        self.count_turns()
+        for client in clients:
+            self.assertEqual((await client.answer()).status, 408)
+        self.counting.cancel()
+        self.assertLessEqual(max(Counter(self.refused_in).values()), 6)
 
 
 @on_uvloop_too
