@@ -15,6 +15,16 @@ _LINE_ENDS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # those of str.splitlines()
 _LINE_END_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in _LINE_ENDS}
 
 
+_NAMED = re.compile(r"%\((\w+)\)")
+
+
+def _in_one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    # A thread's name, or a format folded in YAML, can contain line ends, too.
+    return text.rstrip("\n").translate(_LINE_END_ESCAPES)
+
+
 class OneLineFormatter(logging.Formatter):
     """Formats like its base class, but each event is one line.
 
@@ -26,17 +36,31 @@ class OneLineFormatter(logging.Formatter):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._uses_time = self.usesTime()
+        self.plain_line = self._plain_line if self._is_plain(**options) else None
+        """Makes the line of an event of log() without a record; None if the format needs one."""
+
+    def _is_plain(self, *_: object, defaults: object = None, **options: object) -> bool:
+        """Return whether logger, level, message and time are all that a line is made of."""
+        ours, mine = OneLineFormatter, type(self)
+        return (type(self._style) is logging.PercentStyle and not defaults and self.datefmt in (None, "rfc3339")
+                and set(_NAMED.findall(str(self._fmt))) <= {"name", "levelname", "message", "asctime"}
+                and (mine.format, mine.message, mine.formatTime) == (ours.format, ours.message, ours.formatTime)
+                and mine.formatMessage is logging.Formatter.formatMessage)
+
+    def _plain_line(self, name: str, level: int, message: str, created: float) -> str:
+        """Return what `format` makes of a record of these, `message` being a line of logfmt."""
+        values = {"name": name, "levelname": logging.getLevelName(level), "message": message}
+        if self._uses_time:
+            values["asctime"] = (
+                rfc3339(created) if self.datefmt else self._time_of(created, int(created % 1 * 1000)))
+        return _in_one_line(str(self._fmt) % values)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the one line of `record`."""
         record.message = self.message(record)
         if self._uses_time:
             record.asctime = self.formatTime(record, self.datefmt)
-        line = self.formatMessage(record)
-        if line.isprintable():
-            return line
-        # A thread's name, or a format folded in YAML, can contain line ends, too.
-        return line.rstrip("\n").translate(_LINE_END_ESCAPES)
+        return _in_one_line(self.formatMessage(record))
 
     def message(self, record: logging.LogRecord) -> str:
         """Return the logfmt pairs of `record`, without additions of the format."""
@@ -52,13 +76,16 @@ class OneLineFormatter(logging.Formatter):
             return rfc3339(record.created)
         if datefmt is not None:
             return super().formatTime(record, datefmt)
-        second = int(record.created)
+        return self._time_of(record.created, record.msecs)
+
+    def _time_of(self, created: float, msecs: float) -> str:
+        second = int(created)
         if second != self._second:
             self._time = time.strftime(self.default_time_format, self.converter(second))
             self._second = second
         if self.default_msec_format is None:
             return self._time
-        return self.default_msec_format % (self._time, record.msecs)
+        return self.default_msec_format % (self._time, msecs)
 
     def _foreign(self, record: logging.LogRecord) -> dict[str, str]:
         values = {"message": record.getMessage()}

