@@ -85,7 +85,6 @@ class HTTP1Server:
         self._listener = Listener(
             self.loop, lambda: self.limits, self.connections, self._make_connection, self._open)
         self._empty: Future[None] | None = None
-        self._drain_grace = DRAIN_GRACE
         self._sweeper: asyncio.Handle | None = None
 
     def take_settings(self, other: "HTTP1Server") -> None:
@@ -120,20 +119,20 @@ class HTTP1Server:
         """Accept no more connections; those that there are go on."""
         self._listener.stop()
 
-    async def drain(self, timeout: float, grace: float = DRAIN_GRACE) -> bool:
+    async def drain(self, timeout: float) -> bool:
         """Let each connection go after its next answer; return whether all have, in `timeout` s.
 
-        Those that have been idle for `grace` seconds go at once, or as soon as they have been.
+        Those that have been idle for DRAIN_GRACE seconds go at once, or as soon as they have been.
         """
         self.stop()
-        self.draining, self._drain_grace = True, grace
+        self.draining = True
         for connection in self.connections:
-            connection.drain(grace)
+            connection.drain(DRAIN_GRACE)
         self._sweep()
         try:
             async with asyncio.timeout(timeout):
                 if self._listener.opening:  # those that came last; a handshake may hang
-                    await asyncio.wait(self._listener.opening.values(), timeout=grace)
+                    await asyncio.wait(self._listener.opening.values(), timeout=DRAIN_GRACE)
                 await self._until_empty()
         except TimeoutError:
             return False
@@ -165,7 +164,7 @@ class HTTP1Server:
     @property
     def idle_timeout(self) -> float:
         """How long a connection waits for its next request."""
-        return self._drain_grace if self.draining else self.limits.idle_timeout
+        return DRAIN_GRACE if self.draining else self.limits.idle_timeout
 
     def may_serve(self, start_line: RequestStartLine) -> bool:
         """Return whether a reserved connection may be answered: a probe, or if there is room again."""
