@@ -6,7 +6,7 @@ The command that starts a service ends the one before, and shows the line `START
 `^C` in it ends the service, and is the end of what its terminal shows.
 
 A comment right before a block can say more of it, joined by `; `: `needs TOOL` (a program,
-`.venv-bench`, or `Python.h`), `varies` (only its first line is compared, and no figures in it),
+a package, `.venv-bench`, or `Python.h`), `varies` (only its first line is compared, and no figures in it),
 `not run: WHY`.
 
 A block that follows a line with nothing but a file's name and a colon is an excerpt of that file;
@@ -26,6 +26,7 @@ import unittest
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.environment import VENV, is_prepared
@@ -120,7 +121,9 @@ class Block:
 def _is_there(tool: str) -> bool:
     if tool == HEADERS:
         return Path(sysconfig.get_path("include"), HEADERS).exists()
-    return is_prepared() if tool == VENV.name else shutil.which(tool) is not None
+    if tool == VENV.name:
+        return is_prepared()
+    return shutil.which(tool) is not None or find_spec(tool) is not None
 
 
 def read_block(match: re.Match[str]) -> Block:

@@ -60,7 +60,7 @@ class BlocksTest(unittest.TestCase):
         self.assertEqual([block.is_run for block in read_blocks(DOCUMENT)], [True, False])
 
     def test_a_tool_that_is_needed_is_looked_for(self) -> None:
-        self.assertEqual(Block(["needs bash", "needs no-such-tool"], []).missing, ["no-such-tool"])
+        self.assertEqual(Block(["needs bash", "needs unittest", "needs no-such-tool"], []).missing, ["no-such-tool"])
 
     def test_of_what_varies_the_first_line_is_compared_without_figures(self) -> None:
         block = Block(["varies"], [])
