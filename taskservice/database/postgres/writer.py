@@ -115,6 +115,7 @@ class Writer:
         self._queue = WriteQueue()
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
+        self._warnings: list[str] = []
         self._used = 0.0
         self._pruned = 0
 
@@ -188,23 +189,21 @@ class Writer:
         The server waits for the standby until somebody ends the wait, as by pg_cancel_backend: then it reports COMMIT,
         with a warning, for data that a failover would lose.
         """
-        warnings: list[str] = []
-
-        def note(_: Any, message: asyncpg.PostgresLogMessage) -> None:
-            if message.sqlstate.startswith("01"):
-                warnings.append(str(message.message))
-
-        connection.add_log_listener(note)
+        self._warnings.clear()
         try:
             with Watch(self._connections, connection):
                 await connection.execute("COMMIT")
         except StoreBusyError as error:
             raise StoreBusyError(f"{error}: its COMMIT waits, perhaps for a synchronous standby") from error
-        finally:
-            connection.remove_log_listener(note)
-        if warnings:
+        if self._warnings:
             raise StoreUnavailableError(
-                f"PostgreSQL at {self._connections.where} committed without its synchronous standby: {warnings[0]}")
+                f"PostgreSQL at {self._connections.where} committed without its synchronous standby: "
+                f"{self._warnings[0]}")
+
+    def _note(self, _: Any, message: asyncpg.PostgresLogMessage) -> None:
+        """Keep a warning of the server."""
+        if message.sqlstate.startswith("01"):
+            self._warnings.append(str(message.message))
 
     async def _begin_transaction(self) -> Connection:
         """Begin on the present connection, or else on a new one: nothing was sent before."""
@@ -220,6 +219,7 @@ class Writer:
                 if loop.time() - started > SOON:
                     raise
         self._connection = await self._connections.connect()
+        self._connection.add_log_listener(self._note)
         return await self._begin_on(self._connection)
 
     async def _begin_on(self, connection: Connection) -> Connection:
