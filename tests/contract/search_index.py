@@ -3,6 +3,7 @@
 import asyncio
 from unittest.mock import patch
 
+from taskservice import LOGGER_NAME
 from taskservice.database.sql import pages
 from taskservice.database.revisions import Clock
 from taskservice.database.todolist_db import AbstractTodoListDB
@@ -49,6 +50,17 @@ class SearchIndexContract(CutWalkContract):
             self.engine = await self.switched(search_index)
             self.assertIs(await self.has_index(), search_index)
             self.assertEqual(ids(await self.walk(words=("milk",))), expected)
+
+    async def test_what_is_done_to_it_is_logged(self) -> None:
+        for search_index, action in ((False, "drop"), (True, "build")):
+            await self.engine.stop()
+            with self.assertLogs(LOGGER_NAME, "INFO") as kept:
+                self.engine = await self.switched(search_index)
+            [line] = kept.output
+            self.assertRegex(line, f'^INFO:.*message="SEARCH INDEX" store=".+" action="{action}"$')
+        await self.engine.stop()
+        with self.assertNoLogs(LOGGER_NAME, "INFO"):
+            self.engine = await self.switched(True)
 
     async def test_processes_that_start_at_once_build_it_once(self) -> None:
         await self.engine.stop()

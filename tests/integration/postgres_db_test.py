@@ -312,6 +312,14 @@ class TablesTest(PostgresTestCase):
         await connection.execute("COMMIT")
         await (await start).check_ready()
 
+    async def test_a_start_that_migrates_nothing_waits_for_no_write(self) -> None:
+        await self.start()
+        connection = await import_module("asyncpg").connect(self.dsn)
+        self.addAsyncCleanup(connection.close)
+        await connection.execute("BEGIN; SELECT FROM store FOR UPDATE")
+        await asyncio.wait_for(self.start(), 30)
+        await connection.execute("COMMIT")
+
     async def test_processes_that_start_at_once_make_the_tables_once(self) -> None:
         engines = await asyncio.gather(*(self.start() for _ in range(6)))
         for number, engine in enumerate(engines):
