@@ -236,7 +236,9 @@ def route_differences(application: tornado.web.Application) -> list[str]:
 
 def _served(route: re.Pattern[str], handler: type[tornado.web.RequestHandler]) -> Iterator[str]:
     """Give method and path, in the document's words where it has it, of what a route serves."""
-    paths = [path for path, item in all_paths().items() if route.match(_sample(path, item))]
+    samples = {path: _sample(path, item) for path, item in all_paths().items()}
+    # A slash at the end of a path is optional, and the form with it may be a route of its own.
+    paths = [path for path, sample in samples.items() if route.match(sample) or route.match(f"{sample}/")]
     base = tornado.web.RequestHandler
     for method in METHODS:
         if getattr(handler, method.lower()) is not getattr(base, method.lower()):
