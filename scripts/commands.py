@@ -253,7 +253,7 @@ def sources(paths: Sequence[str]) -> list[str]:
     """The Python code to check, as seen from ROOT: the user's paths, or all of the project's."""
     if paths:
         return [os.path.relpath(path, ROOT) for path in paths]
-    code = ("./taskservice", "./tests", "./benchmarks", "./scripts", "run.py", "setup.py")
+    code = ("./taskservice", "./tests", "./benchmarks", "./docs", "./scripts", "run.py", "setup.py")
     return [name for name in code if (ROOT / name).exists()]
 
 
