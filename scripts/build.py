@@ -1,6 +1,7 @@
 """`run.py build`: the package with its hot modules compiled (setup.py), as a wheel and in an environment of its own."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -9,7 +10,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.environment import LOCK, ROOT, SERVICE, requirements_file
+from scripts.environment import LOCK, ROOT, SERVICE, ending_quietly, own_temporary_directory, requirements_file
 from taskservice.utils.arguments import Parser
 
 SOURCES = ("taskservice", "configs", "schema", "setup.py", "pyproject.toml", "README.md", "LICENSE")
@@ -48,7 +49,7 @@ def build(args: Sequence[str]) -> int:
 
 def test_compiled(args: Sequence[str]) -> int:
     """Do as `run.py test` with these arguments in a copy of the project whose hot modules are compiled."""
-    with tempfile.TemporaryDirectory(prefix="taskservice-compiled-") as temporary:
+    with ending_quietly(), tempfile.TemporaryDirectory(prefix="taskservice-compiled-") as temporary:
         copy = Path(temporary, "project")
         shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
         # What it needs is there: tests run where all packages are.
@@ -62,7 +63,8 @@ def make_wheel(folder: Path, python: str | Path, *options: str) -> Path:
 
     `options` are those of the `pip wheel` of this Python. Raises CalledProcessError.
     """
-    with tempfile.TemporaryDirectory(prefix="taskservice-build-") as temporary:
+    with (ending_quietly(), own_temporary_directory(),
+          tempfile.TemporaryDirectory(prefix="taskservice-build-") as temporary):
         copy, made = Path(temporary, "source"), Path(temporary, "wheel")
         copy.mkdir()
         for name in SOURCES:
@@ -77,7 +79,13 @@ def make_wheel(folder: Path, python: str | Path, *options: str) -> Path:
 
 
 def pip(python: str | Path, command: str, *arguments: str | Path, **variables: str) -> None:
-    """Run a pip command; raises CalledProcessError."""
-    subprocess.check_call(
-        [python, "-m", "pip", command, "--quiet", "--disable-pip-version-check", *arguments],
-        env={**os.environ, **variables})
+    """Run a pip command, which ends with this script, and all that it has started; raises CalledProcessError."""
+    words = [python, "-m", "pip", command, "--quiet", "--disable-pip-version-check", *arguments]
+    with subprocess.Popen(words, env={**os.environ, **variables}, start_new_session=True) as process:
+        try:
+            code = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if code:
+        raise subprocess.CalledProcessError(code, words)

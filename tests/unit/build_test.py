@@ -6,13 +6,20 @@ import os
 import re
 import runpy
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 import unittest
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from scripts import build
 from tests.helpers.app import ROOT
+from tests.helpers.processes import PATIENCE
 
 
 class BuildTest(unittest.TestCase):
@@ -24,6 +31,26 @@ class BuildTest(unittest.TestCase):
             self.assertEqual(build.build([]), 1)
         self.assertRegex(said.getvalue(), r"\Arun.py build: needs a C compiler, .*\n\Z")
         pip.assert_not_called()
+
+
+@unittest.skipIf(find_spec("setuptools") is None, "needs the package setuptools (requirements-dev.txt)")
+class EndedTest(unittest.TestCase):
+
+    def test_one_that_is_ended_leaves_nothing_behind(self) -> None:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        program = "import sys; from scripts.build import test_compiled; sys.exit(test_compiled([]))"
+        process = subprocess.Popen(
+            [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "TMPDIR": str(folder)})
+        try:
+            while not list(folder.glob("taskservice-install-*/pip-*")):  # pip is at work
+                self.assertIsNone(process.poll())
+                time.sleep(0.01)
+            process.terminate()
+            self.assertEqual(process.wait(PATIENCE), 128 + signal.SIGTERM)
+        finally:
+            process.kill()
+            process.wait()
+        self.assertEqual(list(folder.iterdir()), [])
 
 
 @unittest.skipIf(find_spec("setuptools") is None, "needs the package setuptools (requirements-dev.txt)")
