@@ -30,8 +30,11 @@ from tests.contract import quick_folder
 from tests.helpers import postgres
 from tests.helpers.logs import ConfigureTestCase, parse
 from tests.helpers.openapi import check as check_declared
+from tests.helpers.timing import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
+
+os.environ.setdefault("ASYNC_TEST_TIMEOUT", str(PATIENCE))  # Tornado's 5 s are too short on a loaded machine
 
 ENGINES: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
     "memory": lambda folder: {"memory": None},
@@ -184,7 +187,7 @@ class AppTestCase(tornado.testing.AsyncHTTPTestCase):
         """Send a request as it is, and return the answer as it came; `A_b` is the header A-b."""
         return self.fetch(
             path, method=method, body=body, allow_nonstandard_methods=True,
-            decompress_response=False, follow_redirects=False,
+            decompress_response=False, follow_redirects=False, request_timeout=PATIENCE,
             headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     def create(self, body: bytes | str = '{"title": "Task1"}') -> str:
