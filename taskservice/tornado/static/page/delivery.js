@@ -89,9 +89,7 @@ export class Delivery {
 
   /** Read what the service has of a task by now. */
   async #refresh(id) {
-    const entry = await this.#connection.persist(() => this.#api.find(id));
-    if (entry === null) this.#ledger().learnGone(id);
-    else this.#ledger().learn(id, entry.task, entry.revision);
+    await this.#ledger().refresh(id, () => this.#connection.persist(() => this.#api.find(id)));
   }
 }
 

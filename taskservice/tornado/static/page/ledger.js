@@ -12,6 +12,7 @@ export class Ledger {
   #changed;
   #busy = new Set();
   #echoes = new Map();
+  #reading = new Map();
 
   /**
    * @param {import("./outbox.js").Outbox} outbox
@@ -74,10 +75,28 @@ export class Ledger {
     return this.#echoes.has(id);
   }
 
+  /**
+   * Take in what `find` finds of a task. What is heard of it meanwhile is not forgotten: the answer
+   * may be older, and would bring back a task that was deleted since.
+   */
+  async refresh(id, find) {
+    this.#reading.set(id, (this.#reading.get(id) ?? 0) + 1);
+    try {
+      const entry = await find();
+      if (entry === null) this.learnGone(id);
+      else this.learn(id, entry.task, entry.revision);
+    } finally {
+      const others = this.#reading.get(id) - 1;
+      if (others) this.#reading.set(id, others);
+      else this.#reading.delete(id);
+    }
+  }
+
   /** Forget the rows that `kept` is false for. */
-  forget(kept) {
-    for (const [id, row] of this.rows) {
-      if (!row.operations.length && !row.holds && !kept(row)) this.rows.delete(id);
+  forget(kept, rows = this.rows.values()) {
+    for (const row of rows) {
+      const needed = row.operations.length || row.holds || this.#reading.has(row.id);
+      if (!needed && !kept(row)) this.rows.delete(row.id);
     }
   }
 

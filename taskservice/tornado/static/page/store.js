@@ -261,12 +261,8 @@ export class TaskStore extends EventTarget {
   /** Take in a change from the stream. */
   #hear({id, task, revision}) {
     const row = this.#learn(id, task, revision);
-    if (!this.#reading && !row.placed && (!this.whole || row.task === null)) this.#forgetRow(row);
+    if (!this.#reading && !row.placed && (!this.whole || row.task === null)) this.#ledger.forget(() => false, [row]);
     this.#changed();
-  }
-
-  #forgetRow(row) {
-    if (!row.operations.length && !row.holds) this.#ledger.rows.delete(row.id);
   }
 
   #learn(id, task, revision) {
