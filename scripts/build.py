@@ -50,6 +50,7 @@ def build(args: Sequence[str]) -> int:
 def test_compiled(args: Sequence[str]) -> int:
     """Do as `run.py test` with these arguments in a copy of the project whose hot modules are compiled."""
     with ending_quietly(), tempfile.TemporaryDirectory(prefix="taskservice-compiled-") as temporary:
+        os.chmod(temporary, 0o755)  # some tests run as another user
         copy = Path(temporary, "project")
         shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
         # What it needs is there: tests run where all packages are.
