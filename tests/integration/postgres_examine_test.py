@@ -69,8 +69,9 @@ class ExamineTest(DatabaseTestCase):
         with self.assertRaisesRegex(ConfigError, f'no schema "user", .*: CREATE SCHEMA "user" AUTHORIZATION "{role}"'):
             await self.start(schema="user")
 
-    async def test_an_option_of_the_dsn_that_the_server_would_not_know(self) -> None:
-        await self.assert_refused(ConfigError, "connect_timeout is not supported", f"{self.dsn}?connect_timeout=10")
+    async def test_an_option_of_the_dsn_that_the_driver_lacks(self) -> None:
+        await self.assert_refused(
+            ConfigError, "channel_binding=require is not supported", f"{self.dsn}?channel_binding=require")
 
     async def test_a_database_that_is_not_there(self) -> None:
         name = self.dsn.rpartition("/")[2].partition("?")[0]
