@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import tempfile
+import time
 import unittest
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -342,11 +343,11 @@ class ReloadOfWorkersTest(ReloadTest):
     def test_a_signal_to_one_worker(self) -> None:
         service = self.start()
         worker, other = children(service.process.pid)
-        began = self.measured()["taskservice_config_last_reload_success_timestamp_seconds"]
+        asked = time.time()
         os.kill(worker, signal.SIGHUP)
         wait_until(lambda: self.count("RELOADED") == 1, "it reloads")
-        self.assertEqual(self.measured()["taskservice_config_last_reload_success_timestamp_seconds"], began,
-                         "the other has the config of the start")
+        self.assertLess(self.measured()["taskservice_config_last_reload_success_timestamp_seconds"], asked,
+                        "the other has the config of the start")
         (self.folder / "config.yaml").write_text("http: [", "ascii")
         os.kill(other, signal.SIGHUP)
         wait_until(lambda: self.count("RELOAD FAILED") == 1, "it fails")

@@ -214,25 +214,16 @@ class AppTestCase(tornado.testing.AsyncHTTPTestCase):
         return answer
 
 
-IN_MEMORY_CFG_TXT = '''
-service:
-  name: Todo List Test
-logging:
-  version: 1
-  root:
-    level: ERROR
-'''
-
-
 class TaskServiceTornadoAppTestSetup(AppTestCase):
-    """The application in debug mode as the text above has it, its log lines where that says."""
+    """The application in debug mode with the config of `config_text`, its log lines where that says."""
 
     debug_mode = True
+    config_text = "logging: {version: 1, root: {level: ERROR}}"
 
     def set_up_logging(self) -> None:
         self.enterContext(logging_put_back())
         log_config.configure(self.config().logging)
 
     def config(self) -> Config:
-        config = parse_config(IN_MEMORY_CFG_TXT)
+        config = parse_config(self.config_text)
         return replace(config, task_db=ENGINES[self.engine](self.folder))

@@ -4,8 +4,19 @@ import json
 
 from tests.helpers.app import TaskServiceTornadoAppTestSetup
 
+IN_MEMORY_CFG_TXT = '''
+service:
+  name: Todo List Test
+logging:
+  version: 1
+  root:
+    level: ERROR
+'''
+
 
 class TaskServiceTornadoAppUnitTests(TaskServiceTornadoAppTestSetup):
+
+    config_text = IN_MEMORY_CFG_TXT
 
     def test_default_handler(self) -> None:
         answer = self.ask("GET", "/does-not-exist")
