@@ -33,12 +33,13 @@ def build(args: Sequence[str]) -> int:
         return 1
     python = ENVIRONMENT / "bin" / "python"
     try:
-        if not (ENVIRONMENT / "bin" / "pip").exists():
-            subprocess.check_call([sys.executable, "-m", "venv", "--clear", ENVIRONMENT])
-        wheel = make_wheel(WHEELS, python)
-        with requirements_file(SERVICE) as needed:
-            pip(python, "install", "-r", needed, "-c", LOCK)
-        pip(python, "install", "--no-deps", "--force-reinstall", wheel)
+        with ending_quietly():
+            if not (ENVIRONMENT / "bin" / "pip").exists():
+                subprocess.check_call([sys.executable, "-m", "venv", "--clear", ENVIRONMENT])
+            wheel = make_wheel(WHEELS, python)
+            with requirements_file(SERVICE) as needed:
+                pip(python, "install", "-r", needed, "-c", LOCK)
+            pip(python, "install", "--no-deps", "--force-reinstall", wheel)
     except subprocess.CalledProcessError as error:
         print("run.py build: the reason is above", file=sys.stderr)
         return error.returncode

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any
 
 from taskservice import LOGGER_NAME
@@ -121,7 +122,8 @@ class ChangeFeed:
                 raise TooManyFollowersError(self._followers)
             if self._reader is None or self._reader.done():
                 self._begin_after(await self._db.revision())
-                self._reader = asyncio.create_task(self._read())
+                # Not in the contexts of the first follower's request, which tracing uses, too.
+                self._reader = asyncio.create_task(self._read(), context=Context())
             self._followers += 1
         try:
             yield
@@ -130,7 +132,7 @@ class ChangeFeed:
             self._wake.set()
 
     async def _read(self) -> None:
-        taskcontext.clear()  # this is not the work of the request that happens to be the first
+        taskcontext.clear()
         while self._followers and not self._stopped:
             self._wake.clear()
             try:

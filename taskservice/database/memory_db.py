@@ -239,10 +239,10 @@ def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
 def _keyed(tasks: Iterable[StoredTask], query: TaskQuery) -> Iterator[tuple[tuple[SortKey, str], StoredTask]]:
     """Yield the matching tasks beyond the query's position with their sort keys; each is parsed once."""
     beyond, filtered = lt if query.descending else gt, query.filtered
+    parsed = filtered or query.sort is not TaskSort.UPDATED  # to parse a task takes microseconds
     for task in tasks:
-        entry = task.entry
-        key = sort_key(query.sort, task.id, task.revision, entry), task.id
-        if (not filtered or query.matches(entry)) and (query.after is None or beyond(key, query.after)):
+        key = sort_key(query.sort, task.id, task.revision, task.entry) if parsed else task.revision, task.id
+        if (not filtered or query.matches(task.entry)) and (query.after is None or beyond(key, query.after)):
             yield key, task
 
 

@@ -27,6 +27,9 @@ RESERVE_INTERVAL = 0.05
 KEEPALIVE_PROBES = 3
 """How many probes of an idle connection may go unanswered before it ends."""
 
+MAX_KEEPALIVE, MAX_USER_TIMEOUT = 32_767, 2 ** 31 - 1
+"""The largest that Linux takes: seconds until a probe and between two, and milliseconds without an answer (tcp(7))."""
+
 _ACCEPTS_AT_ONCE = 64
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -80,7 +83,7 @@ class Listener(Generic[G]):
         self.resume()
 
     def stop(self) -> None:
-        """Accept what waits, which would be reset otherwise, request and all; then close the sockets."""
+        """Accept what waits, as far as there is room: it would be reset otherwise; then close the sockets."""
         for sock in self._sockets if self._accepting else ():
             while not self.full() and self._take_one(sock, reserved=False):
                 pass
@@ -224,10 +227,10 @@ def _notice_vanished(listening: socket.socket, timeout: float) -> None:
     if listening.family not in (socket.AF_INET, socket.AF_INET6):
         return
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    interval = max(1, round(timeout / 2 / KEEPALIVE_PROBES))
-    idle = max(1, round(timeout) - interval * KEEPALIVE_PROBES)
+    interval = min(max(1, round(timeout / 2 / KEEPALIVE_PROBES)), MAX_KEEPALIVE)
+    idle = min(max(1, round(timeout) - interval * KEEPALIVE_PROBES), MAX_KEEPALIVE)
     for name, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", interval),
                         ("TCP_KEEPCNT", KEEPALIVE_PROBES),
-                        ("TCP_USER_TIMEOUT", round(timeout * 1000))):
+                        ("TCP_USER_TIMEOUT", min(round(timeout * 1000), MAX_USER_TIMEOUT))):
         if hasattr(socket, name):  # Linux has all of them
             listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

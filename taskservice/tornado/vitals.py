@@ -122,7 +122,7 @@ class WorkersCopy:
 
 @contextmanager
 def repeated(interval: float, call: Callable[[float], None]) -> Iterator[None]:
-    """Call `observe` every `interval` seconds on the running event loop, with the seconds by which the call is late."""
+    """Call `call` every `interval` seconds on the running event loop, with the seconds by which the call is late."""
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle | None = None
 

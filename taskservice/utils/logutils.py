@@ -1,4 +1,4 @@
-"""Logging: a record for each event, whose message is a line of logfmt."""
+"""Logging: a line of logfmt for each event."""
 
 import functools
 import logging
@@ -15,7 +15,7 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 def log(logger: logging.Logger, level: int, /, *, context: Mapping[str, object] = _NOTHING,
         **kvs: object) -> None:
-    """Emit one logfmt record, unless `level` is disabled.
+    """Log one line of logfmt, unless `level` is disabled.
 
     The values of a `context` (see `taskcontext`) come first; a value in `kvs` takes the
     place of the context's of the same name.
@@ -35,15 +35,17 @@ def _written_without_record(logger: logging.Logger, level: int, line: str) -> bo
     """
     handler = _only_handler(logger)
     if (type(handler) not in _STREAMS or handler.filters or logger.filters or type(logger) is not logging.Logger
-            or logging.getLogRecordFactory() is not logging.LogRecord):
+            or logging.getLogRecordFactory() is not logging.LogRecord or _entries() != _OWN_ENTRIES):
         return False
     assert isinstance(handler, logging.StreamHandler)
-    if (format_line := getattr(handler.formatter, "plain_line", None)) is None or handler.stream is None:
-        return False  # the handler has yet to open its file
+    if (format_line := getattr(handler.formatter, "plain_line", None)) is None:
+        return False
     if level < handler.level:
         return True
     handler.acquire()
     try:
+        if handler.stream is None:  # the handler has yet to open its file, or a reload has closed it
+            return False
         handler.stream.write(format_line(logger.name, level, line, time.time()) + handler.terminator)
         handler.flush()
     except RecursionError:  # as in StreamHandler.emit
@@ -56,6 +58,18 @@ def _written_without_record(logger: logging.Logger, level: int, line: str) -> bo
 
 
 _STREAMS = (logging.StreamHandler, logging.FileHandler)
+
+
+def _entries() -> tuple[object, object]:
+    """Return the methods that every record passes, which tools such as Sentry's replace in order to see it."""
+    return logging.Logger.handle, logging.Logger.callHandlers
+
+
+def _is_own(method: object) -> bool:
+    return getattr(method, "__module__", None) == "logging" and not hasattr(method, "__wrapped__")
+
+
+_OWN_ENTRIES = _entries() if all(map(_is_own, _entries())) else None
 
 
 def _only_handler(logger: logging.Logger) -> Any:

@@ -2,14 +2,17 @@
 
 import signal
 import time
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from tests.helpers.postgres import PostgresServer
 from tests.helpers.timing import PATIENCE
 
 PROGRAMS = max(
-    Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name), default=Path("/nowhere"))
-"""The newest PostgreSQL of Debian."""
+    (program.parent for program in Path("/usr/lib/postgresql").glob("*[0-9]/bin/pg_rewind")),
+    key=lambda folder: float(folder.parent.name), default=Path("/nowhere"))
+"""The newest PostgreSQL server of Debian."""
 
 _SETTINGS = {"max_connections": "100", "wal_retrieve_retry_interval": "100ms"}
 
@@ -47,10 +50,17 @@ class Member(PostgresServer):
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """Kill all its processes (-9)."""
-        self._signal_all(signal.SIGKILL)
+        """Kill all its processes (-9), of which a receiver that lived on could still confirm a write."""
         assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # or its children would be nobody's before they are found
+        psutil = import_module("psutil")
+        children = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.kill()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         self._process.wait(PATIENCE)
+        psutil.wait_procs(children, PATIENCE)
         self._process = None
 
     def rewind(self, primary: "Member") -> None:

@@ -21,6 +21,9 @@ from tests.helpers.processes import ServiceProcess
 from tests.helpers.running import peer, running
 from tests.helpers.timing import FULL, PATIENCE, at_most
 
+RUNS_ALONE = True
+"""It asserts times."""
+
 ROUNDS = 20 if FULL else 1
 WRITERS = 8
 """How many write, half of them through each process."""

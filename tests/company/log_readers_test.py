@@ -120,7 +120,7 @@ class LogReadersTest(unittest.TestCase):
             self.skipTest("needs go-logfmt (Debian: golang-github-go-logfmt-logfmt-dev)")
         program = self.folder / "read_logfmt"
         subprocess.run(
-            [go, "build", "-o", program, HERE / "read_logfmt" / "main.go"], check=True, timeout=PATIENCE, env={
+            [go, "build", "-o", program, HERE / "read_logfmt" / "main.go"], check=True, timeout=300, env={
                 **os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": str(GO_SOURCES),
                 "GOCACHE": str(self.folder / "go")})
         for name, lines in self.logfmt():

@@ -69,6 +69,11 @@ class MethodTest(RequestCase):
                 self.assertEqual(self.answer_to(method, "/nope").status, 404)
                 self.assertEqual(self.answer_to(method, "/tasks", Host="elsewhere").status, 421)
 
+    def test_one_that_is_a_name_in_the_handler(self) -> None:
+        for method in ("_NEW_COOKIE", "XSRF_TOKEN", "REQUEST", "FINISH", "__CLASS__"):
+            answer = self.answer_to(method, "/tasks")
+            self.assertEqual((answer.status, answer.headers["Set-Cookie"]), (405, None), method)
+
     def test_the_connection_stays(self) -> None:
         found = answers(self.send(request("foo", "/tasks") + NEXT), ["foo", "GET"])
         self.assertEqual([answer.status for answer in found], [405, 200])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import unittest
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from unittest.mock import patch
@@ -17,6 +18,9 @@ from tests.helpers.time_limit import LimitedTestCase
 
 BACKLOG = 5
 
+SPAN = contextvars.ContextVar("SPAN", default="none")
+"""What tracing keeps of a request."""
+
 
 class Store(InMemoryTodoListDB):
     """A store whose revisions count from 1, that counts reads, and that a test can break."""
@@ -29,6 +33,7 @@ class Store(InMemoryTodoListDB):
         self.slow_revision: asyncio.Event | None = None
         self.reads = self.failures = self.reading = 0
         self.context: Mapping[str, object] = {}  # that of the last read
+        self.span = ""
 
     async def revision(self) -> int:
         """Return the revision."""
@@ -43,6 +48,7 @@ class Store(InMemoryTodoListDB):
         """Return changes."""
         self.reads += 1
         self.context = dict(taskcontext.current())
+        self.span = SPAN.get()
         if self.expired:
             raise ChangesExpiredError("too late")
         if self.slow is not None:
@@ -175,8 +181,9 @@ class ChangeFeedTest(LimitedTestCase):
     async def test_the_reader_works_for_no_request(self) -> None:
         taskcontext.install(asyncio.get_running_loop())
         taskcontext.set("req_id", "1")
+        SPAN.set("a request's")
         await self.follow_live()
-        self.assertEqual(self.store.context, {})
+        self.assertEqual((self.store.context, self.store.span), ({}, "none"))
 
     async def test_an_idle_follower_gets_an_empty_batch_from_time_to_time(self) -> None:
         self.patch(HEARTBEAT=0.005)

@@ -100,6 +100,12 @@ class EnvironmentTest(EnvironmentCase):
                 ("connect_timeout=1.5", "connect_timeout: expected whole seconds$")):
             with self.subTest(option), self.assertRaisesRegex(ConfigError, f"^task-db.postgres.dsn: {said}"):
                 driver_dsn(f"postgresql://host/database?{option}")
+        with self.assertRaisesRegex(ConfigError, "several hosts: expected them in the address"):
+            driver_dsn("postgresql:///database?host=one,two")
+        several = "postgresql://one,two/database"
+        self.assertEqual(driver_dsn(several), (f"{several}?target_session_attrs=read-write", None))
+        given = f"{several}?target_session_attrs=any"
+        self.assertEqual(driver_dsn(given), (given, None))
         self.set(PGCONNECT_TIMEOUT="7")
         self.assertEqual(driver_dsn(plain)[1], 7)
         self.assertEqual(driver_dsn(f"{plain}&connect_timeout=10")[1], 10)

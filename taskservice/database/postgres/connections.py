@@ -131,7 +131,8 @@ class Connections:
         """Make a connection by the DSN of one host."""
         try:
             check_certificates(self._dsn)
-        except ConfigError as error:  # they existed when the service started
+            password = libpq.password(host)
+        except ConfigError as error:  # their files were there when the service started
             raise OSError(str(error)) from error
         settings = {"application_name": "taskservice"}
         if not self._pgbouncer:  # it refuses settings that it cannot confine to one client
@@ -141,7 +142,7 @@ class Connections:
             if self.schema:
                 settings["search_path"] = f'"{self.schema}"'
         connection = await asyncpg.connect(
-            host, server_settings=settings, timeout=self._connect_timeout, password=libpq.password(host),
+            host, server_settings=settings, timeout=self._connect_timeout, password=password,
             statement_cache_size=0 if self._pgbouncer else 100)
         self._host_of[connection] = host
         return connection

@@ -43,6 +43,11 @@ def driver_dsn(dsn: str) -> tuple[str, float | None]:
         if mode != "verify-full":
             raise _error(f"sslmode={mode} is too weak for sslrootcert=system: use verify-full")
         wanted |= {"sslmode": mode, "sslrootcert": _system_authorities()}
+    hosts = urlsplit(dsn).netloc.rpartition("@")[2]
+    if not hosts and "," in found.get("host", os.environ.get("PGHOST", "")):
+        raise _error("several hosts: expected them in the address, as postgresql://user@one:5432,two:5432/database")
+    if "," in hosts and not found.get("target_session_attrs") and "PGTARGETSESSIONATTRS" not in os.environ:
+        wanted["target_session_attrs"] = "read-write"  # on a standby reads would be stale, and no write succeeds
     for name in ("channel_binding", "connect_timeout"):  # asyncpg would send them to the server as settings
         wanted.pop(name, None)
     base = dsn.partition("?")[0]

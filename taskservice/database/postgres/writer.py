@@ -17,7 +17,7 @@ from taskservice.database.sql.group_commit import MAX_TASKS, Group, WriteQueue, 
 from taskservice.database.sql.kept_keys import KeptKey
 from taskservice.database.sql.writes import Result, Write, apply_all
 from taskservice.database.revisions import Clock
-from taskservice.datamodel import DELETION_LIFETIME, FACETS, IDEMPOTENCY_KEY_LIFETIME
+from taskservice.datamodel import DELETION_LIFETIME, FACETS, IDEMPOTENCY_KEY_LIFETIME, Created
 from taskservice.errors import StoreBusyError, StoreUnavailableError
 
 PRUNE_INTERVAL = 10 * 1_000_000
@@ -36,8 +36,10 @@ ROWS_A_COPY = 5000
 # (READ COMMITTED takes a snapshot for each statement), and revisions appear in commit order.
 # Override a database-wide synchronous_commit=off: acknowledged writes must be durable.
 # Keep a default of read-only: a provider sets it, e.g., before the disk is full.
+# Warnings must come: the one that says that a commit is local is an error here.
 # Without enable_seqscan = off a plan for an empty table would stay, and read all of it while it fills.
 _BEGIN = """BEGIN ISOLATION LEVEL READ COMMITTED; {limits} SET LOCAL enable_seqscan = off;
+SET LOCAL client_min_messages = warning;
 SELECT set_config('synchronous_commit', 'on', true)
  WHERE current_setting('synchronous_commit') = 'off';
 SELECT FROM store FOR UPDATE"""
@@ -172,7 +174,9 @@ class Writer:
             batch, outcomes = await _decide(writes, batch)
             if not batch.is_empty:
                 await self._write(connection, batch)
-            if batch.is_empty:
+            # What an earlier create committed is acknowledged again: its COMMIT may still wait for a standby.
+            replayed = any(isinstance(outcome, Created) and outcome.replayed for outcome in outcomes)
+            if batch.is_empty and not replayed:
                 with Watch(self._connections, connection):
                     await connection.execute("ROLLBACK")
             else:

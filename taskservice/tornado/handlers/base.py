@@ -111,8 +111,10 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.policy = dependencies.policy  # a reload changes the policy of later requests
         method = self.request.method or ""
         self.SUPPORTED_METHODS = (method,)  # `prepare` knows which there are
-        if not hasattr(self, method.lower()):  # an instrumentation of Tornado asks for the method's parameters
-            setattr(self, method.lower(), self.get)
+        # An instrumentation of Tornado asks for the parameters of the method, whose name a client may choose freely.
+        name = method.lower()
+        if not (name.startswith("_") or name in vars(self) or hasattr(type(self), name)):
+            setattr(self, name, self.get)
         self.facts = {}
         self.written = 0
         self.started = time.perf_counter()
