@@ -5,12 +5,14 @@ import os
 import socket
 import ssl
 import time
+import unittest
 from pathlib import Path
 from unittest import mock
 
 import tornado.test
 from tornado.httputil import RequestStartLine
 
+from taskservice import code
 from taskservice.http1 import listener
 from taskservice.http1.connection import Connection
 from taskservice.http1.server import HTTP1Server, Limits
@@ -71,6 +73,7 @@ class ReserveTest(ServerTestCase):
         self.assertLessEqual(len(self.server.connections), 5)
         self.assertEqual(await idle[0].rest(), b"")
 
+    @unittest.skipIf(code() == "compiled", "nothing can take the place of a compiled method")
     async def test_those_that_make_way_as_they_come_are_gone(self) -> None:
         """On a slow loop the next ones come before what opened a connection has seen that it is open."""
         opened = self.server.opened
