@@ -125,3 +125,25 @@ test("point 3: what the service refuses says how", async () => {
   assert.deepEqual(await delivery.deliver(operation("a", null, MILK)),
     {state: "refused", problem: {status: 413, message: "too large"}});
 });
+
+test("an event that does not come is made up for, also where reading the task fails at first", async (t) => {
+  t.mock.timers.enable({apis: ["setTimeout"]});
+  const turn = () => new Promise((done) => setImmediate(done));
+  const {service, ledger, delivery} = setUp();
+  service.set("a", MILK);
+  ledger.learn("a", MILK, 11);
+  await delivery.deliver(operation("a", MILK, {title: "Oat"}, 11));
+  const find = service.find.bind(service);
+  service.find = async () => {
+    service.find = find;
+    throw new ApiError(500, "broken");
+  };
+  let settled = false;
+  ledger.settled("a").then(() => { settled = true; });
+  t.mock.timers.tick(2_000);
+  await turn();
+  assert.equal(settled, false);
+  t.mock.timers.tick(2_000);
+  await turn();
+  assert.equal(settled, true);
+});

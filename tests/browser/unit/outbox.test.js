@@ -94,6 +94,23 @@ describe("point 4", () => {
     assert.deepEqual([sent, records.size], [["create a", "create b"], 0]);
   });
 
+  test("what a tab that is gone left in conflict is planned anew, with what is there by now", async () => {
+    const [records, alive] = [new Map(), new Set()];
+    const first = new Outbox(new FakeDisk("one", records, alive), async () => ({state: "conflict"}));
+    first.add(change("a", "A"));
+    await settled();
+    assert.equal(records.get(1).state, "conflict");
+    alive.delete("one");
+    const sent = [];
+    const second = new Outbox(new FakeDisk("two", records, alive), async ({state, revision}) => {
+      sent.push([state, revision]);
+      return {state: "done"};
+    });
+    await second.adopt();
+    await settled();
+    assert.deepEqual([sent, second.operations, records.size], [[["waiting", null]], [], 0]);
+  });
+
   test("what another tab has taken over is not sent", async () => {
     const [records, alive] = [new Map(), new Set()];
     const {sent, deliver} = sender();

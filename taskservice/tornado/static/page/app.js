@@ -86,7 +86,10 @@ class App {
     say: (text) => this.notices.say(text), shortcuts: () => this.shortcuts.show()});
 
   start() {
-    this.store.addEventListener("change", () => this.show());
+    this.store.addEventListener("change", () => {
+      if (this.linked?.task === null) this.unlink();
+      this.show();
+    });
     this.store.addEventListener("load", () => this.notices.announce(this.inWords()));
     this.store.addEventListener("load", () => this.begin(), {once: true});
     this.connection.addEventListener("state", () => this.showState());
@@ -214,9 +217,18 @@ class App {
       this.notices.say("There is no such task (any more).");
       return;
     }
+    this.unlink();
+    this.linked = row;
     this.store.hold(row);
     this.store.show(row);
     if (!isTyping()) this.list.focus(row);  // somebody may by now
+  }
+
+  /** Let the task that the address named go where it belongs: it was deleted, or another is named. */
+  unlink() {
+    const row = this.linked;
+    this.linked = null;
+    if (row) this.store.release(row);
   }
 
   /** Undo or redo. */

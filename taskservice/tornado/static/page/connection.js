@@ -21,6 +21,7 @@ export class Connection extends EventTarget {
   #waiting = new Set();
   #position = null;
   #listedBlindly = false;
+  #anew = false;
   #following = null;
   #handlers = null;
   #leader = null;
@@ -70,11 +71,11 @@ export class Connection extends EventTarget {
   }
 
   /** Take in what the tab that leads has told. */
-  #hear({stream, position, before, change}) {
+  #hear({stream, position, before, change, anew}) {
     if (change && before === this.#position) {
       this.#handlers.change(change);
       this.#locate(position);
-    } else if (position !== null && position > (this.#position ?? -1)) {
+    } else if (position !== null && (anew || position > (this.#position ?? -1))) {
       const missed = this.#position !== null;
       this.#locate(position);
       if (missed) this.#handlers.reset();
@@ -179,7 +180,8 @@ export class Connection extends EventTarget {
       const before = this.#position;
       if (change) this.#handlers.change(change);
       if (id !== null) this.#locate(Number(id));
-      this.#leader.tell({stream: this.#stream, position: this.#position, before, change});
+      this.#leader.tell({stream: this.#stream, position: this.#position, before, change, anew: this.#anew});
+      this.#anew &&= this.#position === null;
     }
   }
 
@@ -199,6 +201,7 @@ export class Connection extends EventTarget {
       if (!(error instanceof ApiError && error.status === 410)) throw error;
       this.#position = null;
       this.#listedBlindly = true;
+      this.#anew = true;  // other tabs may be at a later position of a store that is no more
       return this.#api.changes(null, signal);
     }
   }

@@ -79,11 +79,15 @@ export class Delivery {
 
   /** Have the event of what was written awaited, and the task be read where none comes. */
   #expect(operation, after) {
-    const ledger = this.#ledger();
-    ledger.expect(operation, after);
-    if (!ledger.expects(operation)) return;
+    this.#ledger().expect(operation, after);
+    if (this.#ledger().expects(operation)) this.#refreshLater(operation);
+  }
+
+  /** Read the task unless its event comes in time; try again after an error, as the outbox waits for it. */
+  #refreshLater(operation) {
     setTimeout(() => {
-      if (ledger.expects(operation)) this.#refresh(operation.id).catch(() => {});
+      if (!this.#ledger().expects(operation)) return;
+      this.#refresh(operation.id).catch(() => this.#refreshLater(operation));
     }, ECHO_WITHIN);
   }
 

@@ -16,7 +16,7 @@ export class Ledger {
 
   /**
    * @param {import("./outbox.js").Outbox} outbox
-   * @param {(rows: Row[]) => void} changed is called with the rows that the outbox made others
+   * @param {(rows: Row[]) => void} changed is called with the rows that the outbox or a refresh changed
    */
   constructor(outbox, changed) {
     this.#outbox = outbox;
@@ -46,11 +46,24 @@ export class Ledger {
     return news;
   }
 
-  /** Take in that there is no such task: what is known of it was before that. */
-  learnGone(id) {
+  /**
+   * Take in that there is no such task.
+   * @param {number | null} known the revision that was known before the service was asked: if a newer
+   *   one is known by now, somebody may have brought the task back
+   */
+  learnGone(id, known) {
     const row = this.row(id);
+    if ((row.server.revision ?? -1) > (known ?? -1)) return;
     if (row.server.task === null && !this.#echoes.has(id)) return;
     this.learn(id, null, (row.server.revision ?? 0) + 0.5);  // any later one is told by the stream
+  }
+
+  /** Take in that a list of all tasks, which had every change up to `since`, has these ids. */
+  learnAll(ids, since) {
+    for (const {id, server: {task, revision}} of this.rows.values()) {
+      const isListable = task !== null && (revision ?? -1) <= since;
+      if (isListable && !ids.has(id)) this.learnGone(id, revision);
+    }
   }
 
   /** Note that the service took an operation on what it had at a revision: an event will say so. */
@@ -81,10 +94,12 @@ export class Ledger {
    */
   async refresh(id, find) {
     this.#reading.set(id, (this.#reading.get(id) ?? 0) + 1);
+    const known = this.rows.get(id)?.server.revision ?? null;
     try {
       const entry = await find();
-      if (entry === null) this.learnGone(id);
+      if (entry === null) this.learnGone(id, known);
       else this.learn(id, entry.task, entry.revision);
+      this.#changed([this.row(id)]);
     } finally {
       const others = this.#reading.get(id) - 1;
       if (others) this.#reading.set(id, others);

@@ -34,6 +34,10 @@ export class Outbox extends EventTarget {
   async adopt() {
     const left = await this.#disk.adopt();
     if (!left.length) return;
+    for (const each of left) {
+      each.revision = null;  // the user may have seen an older version than this: read the task first
+      if (each.state === "conflict") each.state = "waiting";  // it may be settled by now
+    }
     this.operations.unshift(...left);
     this.#changed();
     this.#send();

@@ -168,12 +168,19 @@ export class TaskStore extends EventTarget {
 
   async #readPages(signal) {
     let next = `tasks?limit=${LARGEST_PAGE}`;
+    let first = null;
+    const ids = new Set();
     for (let read = 0; next !== null && read < MOST_KEPT; read += LARGEST_PAGE) {
       const page = await this.#page(next, signal);
-      for (const {id, revision, task} of page.entries) this.#ledger.learn(id, task, revision);
+      first ??= page;
+      for (const {id, revision, task} of page.entries) {
+        ids.add(id);
+        this.#ledger.learn(id, task, revision);
+      }
       ({next} = page);
     }
     this.whole = next === null;
+    if (this.whole) this.#ledger.learnAll(ids, first.since);
     if (this.whole && this.phase === "ready") this.#fill();
   }
 
