@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 from taskservice.database.postgres import libpq
-from taskservice.database.postgres.dsn import check_certificates, location
+from taskservice.database.postgres.dsn import check_certificates, host_dsns, location
 from taskservice.database.postgres.libpq import driver_dsn, password
 from taskservice.errors import ConfigError
 
@@ -87,6 +87,15 @@ class EnvironmentTest(EnvironmentCase):
         check_certificates("postgresql://host/database?sslmode=disable")
         with self.assertRaisesRegex(ConfigError, "sslrootcert: /none/other.pem"):
             check_certificates("postgresql://host/database?sslrootcert=/none/other.pem")
+
+    def test_each_host_has_a_dsn_of_its_own(self) -> None:
+        self.set(PGPORT="5433,5434")
+        self.assertEqual(host_dsns("postgresql://me:a%40b@one,two:1/database?sslmode=disable"), [
+            "postgresql://me:a%40b@one:5433/database?sslmode=disable",
+            "postgresql://me:a%40b@two:1/database?sslmode=disable"])
+        self.assertEqual(host_dsns("postgresql://one/database"), ["postgresql://one/database"])
+        self.set()
+        self.assertEqual(host_dsns("postgresql://[::1],two/x"), ["postgresql://[::1]/x", "postgresql://two/x"])
 
     def test_options_of_libpq_that_asyncpg_would_send_to_the_server(self) -> None:
         self.set()

@@ -40,12 +40,15 @@ def location(dsn: str) -> str:
 
 
 def host_dsns(dsn: str) -> Sequence[str]:
-    """Return a DSN for each host of this one, in order."""
+    """Return a DSN for each host of this one, in order; PGPORT may have a port for each."""
     parts = urlsplit(dsn)
-    user, at, hosts = parts.netloc.rpartition("@")
-    if "," not in hosts:
+    user, at, netloc = parts.netloc.rpartition("@")
+    hosts, ports = netloc.split(","), os.environ.get("PGPORT", "").split(",")
+    if len(hosts) == 1:
         return [dsn]
-    return [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
+    if len(ports) == len(hosts):
+        hosts = [host if re.search(r":\d+$", host) else f"{host}:{port}" for host, port in zip(hosts, ports)]
+    return [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts]
 
 
 def _malformed() -> ConfigError:
