@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from tests import worker
 
-HANG = 300.0
+HANG = 600.0
 """Seconds without the end of a test after which a worker is ended, unless TASKSERVICE_FULL asks for long tests."""
 
 PATIENCE = 60.0

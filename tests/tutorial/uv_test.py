@@ -20,14 +20,14 @@ UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), 
 class UvTest(unittest.TestCase):
 
     def setUp(self) -> None:
-        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="uv-"))
-        self.clone = copy_project(Path(folder))
+        self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="uv-"))
+        self.clone = copy_project(Path(self.folder))
         self.said("git", "init", "--quiet")
         self.said("git", "add", "--all")
 
     def said(self, *command: str) -> str:
         """Run a command in the clone that has to succeed; return its standard output."""
-        done = run("env", "-u", "VIRTUAL_ENV", *command, cwd=self.clone)
+        done = run("env", "-u", "VIRTUAL_ENV", f"TMPDIR={self.folder}", *command, cwd=self.clone)
         self.assertEqual(done.returncode, 0, done)
         return done.stdout
 
