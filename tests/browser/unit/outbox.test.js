@@ -111,6 +111,21 @@ describe("point 4", () => {
     assert.deepEqual([sent, second.operations, records.size], [[["waiting", null]], [], 0]);
   });
 
+  test("the outcome of what was in conflict before says that the user was asked", async () => {
+    const [records, alive] = [new Map(), new Set()];
+    const conflict = async () => ({state: "conflict"});
+    const asked = [];
+    for (const name of ["one", "two"]) {
+      const outbox = new Outbox(new FakeDisk(name, records, alive), conflict);
+      outbox.addEventListener("outcome", ({detail}) => asked.push(detail.asked));
+      if (name === "one") outbox.add(change("a", "A"));
+      else await outbox.adopt();
+      await settled();
+      alive.delete(name);
+    }
+    assert.deepEqual(asked, [false, true]);
+  });
+
   test("what another tab has taken over is not sent", async () => {
     const [records, alive] = [new Map(), new Set()];
     const {sent, deliver} = sender();

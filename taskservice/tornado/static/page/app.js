@@ -250,9 +250,9 @@ class App {
   }
 
   /** Hear what became of an operation. */
-  hear({operation, outcome}) {
+  hear({operation, outcome, asked}) {
     const task = operation.task ?? operation.before;
-    if (outcome.state === "conflict") this.meet(operation);
+    if (outcome.state === "conflict" && !asked) this.meet(operation);  // else the row says it, until somebody compares
     if (outcome.state === "refused") this.notices.announce(`“${shortTitle(task)}” is not saved.`);
     if (outcome.gone && operation.kind === "change") {
       this.notices.say(`Somebody else has deleted “${shortTitle(task)}” meanwhile.`);

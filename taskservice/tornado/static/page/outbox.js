@@ -8,7 +8,7 @@ import {combined} from "./operation.js";
 
 /**
  * A "change" event says that the operations, or what is known of one, are others; an "outcome"
- * event has what became of one in its `detail`.
+ * event has what became of one in its `detail`, and whether the user was `asked` about it in a tab before.
  */
 export class Outbox extends EventTarget {
   /** @type {Operation[]} in order */
@@ -19,6 +19,7 @@ export class Outbox extends EventTarget {
   #sending = false;
   #written = Promise.resolve();
   #saved = new WeakMap();
+  #asked = new WeakSet();
 
   /**
    * @param {import("./disk.js").Disk} disk
@@ -36,7 +37,9 @@ export class Outbox extends EventTarget {
     if (!left.length) return;
     for (const each of left) {
       each.revision = null;  // the user may have seen an older version than this: read the task first
-      if (each.state === "conflict") each.state = "waiting";  // it may be settled by now
+      if (each.state !== "conflict") continue;
+      each.state = "waiting";  // it may be settled by now
+      this.#asked.add(each);
     }
     this.operations.unshift(...left);
     this.#changed();
@@ -152,7 +155,7 @@ export class Outbox extends EventTarget {
       Object.assign(operation, {state: outcome.state, problem: outcome.problem ?? null});
       this.#write(operation, () => this.#disk.put(operation));
     }
-    this.dispatchEvent(new CustomEvent("outcome", {detail: {operation, outcome}}));
+    this.dispatchEvent(new CustomEvent("outcome", {detail: {operation, outcome, asked: this.#asked.has(operation)}}));
   }
 
   #changed() {
