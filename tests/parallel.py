@@ -23,11 +23,18 @@ from typing import NamedTuple
 
 from tests import worker
 
-HANG = 600.0
-"""Seconds without the end of a test after which a worker is ended, unless TASKSERVICE_FULL asks for long tests."""
+HANG = 300.0
+"""Seconds without the end of a test after which a worker is ended, unless TASKSERVICE_FULL asks for long tests.
+
+A module that has a HANG of its own has as long as that.
+"""
 
 PATIENCE = 60.0
 """Seconds that a worker may take to clean up when it is to end."""
+
+
+def _hang_of(module: str) -> float:
+    return getattr(sys.modules.get(module), "HANG", HANG)
 
 
 class Told(Exception):
@@ -225,7 +232,7 @@ class Parallel(unittest.TestSuite):
                 each.report_end(result, each.join())
             elif not each.module:
                 self._note(module, each)
-            elif time.monotonic() - each.heard_at > HANG and "TASKSERVICE_FULL" not in os.environ:
+            elif time.monotonic() - each.heard_at > _hang_of(module) and "TASKSERVICE_FULL" not in os.environ:
                 os.kill(each.pid, signal.SIGABRT)  # has it write where each thread is, and end
                 each.heard_at = time.monotonic()
 

@@ -202,6 +202,13 @@ class EndsTest(SideBySideTestCase):
         self.assertRegex(done.stderr, r"ERROR: test_hangs \(hanging_test\.HangingTest\.test_hangs\)")
         self.assertRegex(done.stderr, r'File ".*hanging_test\.py", line 8 in test_hangs')
 
+    def test_a_module_may_say_how_long_its_tests_take(self) -> None:
+        slow = HANGING.replace("threading.Event().wait()", "threading.Event().wait(4)").replace(
+            "class HangingTest", "HANG = 60\n\nclass HangingTest")
+        self.write_modules(hanging=slow, passing=PASSING)
+        done = self.run_changed("parallel.HANG = 1", "hanging_test", "passing_test")
+        self.assertEqual((done.returncode, done.stdout), (0, "2 passed, 0 failed, 0 skipped\n"))
+
     def test_an_interrupt_ends_the_workers_and_says_what_they_were_at(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             with self.subTest(number):

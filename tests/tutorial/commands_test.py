@@ -20,6 +20,9 @@ from tests.helpers.processes import copy_project, environment
 PATIENCE = 1800.0
 """Seconds that a command may take: CI ends all of them far earlier."""
 
+HANG = PATIENCE
+"""All tests in one process take longer than any other test may."""
+
 RAN = r"Ran \d+ tests? in [0-9.]+s\n\nOK( \(skipped=\d+(, expected failures=\d+)?\))?\n"
 
 
