@@ -206,7 +206,8 @@ class QueuedStream:
             except OSError:  # nobody can read it any more
                 with self._changed:
                     lost, self._writing = self._writing, 0
-                _on_drop(lost)
+                if lost:  # else `end` has counted them
+                    _on_drop(lost)
                 return
 
 

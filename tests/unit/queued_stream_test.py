@@ -282,6 +282,18 @@ class ReconfigureTest(ConfigureTestCase):
             thread.join(PATIENCE)
         self.assertEqual(sum(self.drops), 200 - os.read(self.reader.fileno(), 2 ** 16).count(b"\n"))
 
+    def test_what_was_counted_at_the_end_is_not_counted_when_the_reader_leaves(self) -> None:
+        self.enterContext(mock.patch.object(queued_stream, "EXIT_PATIENCE", 0.2))
+        self.log(*range(2_000))  # more than a pipe takes
+        log_config.reconfigure(self.fifo, self.section(str(self.folder / "file")))
+        for thread in self.ends():
+            thread.join(PATIENCE)
+        self.reader.close()
+        for thread in threading.enumerate():
+            if thread.name == "log":
+                thread.join(PATIENCE)
+        self.assertNotIn(0, self.drops)
+
     def test_what_waits_is_written_though_no_handler_uses_the_queue_any_more(self) -> None:
         self.log(*range(200))
         log_config.reconfigure(self.fifo, self.section(str(self.folder / "file")))
