@@ -33,7 +33,7 @@ _TRACEPARENT = re.compile(
 
 ReturnPreference = Literal["representation", "minimal"]
 
-_TOLD_LENGTH = 80
+MAX_QUOTED = 80
 _REMEMBERED_LENGTH = 256
 
 
@@ -71,7 +71,7 @@ def remembered(
 
 def shorten(text: str) -> str:
     """Return the text, cut to a length that a message should have."""
-    return text if len(text) <= _TOLD_LENGTH else f"{text[:_TOLD_LENGTH]}…"
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
 
 
 def parse_list(value: str) -> tuple[Element, ...]:

@@ -1,8 +1,10 @@
 """What the tests of PostgreSQL's faults share: an engine on a server that a test may stop."""
 
 import asyncio
+import tempfile
 import time
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Awaitable
 from unittest import SkipTest
 
@@ -32,6 +34,24 @@ def timing(**seconds: float) -> Any:
     """Return how long an engine waits for a server that is silent; see `Timing`."""
     from taskservice.database.postgres.connections import Timing
     return Timing(**seconds)
+
+
+class ConnectTestCase(LimitedTestCase):
+    """A test that makes engines for all kinds of DSNs, and has a folder for files."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
+
+    async def start(self, dsn: str, **options: Any) -> Any:
+        """Start an engine, and stop it in the end."""
+        from taskservice.database.postgres.engine import PostgresTodoListDB
+        engine = PostgresTodoListDB(dsn, **options)
+        await engine.start()
+        self.addAsyncCleanup(engine.stop)
+        return engine
 
 
 class DatabaseTestCase(LimitedTestCase):

@@ -205,15 +205,6 @@ def is_whole(task: Mapping[str, Any]) -> bool:
     return task == whole(title, int(size))
 
 
-def wait_until(condition: Any, seconds: float = PATIENCE) -> None:
-    """Wait until a condition holds; fails when it takes too long."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not happen in time")
-        time.sleep(0.005)
-
-
 def listens(port: int) -> bool:
     """Return whether something takes connections."""
     with socket.socket() as probe:

@@ -3,19 +3,16 @@
 import asyncio
 import shutil
 import socket
-import tempfile
 from collections.abc import Awaitable, Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 from unittest import SkipTest, skipIf
 
 from taskservice.datamodel import TaskEntry, TaskQuery
 from taskservice.errors import ConfigError, StoreBusyError, StoreError, StoreUnavailableError
 from tests.helpers import postgres
-from tests.helpers.postgres_cases import timing
+from tests.helpers.postgres_cases import ConnectTestCase, timing
 from tests.helpers.postgres_tls import Authority, TLSFront
-from tests.helpers.time_limit import LimitedTestCase
 
 ENTRY = TaskEntry("a title")
 SECRET = "s3cret-of-mine"
@@ -28,22 +25,7 @@ def setUpModule() -> None:
     postgres.shared_server()
 
 
-class ConnectTestCase(LimitedTestCase):
-    """A test that makes engines for all kinds of DSNs."""
-
-    def setUp(self) -> None:
-        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-
-    async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
-
-    async def start(self, dsn: str, **options: Any) -> Any:
-        """Start an engine, and stop it in the end."""
-        from taskservice.database.postgres.engine import PostgresTodoListDB
-        engine = PostgresTodoListDB(dsn, **options)
-        await engine.start()
-        self.addAsyncCleanup(engine.stop)
-        return engine
+class RefusedTestCase(ConnectTestCase):
 
     async def assert_refused(
         self, dsn: str, message: str, kind: type[Exception] = StoreUnavailableError,
@@ -61,7 +43,7 @@ class ConnectTestCase(LimitedTestCase):
 
 
 @skipIf(shutil.which("openssl") is None, "needs the program openssl")
-class CertificateTest(ConnectTestCase):
+class CertificateTest(RefusedTestCase):
     """Over TLS that is real, with certificates good and bad."""
 
     def setUp(self) -> None:
@@ -175,7 +157,7 @@ class CertificateTest(ConnectTestCase):
         await engine.create_task("b", ENTRY)
 
 
-class LoginTest(ConnectTestCase):
+class LoginTest(RefusedTestCase):
     """A server that asks for passwords."""
 
     server: postgres.PostgresServer
@@ -256,7 +238,7 @@ class LoginTest(ConnectTestCase):
             await self.start(f"postgresql://127.0.0.1:{port}/x", acquire_timeout=0.2)
 
 
-class PoolTest(ConnectTestCase):
+class PoolTest(RefusedTestCase):
     """Another session holds a lock, and so all connections."""
 
     async def holder(self, dsn: str) -> Any:

@@ -1,18 +1,14 @@
 """Options and files of libpq, with a real server: what the driver does not know works all the same."""
 
-import asyncio
 import os
 import shutil
 import socket
-import tempfile
-from pathlib import Path
-from typing import Any
-from unittest import IsolatedAsyncioTestCase, mock, skipIf
+from unittest import mock, skipIf
 from urllib.parse import quote
 
 from taskservice.errors import StoreUnavailableError
 from tests.helpers import postgres
-from tests.helpers.postgres_cases import ENTRY, load_engine
+from tests.helpers.postgres_cases import ENTRY, ConnectTestCase, load_engine
 from tests.helpers.postgres_tls import Authority, TLSFront
 
 USER, SECRET = "a:user\\", "s3:cret\\of:mine"
@@ -22,7 +18,7 @@ def setUpModule() -> None:
     load_engine()
 
 
-class OptionsTest(IsolatedAsyncioTestCase):
+class OptionsTest(ConnectTestCase):
     """On a server that asks for a password, with characters in it that mean something in a password file."""
 
     server: postgres.PostgresServer
@@ -39,20 +35,9 @@ class OptionsTest(IsolatedAsyncioTestCase):
         cls.server.psql("SELECT pg_reload_conf()")
 
     def setUp(self) -> None:
-        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        super().setUp()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         self.enterContext(mock.patch.dict(os.environ, {**kept, "HOME": str(self.folder)}, clear=True))
-
-    async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # it would warn of every slow step
-
-    async def start(self, dsn: str, **options: Any) -> Any:
-        """Start an engine, and stop it in the end."""
-        from taskservice.database.postgres.engine import PostgresTodoListDB
-        engine = PostgresTodoListDB(dsn, **options)
-        await engine.start()
-        self.addAsyncCleanup(engine.stop)
-        return engine
 
     async def assert_works(self, dsn: str) -> None:
         """Write a task, and read it."""

@@ -15,11 +15,12 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
+from tests.helpers.api import wait_until
 from tests.helpers import postgres
 from tests.helpers.processes import SERVER, ServiceProcess, children, started
 from tests.helpers.timing import FULL
 from tests.helpers.restarts import (
-    SEED, Client, Service, chance, is_whole, task_db, tasks, wait_until, whole)
+    SEED, Client, Service, chance, is_whole, task_db, tasks, whole)
 from tests.helpers.running import peer, write_config
 from tests.helpers.timing import at_most
 
@@ -128,7 +129,7 @@ class DiskFullTestCase(unittest.TestCase):
             self.note(f"/tasks/{title}", title, answer.status)
             return answer.status == 201
 
-        wait_until(succeeds, at_most(BACK))
+        wait_until(succeeds, "a write", at_most(BACK))
         for _ in range(20):
             self.assertTrue(succeeds())
 
@@ -290,12 +291,12 @@ class SmallTemporaryDirectoryTest(unittest.TestCase):
         config = write_config(folder, {"sqlite": str(folder / "tasks.db")})
         with started("env", f"TMPDIR={disk}", *SERVER, "--config", config, "--port", "0",
                      "--workers", "2") as service:
-            wait_until(lambda: said(service, "STARTING") == 3)
+            wait_until(lambda: said(service, "STARTING") == 3, "three starts")
             with self.assertRaises(OSError), open(disk / "ballast", "wb", buffering=0) as ballast:
                 while True:
                     ballast.write(bytes(4096))
             os.kill(min(children(service.process.pid)), SIGKILL)
-            wait_until(lambda: said(service, "STARTING") == 4)
+            wait_until(lambda: said(service, "STARTING") == 4, "four starts")
             for number in range(100):
                 with peer(service.port) as client:
                     for method, path in (("GET", "/tasks"), ("DELETE", "/tasks/x"), ("GET", f"/{number}")):

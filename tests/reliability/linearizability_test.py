@@ -17,12 +17,13 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.api import wait_until
 from tests.helpers import postgres
 from tests.helpers.linearizability import (
     Absent, Done, Kind, Operation, Outcome, Stale, Unknown, describe, first_contradiction)
 from tests.helpers.timing import FULL
 from tests.helpers.restarts import (
-    SEED, Answer, Client, Cut, Refused, Service, chance, listens, task_db, wait_until)
+    SEED, Answer, Client, Cut, Refused, Service, chance, listens, task_db)
 
 CLIENTS = 5
 TASKS = 3
@@ -65,7 +66,7 @@ class Actor(threading.Thread):
         try:
             outcome = self._outcome(kind, self._ask(kind, path, value, expected))
         except Refused:
-            wait_until(lambda: listens(self._port) or self._over.is_set())
+            wait_until(lambda: listens(self._port) or self._over.is_set(), "the service listens")
             return
         except Cut:
             outcome = Unknown()

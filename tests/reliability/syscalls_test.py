@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.api import wait_until
 from tests.helpers import postgres
 from tests.helpers.timing import FULL
 from tests.helpers.restarts import (
-    Answer, Client, Service, is_whole, task_db, tasks, wait_until, whole)
+    Answer, Client, Service, is_whole, task_db, tasks, whole)
 from tests.helpers.syscalls import CALLS, Call, FLUSHES, RECEIVES, RENAMES, ROOT, SENDS, parse, why_no_strace
 
 
@@ -347,7 +348,7 @@ class FailedCommitOnPostgresTest(SyscallsTestCase):
         client = self.service.client()
         self.assertEqual(tasks(client)[1], {})
         self.sql("DROP TRIGGER fail ON tasks")
-        wait_until(lambda: client.ask("POST", "/tasks", whole("after", 1)).status == 201, 5)
+        wait_until(lambda: client.ask("POST", "/tasks", whole("after", 1)).status == 201, "a write", 5)
         self.assertEqual(len(tasks(client)[1]), 1)
         client.close()
 

@@ -35,7 +35,7 @@ def driver_dsn(dsn: str) -> tuple[str, float | None]:
     wanted = dict(given)
     if "service" not in wanted and (name := os.environ.get("PGSERVICE")):
         wanted["service"] = name
-    found = {**(_service(wanted["service"]) if "service" in wanted else {}), **given}
+    found = _with_service(wanted)
     _check_channel_binding(found.get("channel_binding", os.environ.get("PGCHANNELBINDING", "prefer")))
     timeout = _seconds(found.get("connect_timeout", os.environ.get("PGCONNECT_TIMEOUT", "0")))
     if found.get("sslrootcert", os.environ.get("PGSSLROOTCERT")) == "system":
@@ -85,6 +85,11 @@ def _system_authorities() -> str:
     raise _error("sslrootcert=system: this system has no file of authorities: set sslrootcert to one")
 
 
+def _with_service(given: Mapping[str, str]) -> Mapping[str, str]:
+    """Return these options, and those of the service that they name."""
+    return {**_service(given["service"]), **given} if "service" in given else given
+
+
 def _service(name: str) -> Mapping[str, str]:
     """Return the options of a service from the service file, read as asyncpg does."""
     file = os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf")
@@ -106,7 +111,7 @@ def password(dsn: str) -> str | None:
     asyncpg reads the file as well, but does not undo escapes.
     """
     given, environment = options(dsn), os.environ
-    found = {**(_service(given["service"]) if "service" in given else {}), **given}
+    found = _with_service(given)
     parts = urlsplit(dsn)
     login, _, server = parts.netloc.rpartition("@")
     name, _, secret = login.partition(":")
