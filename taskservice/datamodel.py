@@ -317,8 +317,15 @@ class IdempotencyKey:
     """
 
     owner: str
+    """The client's name, or empty: keys without an owner hold for every client, since a client whose request got no
+    answer may get a name before it tries again."""
     key: str
     digest: bytes
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """Owner and key of each earlier create that would be this one, the client's own first."""
+        return ((self.owner, self.key), ("", self.key)) if self.owner else ((self.owner, self.key),)
 
 
 @dataclass(frozen=True, slots=True)

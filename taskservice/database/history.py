@@ -166,12 +166,14 @@ class KeptKeys:
 
     def find(self, key: IdempotencyKey, now: int) -> Created | None:
         """Return the result of a key's create, replayed; raises IdempotencyKeyReusedError."""
-        kept = self._kept.get((key.owner, key.key))
-        if kept is None or has_expired(kept.expires, now, IDEMPOTENCY_KEY_LIFETIME):
-            return None
-        if kept.digest != key.digest:
-            raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
-        return replace(kept.created, replayed=True)
+        for place in key.places:
+            kept = self._kept.get(place)
+            if kept is None or has_expired(kept.expires, now, IDEMPOTENCY_KEY_LIFETIME):
+                continue
+            if kept.digest != key.digest:
+                raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
+            return replace(kept.created, replayed=True)
+        return None
 
     def keep(self, key: IdempotencyKey, created: Created, now: int) -> None:
         """Record the result of a key's create."""

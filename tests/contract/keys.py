@@ -63,6 +63,22 @@ class KeyContract(Harness):
         other = IdempotencyKey("another", KEY.key, b"other")
         self.assertFalse((await self.engine.create_task("b", ENTRY, other)).replayed)
 
+    async def test_a_key_without_an_owner_holds_for_each(self) -> None:
+        """The service had no tokens when a request got no answer, and has some when it is sent again."""
+        unowned = IdempotencyKey("", KEY.key, KEY.digest)
+        created = await self.engine.create_task("a", ENTRY, unowned)
+        self.assertEqual(await self.engine.create_task("b", ENTRY, KEY), replay(created))
+        other = IdempotencyKey("another", KEY.key, b"other")
+        with self.assertRaises(IdempotencyKeyReusedError):
+            await self.engine.create_task("b", ENTRY, other)
+
+    async def test_an_owners_key_does_not_hold_for_those_without(self) -> None:
+        await self.engine.create_task("a", ENTRY, KEY)
+        unowned = IdempotencyKey("", KEY.key, b"other")
+        self.assertFalse((await self.engine.create_task("b", ENTRY, unowned)).replayed)
+        with self.subTest("and then an owner's own comes first"):
+            self.assertEqual((await self.engine.create_task("c", ENTRY, KEY)).tasks[0][0], "a")
+
     async def test_keys_differ_by_every_character(self) -> None:
         for number, name in enumerate(["key ", " key", "KEY", "ke", "keys", "", "k\u00e9y", "😀"]):
             key = IdempotencyKey("", name, b"")

@@ -89,6 +89,16 @@ class ReloadTest(ReloadCase):
         self.assertEqual(self.last("RELOADED")["changed"], "auth.tokens")
         self.end()
 
+    def test_a_key_from_before_there_were_tokens(self) -> None:
+        """A client that got no answer, and then a token, makes no second task."""
+        with closing(Peer(self.start().port)) as kept:
+            first = kept.ask("POST", "/tasks", TASK, Idempotency_Key='"a"')
+            self.reload(auth={"tokens": TOKENS})
+            again = kept.ask("POST", "/tasks", TASK, Idempotency_Key='"a"', **bearer(WRITER))
+        self.assertEqual([answer[0] for answer in (first, again)], [201, 201])
+        self.assertEqual(again[1]["location"], first[1]["location"])
+        self.end()
+
     def test_an_event_stream_ends_with_its_token(self) -> None:
         """Before what its client may not see any more; the other goes on."""
         service = self.start()

@@ -304,8 +304,8 @@ async def _decide(writes: Sequence[Write[Any]], batch: Batch) -> tuple[Batch, Se
 def _questions(writes: Sequence[Write[Any]]) -> tuple[list[str], list[str], list[str]]:
     """Return the arguments of _READ."""
     ids = {task_id for write in writes for task_id in write.ids}
-    keys = [write.key for write in writes if write.key is not None]
-    return list(ids), [key.owner for key in keys], [key.key for key in keys]
+    places = [place for write in writes if write.key is not None for place in write.key.places]
+    return list(ids), [owner for owner, _ in places], [key for _, key in places]
 
 
 def _changes(batch: Batch) -> Sequence[list[Any]]:

@@ -51,12 +51,14 @@ class Batch:
 
     def kept(self, key: IdempotencyKey) -> Created | None:
         """Return the result of an earlier create with this key, if any."""
-        kept = self.keys.get((key.owner, key.key))
-        if kept is None or has_expired(kept.expires, self.clock(), IDEMPOTENCY_KEY_LIFETIME):
-            return None
-        if kept.digest != key.digest:
-            raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
-        return kept.created()
+        for place in key.places:
+            kept = self.keys.get(place)
+            if kept is None or has_expired(kept.expires, self.clock(), IDEMPOTENCY_KEY_LIFETIME):
+                continue
+            if kept.digest != key.digest:
+                raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
+            return kept.created()
+        return None
 
     def keep(self, key: IdempotencyKey, created: Created) -> None:
         """Record the result of a create."""

@@ -164,7 +164,7 @@ class SQLiteWriter:
     def _read_batch(self, writes: Sequence[Write[Any]]) -> Batch:
         """Read the rows that the writes need; inside the transaction, as other processes write too."""
         ids = [task_id for write in writes for task_id in write.ids]
-        keys = [(write.key.owner, write.key.key) for write in writes if write.key is not None]
+        keys = [place for write in writes if write.key is not None for place in write.key.places]
         revision, revisions = self.connection.execute(_REVISIONS, (json.dumps(ids),)).get
         kept = {}
         if keys:
