@@ -24,7 +24,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from socket import create_server, socket
 from statistics import median
-from typing import cast
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -44,61 +43,22 @@ TASKS = 1_000
 HEAD = "| processes | round trip | reads/s | median, p99 | writes/s | median, p99 | transactions/s | writes in one |"
 
 
-class End(asyncio.Protocol):
-    """An end of a relayed connection: what comes is sent on by the other end, some seconds later."""
-
-    def __init__(self, delay: float) -> None:
-        self._delay = delay
-        self.transport: asyncio.Transport | None = None
-        self.other: End | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep it."""
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
-
-    def data_received(self, data: bytes) -> None:
-        """Pass it on."""
-        asyncio.get_running_loop().call_later(self._delay, self._send, data)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        """Close the other end."""
-        asyncio.get_running_loop().call_later(self._delay, self._send, b"")
-
-    def _send(self, data: bytes) -> None:
-        if self.other is None or self.other.transport is None or self.other.transport.is_closing():
-            return
-        if data:
-            self.other.transport.write(data)
-        else:
-            self.other.transport.close()
-
-
-class Accepted(End):
-    """The end towards the service; its requests are not delayed, and wait until there is a connection to the server."""
-
-    def __init__(self, server: int, delay: float) -> None:
-        super().__init__(0)
-        self._server, self._answers = server, delay
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connect to the server."""
-        super().connection_made(transport)
-        cast(asyncio.Transport, transport).pause_reading()
-        self._connecting = asyncio.get_running_loop().create_task(self._connect())
-
-    async def _connect(self) -> None:
-        assert self.transport is not None
-        _, end = await asyncio.get_running_loop().create_connection(
-            partial(End, self._answers), "127.0.0.1", self._server)
-        self.other, end.other = end, self
-        self.transport.resume_reading()
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
+    """Pass on what comes, and the end, some seconds later."""
+    later = partial(asyncio.get_running_loop().call_later, delay)
+    while data := await reader.read(1 << 16):
+        later(writer.write, data)
+    later(writer.close)
 
 
 def relay(listener: socket, server: int, delay: float) -> None:
-    """Relay connections to the server, until the process is ended."""
+    """Relay connections to the server, whose answers are delayed, until the process is ended."""
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, requests = await asyncio.open_connection("127.0.0.1", server)
+        await asyncio.gather(pump(reader, requests, 0), pump(answers, writer, delay))
+
     async def serve() -> None:
-        loop = asyncio.get_running_loop()
-        await (await loop.create_server(partial(Accepted, server, delay), sock=listener)).serve_forever()
+        await (await asyncio.start_server(connected, sock=listener)).serve_forever()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

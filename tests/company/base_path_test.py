@@ -15,7 +15,8 @@ from tests.helpers.app import ROOT
 from tests.helpers.browser import BrowserTestCase
 from tests.helpers.postgres import free_port
 from tests.helpers.processes import run
-from tests.helpers.running import Peer, request, running
+from tests.helpers.raw import Peer, request
+from tests.helpers.running import running
 
 COMMAND = (sys.executable, str(ROOT / "run.py"))
 

@@ -15,7 +15,8 @@ from tests.helpers.api import wait_until
 from tests.helpers.npm import need_command, node_modules
 from tests.helpers.postgres import free_port
 from tests.helpers.processes import PATIENCE, ServiceProcess
-from tests.helpers.running import peer, samples, total
+from tests.helpers.raw import peer
+from tests.helpers.running import samples, total
 
 HERE = Path(__file__).resolve().parent
 

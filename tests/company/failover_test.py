@@ -18,7 +18,8 @@ from tests.company.failover_load import Follower, Writer
 from tests.helpers.network import Proxy
 from tests.helpers.postgres import available
 from tests.helpers.processes import ServiceProcess
-from tests.helpers.running import peer, running
+from tests.helpers.raw import peer
+from tests.helpers.running import running
 from tests.helpers.timing import FULL, PATIENCE, at_most
 
 RUNS_ALONE = True

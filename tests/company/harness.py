@@ -13,7 +13,8 @@ from typing import Any
 
 from tests.company.proxies import DEFAULT_NGINX, example, nginx
 from tests.helpers.processes import PATIENCE, ServiceProcess
-from tests.helpers.running import Peer, running
+from tests.helpers.raw import Answer, Peer
+from tests.helpers.running import running
 
 needs_nginx = unittest.skipUnless(shutil.which("nginx"), "needs nginx")
 needs_haproxy = unittest.skipUnless(shutil.which("haproxy"), "needs haproxy")
@@ -22,7 +23,6 @@ needs_varnish = unittest.skipUnless(shutil.which("varnishd"), "needs varnishd (D
 needs_caddy = unittest.skipUnless(shutil.which("caddy"), "needs caddy")
 
 TASK = b'{"title": "a"}'
-Answer = tuple[int, dict[str, str], bytes]
 Ask = Callable[[Peer], Answer]
 Proxy = Callable[[int, int], AbstractContextManager[int]]
 

@@ -15,7 +15,7 @@ from tests.company.harness import Proxy, ProxyCase, needs_haproxy, needs_nginx, 
 from tests.company.proxies import example, haproxy, nginx
 from tests.company.relay import slow_network
 from tests.helpers.processes import PATIENCE
-from tests.helpers.running import Peer
+from tests.helpers.raw import Peer
 from tests.helpers.timing import FULL
 
 CLIENTS = 16

@@ -17,7 +17,8 @@ from tests.helpers.app import ROOT
 from tests.helpers.logs import parse
 from tests.helpers.npm import need_command, node_modules
 from tests.helpers.processes import PATIENCE
-from tests.helpers.running import peer, running
+from tests.helpers.raw import peer
+from tests.helpers.running import running
 
 HERE = Path(__file__).resolve().parent
 GO_SOURCES = Path("/usr/share/gocode")

@@ -14,11 +14,12 @@ import unittest
 from collections import Counter
 from pathlib import Path
 
-from tests.company.harness import Answer, Load
+from tests.company.harness import Load
 from tests.company.proxies import example
 from tests.helpers.api import wait_until
 from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess
-from tests.helpers.running import Peer, write_config
+from tests.helpers.raw import Answer, Peer
+from tests.helpers.running import write_config
 
 ROTATIONS = 3
 PROCESSES = 3

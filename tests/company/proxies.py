@@ -14,7 +14,7 @@ from tests.helpers.api import wait_until
 from tests.helpers.app import ROOT
 from tests.helpers.postgres import free_port
 from tests.helpers.processes import PATIENCE, children, environment
-from tests.helpers.running import Peer
+from tests.helpers.raw import Peer
 
 DEPLOY = ROOT / "deploy"
 

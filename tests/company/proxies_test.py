@@ -19,7 +19,8 @@ from tests.company.proxies import Nginx, apache, caddy, example, haproxy, nginx,
 from tests.helpers.app import ROOT
 from tests.helpers.postgres import free_port
 from tests.helpers.processes import PATIENCE, ServiceProcess
-from tests.helpers.running import Peer, request, running
+from tests.helpers.raw import Peer, request
+from tests.helpers.running import running
 
 OPERATING = ROOT / "docs" / "operating.md"
 

@@ -29,7 +29,8 @@ from tests.helpers import postgres
 from tests.helpers.api import wait_until
 from tests.helpers.postgres import free_port
 from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess, children
-from tests.helpers.running import peer, write_config
+from tests.helpers.raw import peer
+from tests.helpers.running import write_config
 from tests.helpers.timing import FULL
 
 SECONDS = 3600 if FULL else 1

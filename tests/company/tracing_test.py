@@ -13,7 +13,8 @@ from typing import Any
 
 from tests.helpers.api import wait_until
 from tests.helpers.processes import SERVER, ServiceProcess
-from tests.helpers.running import Peer, peer, request, write_config
+from tests.helpers.raw import Peer, peer, request
+from tests.helpers.running import write_config
 
 PACKAGES = ("opentelemetry.instrumentation.tornado", "opentelemetry.exporter.otlp.proto.http", "opentelemetry.distro")
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

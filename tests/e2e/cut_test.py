@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.contract import quick_folder
 from tests.helpers.api import NDJSON
 from tests.helpers.processes import PATIENCE, ServiceProcess
-from tests.helpers.running import peer, running
+from tests.helpers.raw import peer
+from tests.helpers.running import running
 
 LINES = b'{"title": "%b"}\n' % (b"x" * 10_000) * 1_000
 """10 MB; three of them are more than the kernel takes for a reader that takes nothing."""

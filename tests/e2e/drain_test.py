@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.contract import quick_folder
 from tests.helpers.api import NDJSON, wait_until
 from tests.helpers.processes import PATIENCE, ServiceProcess, alive, children
-from tests.helpers.running import Peer, request, running
+from tests.helpers.raw import Peer, request
+from tests.helpers.running import running
 from tests.helpers.timing import in_time
 
 TASK = b'{"title": "a"}'

@@ -20,7 +20,7 @@ from tests.helpers.app import ROOT
 from tests.helpers.api import wait_until
 from tests.helpers.postgres import free_port
 from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess, children
-from tests.helpers.running import peer
+from tests.helpers.raw import peer
 
 NEEDED = ("unshare", "setpriv", "mount")
 IN_A_POD = """

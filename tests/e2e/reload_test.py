@@ -19,8 +19,9 @@ from tests.helpers.api import wait_until
 from tests.helpers.live import config
 from tests.helpers.load import KeptConnection
 from tests.helpers.processes import PATIENCE, ServiceProcess, children
+from tests.helpers.raw import Peer, peer, request
 from tests.helpers.running import (
-    READER, TOKENS, WRITER, Peer, bearer, make_certificate, peer, request, running, samples, total, write_config)
+    READER, TOKENS, WRITER, bearer, make_certificate, running, samples, total, write_config)
 from tests.helpers.logs import parse
 
 TASK = b'{"title": "a"}'

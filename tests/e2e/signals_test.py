@@ -17,7 +17,8 @@ from tests.contract import quick_folder
 from tests.helpers.api import wait_until
 from tests.helpers.app import ROOT
 from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess, alive, children, environment
-from tests.helpers.running import peer, running, write_config
+from tests.helpers.raw import peer
+from tests.helpers.running import running, write_config
 from tests.helpers.timing import FULL
 
 IGNORED = (signal.SIGUSR1, signal.SIGUSR2)

@@ -11,7 +11,8 @@ import yaml
 
 from taskservice.config import parse_config
 from tests.helpers.processes import run
-from tests.helpers.running import bearer, peer, running
+from tests.helpers.raw import peer
+from tests.helpers.running import bearer, running
 
 
 def make(name: str, scope: str) -> tuple[str, str]:

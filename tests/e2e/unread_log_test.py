@@ -14,7 +14,8 @@ from tests.helpers.api import wait_until
 from tests.helpers.app import ROOT
 from tests.helpers.logs import parse
 from tests.helpers.processes import PATIENCE, SERVER, environment
-from tests.helpers.running import peer, samples, total, write_config
+from tests.helpers.raw import peer
+from tests.helpers.running import samples, total, write_config
 
 LONG = "/" + "x" * 15_000
 REQUESTS = 400

@@ -11,7 +11,8 @@ import apsw
 from tests.contract import quick_folder
 from tests.helpers import postgres
 from tests.helpers.old_stores import BEGAN, CREATED, dump
-from tests.helpers.running import peer, running
+from tests.helpers.raw import peer
+from tests.helpers.running import running
 
 WORKERS = ("--workers", "2")
 

@@ -18,7 +18,8 @@ from tests.contract import quick_folder
 from tests.helpers import postgres
 from tests.helpers.api import MERGE_PATCH, NDJSON
 from tests.helpers.processes import SERVER, ServiceProcess, run, started
-from tests.helpers.running import Peer, peer, running, write_config
+from tests.helpers.raw import Peer, peer
+from tests.helpers.running import running, write_config
 from tests.helpers.app import ENGINES, ROOT
 
 COMMIT = "6958a79817d82e1a8eb5f042f5b56a88966144af"

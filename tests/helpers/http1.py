@@ -2,22 +2,20 @@
 
 import asyncio
 import functools
-import http.client
 import inspect
-import io
 import json
 import logging
-import socket
 import sys
 import unittest
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 import tornado.netutil
 import uvloop
 
 from taskservice.http1.server import HTTP1Server, Limits
 from tests.helpers.http1_app import App
+from tests.helpers.raw import Answer, answers, read_in_loop, reading
 from tests.helpers.time_limit import time_limit
 from tests.helpers.timing import at_most
 
@@ -25,14 +23,6 @@ Case = TypeVar("Case", bound="ServerTestCase")
 
 PATIENCE = at_most(10)
 """Seconds after which a test that waits has failed."""
-
-
-class Answer(NamedTuple):
-    """An answer as it came."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
 
 
 class Client:
@@ -48,23 +38,13 @@ class Client:
         await self.writer.drain()
 
     async def answer(self, method: str = "GET") -> Answer:
-        """Read one answer, by the rules of http.client."""
-        head = await self.within(self.reader.readuntil(b"\r\n\r\n"))
-        line, _, fields = head.partition(b"\r\n")
-        status, headers = int(line[9:12]), http.client.parse_headers(io.BytesIO(fields))
-        if method == "HEAD" or status in (204, 304) or status < 200:
-            return Answer(status, headers, b"")
-        if headers.get("Transfer-Encoding") == "chunked":
-            return Answer(status, headers, await self._chunked())
-        length = int(headers["Content-Length"])
-        return Answer(status, headers, await self.within(self.reader.readexactly(length)))
+        """Read one answer."""
+        return await read_in_loop(reading(method), self._more)
 
-    async def _chunked(self) -> bytes:
-        chunks = []
-        while size := int(await self.within(self.reader.readuntil(b"\r\n")), 16):
-            chunks.append((await self.within(self.reader.readexactly(size + 2)))[:-2])
-        await self.within(self.reader.readexactly(2))
-        return b"".join(chunks)
+    async def _more(self, wanted: bytes | int) -> bytes:
+        if isinstance(wanted, bytes):
+            return await self.within(self.reader.readuntil(wanted))
+        return await self.within(self.reader.read() if wanted == -1 else self.reader.readexactly(wanted))
 
     async def rest(self) -> bytes:
         """Read until the server closes."""
@@ -81,44 +61,6 @@ class Client:
             await self.writer.wait_closed()
         except OSError:
             pass
-
-
-def answers(data: bytes, methods: Sequence[str]) -> list[Answer]:
-    """Read the answers to these requests, which must be all that `data` is."""
-    stream = io.BytesIO(data)
-    found = []
-    for method in methods:
-        answer = http.client.HTTPResponse(cast(socket.socket, _Socket(stream)), method=method)
-        answer.begin()
-        found.append(Answer(answer.status, answer.headers, answer.read()))
-    if rest := stream.read():
-        raise AssertionError(f"more than the answers: {rest!r}")
-    return found
-
-
-class _Socket:
-    def __init__(self, stream: io.BytesIO) -> None:
-        self._stream = stream
-
-    def makefile(self, mode: str) -> io.BytesIO:
-        return _Unclosed(self._stream)
-
-
-class _Unclosed(io.BytesIO):
-    """Reads on where the last one stopped: HTTPResponse closes its file after each answer."""
-
-    def __init__(self, stream: io.BytesIO) -> None:
-        super().__init__()
-        self._stream = stream
-
-    def read(self, size: int | None = -1) -> bytes:
-        return self._stream.read(size)
-
-    def readline(self, size: int | None = -1) -> bytes:
-        return self._stream.readline(size)
-
-    def readinto(self, buffer: Any) -> int:
-        return self._stream.readinto(buffer)
 
 
 class ServerTestCase(unittest.TestCase):

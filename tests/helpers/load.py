@@ -6,10 +6,11 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.helpers.running import request
+from tests.helpers.raw import read_in_loop, reading, request
 
 PATIENCE = 60.0
 """Seconds after which a request that is not answered has failed."""
@@ -19,7 +20,7 @@ class Answer(NamedTuple):
     """An answer, and how many seconds it took."""
 
     status: int
-    headers: dict[str, str]
+    headers: HTTPMessage
     body: bytes
     seconds: float
 
@@ -49,11 +50,11 @@ class KeptConnection:
         try:
             self._writer.write(request(method, path, body, **headers))
             async with asyncio.timeout(PATIENCE):
-                status, fields, content = await self._answer(method)
+                status, fields, content = await read_in_loop(reading(method), self._more)
         except (OSError, EOFError, TimeoutError) as error:
             self.close()
             raise Unanswered(f"{method} {path}: {error!r}") from error
-        if fields.get("connection") == "close":
+        if fields.get("Connection") == "close":
             self.close()
         return Answer(status, fields, content, time.perf_counter() - started)
 
@@ -66,25 +67,11 @@ class KeptConnection:
         except OSError as error:
             raise NotSent from error
 
-    async def _answer(self, method: str) -> tuple[int, dict[str, str], bytes]:
+    async def _more(self, wanted: bytes | int) -> bytes:
         assert self._reader is not None
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        status, *lines = head.decode("latin-1").split("\r\n")[:-2]
-        fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        code = int(status.split()[1])
-        if method == "HEAD" or code in (204, 304):
-            return code, fields, b""
-        if fields.get("transfer-encoding") == "chunked":
-            return code, fields, await self._chunks()
-        return code, fields, await self._reader.readexactly(int(fields["content-length"]))
-
-    async def _chunks(self) -> bytes:
-        assert self._reader is not None
-        pieces = []
-        while size := int(await self._reader.readuntil(b"\r\n"), 16):
-            pieces.append((await self._reader.readexactly(size + 2))[:-2])
-        await self._reader.readexactly(2)
-        return b"".join(pieces)
+        if isinstance(wanted, bytes):
+            return await self._reader.readuntil(wanted)
+        return await (self._reader.read() if wanted == -1 else self._reader.readexactly(wanted))
 
     def close(self) -> None:
         """Leave."""

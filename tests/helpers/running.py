@@ -1,8 +1,6 @@
-"""What the tests of how the service is run share: its servers, tokens, configs, and raw bytes."""
+"""What the tests of how the service is run share: its servers, tokens and configs."""
 
 import hashlib
-import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +16,7 @@ from taskservice.config import Config, HttpConfig
 from taskservice.tornado.server import make_server
 from tests.helpers.app import AppTestCase
 from tests.helpers.live import config
-from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess, started
+from tests.helpers.processes import SERVER, ServiceProcess, started
 
 Case = TypeVar("Case", bound="ServedTestCase")
 
@@ -78,106 +76,6 @@ def running(
     path = write_config(folder, task_db, **sections)
     with started(*SERVER, "--config", str(path), "--port", str(port), *options) as service:
         yield service
-
-
-def request(
-    method: str, path: str, body: bytes = b"", length: int | None = None, /, **headers: str
-) -> bytes:
-    """Return the bytes of a request; `A_b` is the header A-b, `length` is what it says it has."""
-    size = len(body) if length is None else length
-    fields = {"Host": "localhost", **headers, **({"Content-Length": str(size)} if size else {})}
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
-    return "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode("latin-1") + body
-
-
-class Peer:
-    """A client that sends what it likes, when it likes, and sees what comes, to the byte."""
-
-    def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
-        self.sock: socket.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        if context is not None:
-            self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
-        self._ahead = b""
-
-    def send(self, data: bytes) -> None:
-        """Send; a peer that has gone is no error."""
-        try:
-            self.sock.sendall(data)
-        except OSError:
-            pass
-
-    def head(self) -> str:
-        """Read to the end of an answer's head; raises EOFError where there is none."""
-        return self.read_until(b"\r\n\r\n").decode("latin-1")
-
-    def read_until(self, mark: bytes) -> bytes:
-        """Read past a mark; return what was before it. Raises EOFError where it does not come."""
-        while mark not in self._ahead:
-            self._ahead += self._more()
-        data, _, self._ahead = self._ahead.partition(mark)
-        return data
-
-    def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Read an answer, in one piece or in chunks; raises EOFError where there is none."""
-        status, *lines = self.head().split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        if "transfer-encoding" in headers:
-            return int(status.split()[1]), headers, self._chunks()
-        return int(status.split()[1]), headers, self._take(int(headers.get("content-length", "0")))
-
-    def _take(self, size: int) -> bytes:
-        while len(self._ahead) < size:
-            self._ahead += self._more()
-        piece, self._ahead = self._ahead[:size], self._ahead[size:]
-        return piece
-
-    def _chunks(self) -> bytes:
-        """Read a chunked body (RFC 9112 §7.1)."""
-        pieces = []
-        while True:
-            pieces.append(self._take(int(self.read_until(b"\r\n"), 16)))
-            self._take(2)
-            if not pieces[-1]:
-                return b"".join(pieces)
-
-    def ask(self, method: str, path: str, body: bytes = b"", /, **headers: str) -> tuple[
-            int, dict[str, str], bytes]:
-        """Send a request, and read the answer."""
-        self.send(request(method, path, body, **headers))
-        return self.answer()
-
-    def rest(self) -> bytes:
-        """Read until the server closes or cuts the connection."""
-        data, self._ahead = self._ahead, b""
-        try:
-            while piece := self.sock.recv(65_536):
-                data += piece
-        except ConnectionError:
-            pass
-        return data
-
-    def _more(self) -> bytes:
-        try:
-            data = self.sock.recv(65_536)
-        except ConnectionError:
-            data = b""
-        if not data:
-            raise EOFError(f"closed after {self._ahead!r}")
-        return data
-
-    def close(self) -> None:
-        """Leave."""
-        self.sock.close()
-
-
-@contextmanager
-def peer(port: int, context: ssl.SSLContext | None = None) -> Iterator[Peer]:
-    """Connect; it is gone at the end."""
-    client = Peer(port, context)
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 # --- What is measured ------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from tornado.httpclient import HTTPResponse
 
 from tests.helpers.api import NDJSON
 from tests.helpers.openapi import METHODS, all_paths
-from tests.helpers.running import READER, TOKENS, WRITER, ServedTestCase, bearer, on_both_servers, peer
+from tests.helpers.raw import peer
+from tests.helpers.running import READER, TOKENS, WRITER, ServedTestCase, bearer, on_both_servers
 
 PUBLIC = ("/healthz", "/readyz", "/", "/docs", "/openapi.json")
 BODIES = {"POST": '{"title": "a"}', "PUT": '{"title": "a"}', "PATCH": "{}"}

@@ -21,8 +21,8 @@ from taskservice.tornado.handlers.operations import HealthRequestHandler
 from taskservice.tornado.handlers.tasks import (
     TodoListEntryRequestHandler, TodoListRequestHandler)
 from tests.helpers.api import NDJSON, PROBLEM, EventStream, until
-from tests.helpers.running import (
-    READER, TOKENS, ServedTestCase, bearer, on_both_servers, request, samples, total)
+from tests.helpers.raw import request
+from tests.helpers.running import READER, TOKENS, ServedTestCase, bearer, on_both_servers, samples, total
 from tests.helpers.app import Line
 
 REQUESTS = "taskservice_request_duration_seconds_count"

@@ -21,8 +21,8 @@ from tests.contract import quick_folder
 from tests.helpers.api import NDJSON, until
 from tests.helpers.load import own_memory
 from tests.helpers.processes import ServiceProcess
-from tests.helpers.running import (
-    TOKENS, WRITER, Peer, ServedTestCase, bearer, peer, request, running, samples, total)
+from tests.helpers.raw import Peer, peer, request
+from tests.helpers.running import TOKENS, WRITER, ServedTestCase, bearer, running, samples, total
 
 MIB = 2 ** 20
 SIZE = 15 * MIB

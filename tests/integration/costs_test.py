@@ -6,7 +6,8 @@ import unittest
 from collections.abc import Callable
 
 from tests.helpers.api import NDJSON
-from tests.helpers.running import ServedTestCase, request
+from tests.helpers.raw import request
+from tests.helpers.running import ServedTestCase
 from tests.helpers.timing import at_most
 
 FEW, MANY = 12_000, 48_000

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from taskservice import read_schema
 from tests.helpers.api import NDJSON, PROBLEM
 from tests.helpers.openapi import all_paths
-from tests.helpers.running import TOKENS, WRITER, ServedTestCase, on_both_servers, request
+from tests.helpers.raw import request
+from tests.helpers.running import TOKENS, WRITER, ServedTestCase, on_both_servers
 
 ORIGIN = f"https://{'.'.join(['a' * 62] * 3)[:186]}:65535"
 LONGEST_ID = "aZ0-" * 32

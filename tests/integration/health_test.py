@@ -9,7 +9,8 @@ from tests.contract import quick_folder
 from tests.helpers import postgres
 from tests.helpers.api import wait_until
 from tests.helpers.app import on_every_engine
-from tests.helpers.running import Peer, ServedTestCase, on_both_servers, running
+from tests.helpers.raw import Peer
+from tests.helpers.running import ServedTestCase, on_both_servers, running
 from tests.helpers.timing import in_time
 from pathlib import Path
 

@@ -3,7 +3,8 @@
 import asyncio
 import gc
 
-from tests.helpers.http1 import PATIENCE, ServerTestCase, answers, echoed, on_uvloop_too
+from tests.helpers.http1 import PATIENCE, ServerTestCase, echoed, on_uvloop_too
+from tests.helpers.raw import answers
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 

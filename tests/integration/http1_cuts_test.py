@@ -12,8 +12,7 @@ import tornado.test
 from tornado import httputil
 
 from taskservice.http1.server import HTTP1Server, Limits
-from tests.helpers.http1 import (
-    PATIENCE, Client, ServerTestCase, on_uvloop_too)
+from tests.helpers.http1 import PATIENCE, Client, ServerTestCase, on_uvloop_too
 
 GET = b"GET %b HTTP/1.%d\r\nHost: h\r\n\r\n"
 LARGE = 20_000_000

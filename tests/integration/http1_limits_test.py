@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from taskservice.http1.server import HTTP1Server, LargeBody, Limits
-from tests.helpers.http1 import (
-    PATIENCE, Client, ServerTestCase, answers, echoed, on_uvloop_too)
+from tests.helpers.http1 import PATIENCE, Client, ServerTestCase, echoed, on_uvloop_too
+from tests.helpers.raw import answers
 from tests.helpers.timing import at_most
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -9,7 +9,8 @@ import tornado.test
 import tornado.web
 
 from taskservice.http1.server import HTTP1Server, Limits
-from tests.helpers.http1 import Answer, Client, ServerTestCase, on_uvloop_too
+from tests.helpers.http1 import Client, ServerTestCase, on_uvloop_too
+from tests.helpers.raw import Answer
 
 POST = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n"
 CHUNKED = b"POST %b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -3,7 +3,8 @@
 import asyncio
 
 from taskservice.http1.server import HTTP1Server, Refusal
-from tests.helpers.http1 import ServerTestCase, answers, on_uvloop_too
+from tests.helpers.http1 import ServerTestCase, on_uvloop_too
+from tests.helpers.raw import answers
 from tests.helpers.malformed import CHUNKED, H, NOT_IMPLEMENTED, REFUSED, SMUGGLED, UNSUPPORTED
 
 

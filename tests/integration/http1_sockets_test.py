@@ -20,7 +20,8 @@ import tornado.websocket
 from taskservice.http1.answer import refuse_plainly
 from taskservice.http1.server import HTTP1Server, Limits, Refusal
 from taskservice.http1.state import HEAD
-from tests.helpers.http1 import PATIENCE, ServerTestCase, answers, echoed, on_uvloop_too
+from tests.helpers.http1 import PATIENCE, ServerTestCase, echoed, on_uvloop_too
+from tests.helpers.raw import answers
 from tests.helpers.http1_app import EchoHandler
 from tests.helpers.timing import at_most, in_time
 

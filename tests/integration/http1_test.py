@@ -4,7 +4,8 @@ import asyncio
 
 from tornado import httputil
 
-from tests.helpers.http1 import ServerTestCase, answers, echoed, on_uvloop_too
+from tests.helpers.http1 import ServerTestCase, echoed, on_uvloop_too
+from tests.helpers.raw import answers
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"

@@ -16,7 +16,8 @@ from typing import Any
 from tests.contract import quick_folder
 from tests.helpers.api import NDJSON, wait_until
 from tests.helpers.processes import ServiceProcess
-from tests.helpers.running import READER, TOKENS, WRITER, Peer, bearer, peer, request, running
+from tests.helpers.raw import Peer, peer, request
+from tests.helpers.running import READER, TOKENS, WRITER, bearer, running
 from tests.helpers.timing import at_most, in_time
 from tests.helpers.transfer import call
 

@@ -16,7 +16,8 @@ from tests.helpers.api import NDJSON, EventStream, wait_until
 from tests.helpers.app import on_every_engine
 from tests.helpers.openapi import all_paths
 from tests.helpers.processes import PATIENCE, ServiceProcess, children
-from tests.helpers.running import ServedTestCase, on_both_servers, peer, request, running, samples, total
+from tests.helpers.raw import peer, request
+from tests.helpers.running import ServedTestCase, on_both_servers, running, samples, total
 from tests.helpers.timing import at_most
 
 REQUESTS = "taskservice_request_duration_seconds_count"

@@ -2,7 +2,8 @@
 
 import json
 
-from tests.helpers.running import ServedTestCase, on_both_servers, request
+from tests.helpers.raw import request
+from tests.helpers.running import ServedTestCase, on_both_servers
 
 
 @on_both_servers

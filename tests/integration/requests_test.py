@@ -5,10 +5,11 @@ import json
 import re
 from collections.abc import Mapping
 
-from tests.helpers.http1 import PATIENCE, Answer, answers
+from tests.helpers.http1 import PATIENCE
+from tests.helpers.raw import Answer, answers
 from tests.helpers.malformed import NOT_IMPLEMENTED, REFUSED, UNSUPPORTED
-from tests.helpers.running import (
-    READER, TOKENS, WRITER, ServedTestCase, bearer, on_both_servers, request, samples, total)
+from tests.helpers.raw import request
+from tests.helpers.running import READER, TOKENS, WRITER, ServedTestCase, bearer, on_both_servers, samples, total
 
 EVERY_METHOD = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNKNOWN_METHODS = ("foo", "get", "M-SEARCH", "TRACE", "!#$%&'*+-.^_`|~", "A" * 32)  # RFC 9110 §5.6.2: tokens

@@ -15,7 +15,8 @@ from typing import Any
 from taskservice.config import Config, HttpConfig
 from taskservice.errors import ConfigError
 from taskservice.tornado.check import check_config
-from tests.helpers.running import ServedTestCase, make_certificate, on_both_servers, peer, request
+from tests.helpers.raw import peer, request
+from tests.helpers.running import ServedTestCase, make_certificate, on_both_servers
 
 FOLDER = tempfile.TemporaryDirectory(prefix="taskservice-tls-")
 TLS: dict[str, str] = {}

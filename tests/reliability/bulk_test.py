@@ -14,7 +14,8 @@ from tests.helpers.api import NDJSON, json_lines
 from tests.helpers.app import ENGINES
 from tests.helpers.load import KeptConnection, own_memory
 from tests.helpers.processes import ServiceProcess
-from tests.helpers.running import peer, running
+from tests.helpers.raw import peer
+from tests.helpers.running import running
 from tests.helpers.timing import FULL
 from tests.helpers.timing import at_most
 

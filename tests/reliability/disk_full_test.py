@@ -21,7 +21,8 @@ from tests.helpers.processes import SERVER, ServiceProcess, children, started
 from tests.helpers.timing import FULL
 from tests.helpers.restarts import (
     SEED, Client, Service, chance, is_whole, task_db, tasks, whole)
-from tests.helpers.running import peer, write_config
+from tests.helpers.raw import peer
+from tests.helpers.running import write_config
 from tests.helpers.timing import at_most
 
 ROUNDS = 5 if FULL else 1

@@ -15,7 +15,8 @@ from tests.contract import quick_folder
 from tests.helpers import postgres
 from tests.helpers.load import KeptConnection, NotSent, Unanswered
 from tests.helpers.processes import PATIENCE, SERVER, ServiceProcess
-from tests.helpers.running import peer, write_config
+from tests.helpers.raw import peer
+from tests.helpers.running import write_config
 from tests.helpers.timing import FULL
 from tests.helpers.timing import at_most
 

@@ -18,7 +18,8 @@ from tests.helpers.live import config
 from tests.helpers.logs import LINE_ENDS, parse
 from tests.helpers.processes import ServiceProcess
 from tests.helpers.restarts import SEED
-from tests.helpers.running import READER, TOKENS, WRITER, Peer, running
+from tests.helpers.raw import Peer
+from tests.helpers.running import READER, TOKENS, WRITER, running
 from tests.helpers.timing import FULL
 
 REQUESTS = 20_000 if FULL else 1_500

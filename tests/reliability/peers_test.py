@@ -16,7 +16,8 @@ from tests.helpers.api import NDJSON, until
 from tests.helpers.app import ENGINES
 from tests.helpers.load import KeptConnection, Mix, NotSent, Unanswered, descriptors, percentile, rss
 from tests.helpers.processes import ServiceProcess
-from tests.helpers.running import peer, request, running
+from tests.helpers.raw import peer, request
+from tests.helpers.running import running
 from tests.helpers.timing import FULL
 from tests.helpers.timing import at_most
 

@@ -15,7 +15,8 @@ from tests.helpers import postgres
 from tests.helpers.app import ENGINES
 from tests.helpers.load import KeptConnection
 from tests.helpers.processes import ServiceProcess
-from tests.helpers.running import request, running
+from tests.helpers.raw import request
+from tests.helpers.running import running
 from tests.helpers.timing import FULL
 from tests.helpers.timing import at_most
 from tests.reliability.watching import Others

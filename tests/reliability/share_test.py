@@ -15,7 +15,8 @@ from tests.helpers.api import EVENT_STREAM, NDJSON
 from tests.helpers.app import ENGINES
 from tests.helpers.load import KeptConnection
 from tests.helpers.processes import ServiceProcess
-from tests.helpers.running import peer, request, running
+from tests.helpers.raw import peer, request
+from tests.helpers.running import running
 from tests.helpers.timing import FULL
 from tests.helpers.timing import at_most
 from tests.reliability.watching import ASKED, Others

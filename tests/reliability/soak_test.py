@@ -14,7 +14,8 @@ from pathlib import Path
 from tests.contract import quick_folder
 from tests.helpers.load import (
     KeptConnection, Mix, NotSent, Unanswered, descriptors, own_memory, percentile, rss, slope)
-from tests.helpers.running import request, running
+from tests.helpers.raw import request
+from tests.helpers.running import running
 from tests.helpers.timing import FULL
 
 SECONDS = 30 * 60.0 if FULL else 30.0

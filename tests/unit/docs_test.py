@@ -34,7 +34,8 @@ from tests.helpers import postgres  # noqa: E402
 from tests.helpers.api import serving  # noqa: E402
 from tests.helpers.app import ROOT  # noqa: E402
 from tests.helpers.processes import environment  # noqa: E402
-from tests.helpers.running import peer, samples  # noqa: E402
+from tests.helpers.raw import peer  # noqa: E402
+from tests.helpers.running import samples  # noqa: E402
 
 DOCS = ROOT / "docs"
 CONFIGURATION, OPERATING = DOCS / "configuration.md", DOCS / "operating.md"
