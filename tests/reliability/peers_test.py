@@ -12,14 +12,14 @@ from typing import Any
 
 from taskservice.http1.limits import Limits
 from tests.contract import quick_folder
+from tests.helpers import timing
 from tests.helpers.api import NDJSON, until
 from tests.helpers.app import ENGINES
 from tests.helpers.load import KeptConnection, Mix, NotSent, Unanswered, descriptors, percentile, rss
 from tests.helpers.processes import ServiceProcess
 from tests.helpers.raw import peer, request
 from tests.helpers.running import running
-from tests.helpers.timing import FULL
-from tests.helpers.timing import at_most
+from tests.helpers.timing import FULL, at_most
 
 IDLE = 10_000 if FULL else 2_000
 SLOW = 500 if FULL else 50
@@ -232,7 +232,8 @@ class DescriptorsTest(PeersCase):
 class ConnectionsTest(PeersCase):
     """As many connections as the limit lets in, all busy, and more that wait for their turn.
 
-    What waits for long is a 503, and its client comes again: connections beyond the limit are kept for probes.
+    What waits for long is a 503, and its client comes again: connections beyond the limit are kept for probes. There a
+    client that takes longer than 25 ms to send its request gives way to others, as clients do on a busy machine.
     """
 
     def test_more_clients_than_connections(self) -> None:
@@ -244,7 +245,12 @@ class ConnectionsTest(PeersCase):
         async def one(number: int) -> int:
             while True:
                 client = KeptConnection(self.service.port)
-                answer = await client.ask("GET", "/tasks", Connection="close")
+                try:
+                    answer = await client.ask("GET", "/tasks", Connection="close")
+                except Unanswered:
+                    if timing.IDLE:
+                        raise
+                    continue
                 if answer.status != 503:
                     return answer.status
                 await asyncio.sleep(0.1)

@@ -23,8 +23,9 @@ WARM = 5 * 60.0 if FULL else 12.0
 """Seconds until caches are full, pools are made and the store has its size."""
 
 CLIENTS = 16
-MOST = 1.0 if FULL else 30.0
-"""MiB that the memory may grow in 10 minutes: over so short a time as in the short form it is noise."""
+MOST = 1.0 if FULL else 90.0
+"""MiB that the memory may grow in 10 minutes. In the short form, of 18 seconds, one MiB of noise counts as 33; on
+a busy machine the store also gets its size late."""
 
 
 class SoakTest(unittest.TestCase):
