@@ -5,15 +5,21 @@
 
 import re
 import shutil
+import subprocess
 import sys
 import unittest
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, to --write
 
 from tests.helpers import transcript  # noqa: E402
+from tests.helpers.api import wait_until  # noqa: E402
 from tests.helpers.app import ROOT  # noqa: E402
+from tests.helpers.postgres import free_port  # noqa: E402
 
 GUIDE = ROOT / "docs" / "guide.md"
 STAGES = (
@@ -57,6 +63,23 @@ class GuideTest(unittest.TestCase):
         """Also in a clone where the session of the README was typed before."""
         transcript.check(self, ROOT / "README.md", GUIDE)
 
+    def test_the_first_service_answers_what_it_says(self) -> None:
+        """On a free port instead of 8888."""
+        [block] = [block for block in self.blocks if block.steps[0].command == "python3 docs/guide/hello.py"]
+        url = block.steps[1].command.removeprefix("curl -s ").replace("8888", str(port := free_port()))
+        code = (EXAMPLES / "hello.py").read_text("utf-8").replace("8888", str(port))
+        service = self.enterContext(subprocess.Popen([sys.executable, "-c", code]))
+        self.addCleanup(service.kill)
+        answers: list[str] = []
+
+        def answered() -> bool:
+            with suppress(URLError), urlopen(url) as answer:
+                answers.append(answer.read().decode())
+            return bool(answers)
+
+        wait_until(answered, "an answer")
+        self.assertEqual(f"{answers[0]}\n", block.steps[1].output)
+
     def test_it_has_the_stages_of_the_tutorial_and_commands_in_each(self) -> None:
         _, *stages = re.split(r"(?m)^## \d\. (.*)$", self.text)
         self.assertEqual(tuple(stages[::2]), STAGES)
@@ -90,7 +113,7 @@ class GuideTest(unittest.TestCase):
     def test_what_is_not_run_is_little_and_names_files_that_are_there(self) -> None:
         left_out = [block for block in self.blocks if not block.is_run]
         commands = [step.command for block in left_out for step in block.steps]
-        self.assertLess(len(commands), 5)
+        self.assertLess(len(commands), 7)
         for file in re.findall(r"[\w./-]+\.(?:txt|yaml)\b", " ".join(commands)):
             self.assertTrue((ROOT / file).exists(), file)
 
