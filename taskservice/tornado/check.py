@@ -41,7 +41,7 @@ def _notes(host: str, port: int) -> Iterator[str]:
 
 
 def _why_not(host: str, port: int) -> str | None:
-    """Return why nobody could listen there now; None if somebody could."""
+    """Return why the service could not listen there now; None if it could."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:

@@ -23,7 +23,7 @@ class _Option(NamedTuple):
 
 
 def _host(text: str) -> str:
-    if not text:  # the sockets' word for all addresses, and the shell's for an unset variable
+    if not text:  # means all addresses to a socket, but may be an unset variable of the shell
         raise argparse.ArgumentTypeError("expected a name or an address, got ''")
     return text
 
@@ -50,7 +50,7 @@ def parse_arguments(
         "port": _Option("TASKSERVICE_LISTEN_PORT", _number(0, 65535), 8080, "PORT", "the port; 0: a free one"),
         "host": _Option("TASKSERVICE_LISTEN_HOST", _host, "localhost", "HOST", "the name or address to listen on"),
         "workers": _Option("TASKSERVICE_WORKERS", _number(1, 1024), 1, "N",
-                           "how many processes serve; more than one need sqlite or postgres")}
+                           "how many processes serve; more than one needs sqlite or postgres")}
     parser = Parser(prog=prog, description="Serve a to-do list as a REST microservice.")
     for name, option in options.items():
         default = f"${option.variable}" + ("" if option.default is None else f", else {option.default}")
@@ -60,7 +60,7 @@ def parse_arguments(
         "--debug", action="store_true", help="show tracebacks to clients and log those of 4xx")
     parser.add_argument(
         "--check-config", action="store_true",
-        help="say what is wrong with the config and what a start would do, change nothing, and end")
+        help="report errors of the config and what a start would do, then exit; changes nothing")
     parser.add_argument(
         "--connect", action="store_true", help="with --check-config: ask the database server, too")
     parser.add_argument("--inherit", help=argparse.SUPPRESS)

@@ -14,29 +14,29 @@ from taskservice.tornado import systemd
 from taskservice.utils import log_config, logutils
 
 Prepare = Callable[[Config], Callable[[], object]]
-"""Makes what a config asks for, and returns what puts that in place, which does not fail; raises ConfigError."""
+"""Prepares a config, and returns a function that applies it, which does not fail; raises ConfigError."""
 
 
 class Reloader:
-    """Reads the config of a process anew when it is asked to; a config that is wrong changes nothing."""
+    """Reads the config of a process again on request; a wrong config changes nothing."""
 
     def __init__(self, path: Path, config: Config, check: Callable[[Config], object]) -> None:
         """Take the config that was read from `path` at the start; `check` raises ConfigError for a wrong one."""
         self._path = path
         self.config = config
-        """The last that was right, which is in use."""
+        """The last correct one, which is in use."""
         self._check = check
         self._asked = asyncio.Event()
 
     def ask(self) -> None:
-        """Have the config read; if that is under way already, once more after it."""
+        """Request a reload; one that is under way is followed by another."""
         self._asked.set()
 
     @asynccontextmanager
     async def running(
         self, prepare: Prepare, observe: Callable[[bool], object] = lambda succeeded: None
     ) -> AsyncIterator[None]:
-        """In the block do what is asked; `observe` is called with whether it succeeded."""
+        """In the block carry out reloads; `observe` is called with whether each succeeded."""
         task = asyncio.create_task(self._run(prepare, observe))
         try:
             yield
@@ -60,7 +60,7 @@ class Reloader:
             systemd.notify("READY=1")
 
     async def _reload(self, prepare: Prepare) -> list[str]:
-        """Put in use what the file says now; return the keys whose values are others there."""
+        """Apply the file as it is now; return the keys whose values have changed."""
         read = await asyncio.to_thread(read_config, self._path)
         changed = changed_keys(self.config, read)
         config = with_restart_keys_of(self.config, read)

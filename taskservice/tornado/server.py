@@ -8,7 +8,7 @@ if __name__ == "__main__":
     # As a script its folder is on the path, where the project should be.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
     from taskservice.tornado.signals import Signals
-    signals = Signals()  # before the imports that follow, which take their time
+    signals = Signals()  # before the other imports, which take a while
 
 import argparse
 import asyncio
@@ -42,7 +42,7 @@ from taskservice.tornado.workers import inherited_config, inherited_sockets, on_
 from taskservice.utils import log_config, logutils, taskcontext
 
 RESERVED_CONNECTIONS = 16
-"""How many connections beyond the limit are kept for probes."""
+"""Connections beyond the limit that are kept for probes."""
 
 
 def main(
@@ -88,7 +88,7 @@ def _fail(code: int, reason: str) -> int:
 def _loop_factory(
     config: Config, arguments: argparse.Namespace
 ) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's for what serves; it does not let the parent of workers see SIGCHLD."""
+    """Return uvloop's for processes that serve; the parent of workers needs asyncio's, to see SIGCHLD."""
     parent = arguments.workers > 1 and not arguments.inherit
     return uvloop.new_event_loop if config.http.server == "taskservice" and not parent else None
 
@@ -97,14 +97,14 @@ async def _run(
     config: Config, arguments: argparse.Namespace, argv: Sequence[str], signals: Signals
 ) -> None:
     if signals.stopping:
-        return  # nothing has begun that would have to be ended
+        return  # nothing has begun
     reloader = Reloader(arguments.config, config, lambda changed: check_config(changed, arguments.workers))
     if arguments.inherit:
         sockets = inherited_sockets(arguments.inherit)
         await serve(config, sockets, arguments.debug, signals, reloader, worker=True)
         return
     if arguments.workers > 1:
-        check_config(config, arguments.workers)  # else each worker would find out, and again
+        check_config(config, arguments.workers)  # else each worker would fail by itself, and again
     sockets = bind(arguments.host, arguments.port)
     if arguments.workers > 1:
         command = [sys.executable, __file__, *argv]
@@ -174,10 +174,10 @@ async def _serve(
 
 
 def _quiet_collector() -> None:
-    """Keep the cycle collector from what it will not find: a request leaves no cycles behind.
+    """Run the cycle collector less often: a request leaves no cycles behind.
 
-    By default it looks after every 700 new objects, and in a full collection at all that was
-    imported, for 40 ms.
+    By default it runs after every 700 new objects, and a full collection takes 40 ms for all that
+    was imported.
     """
     gc.collect()
     gc.freeze()
@@ -213,18 +213,18 @@ def make_server(
 def take_settings(
     server: HTTP1Server | tornado.httpserver.HTTPServer, other: HTTP1Server | tornado.httpserver.HTTPServer
 ) -> None:
-    """Have a server go on with the settings of another of its kind, which was made for them."""
+    """Copy the settings of `other`, a server of the same kind, which was made to hold them."""
     if isinstance(server, HTTP1Server) and isinstance(other, HTTP1Server):
         server.take_settings(other)
     elif isinstance(server, tornado.httpserver.HTTPServer) and isinstance(other, tornado.httpserver.HTTPServer):
-        # Both are for the connections that are made from now on.
+        # Both apply to new connections.
         server.conn_params, server.ssl_options = other.conn_params, other.ssl_options
 
 
 async def _drain(
     server: HTTP1Server | tornado.httpserver.HTTPServer, metrics: Metrics, timeout: float
 ) -> None:
-    """Let the requests in flight end, and their answers go out."""
+    """Wait until the requests in flight are answered, for at most `timeout` seconds."""
     if isinstance(server, HTTP1Server):
         await server.drain(timeout)
         return

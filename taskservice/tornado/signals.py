@@ -26,9 +26,9 @@ WINDOW_INTERVAL = 2.0
 
 
 class Signals:
-    """Takes the signals of this process; keeps them until somebody asks for them by `delivered`.
+    """Takes the signals of this process; keeps them until `delivered` is entered.
 
-    Python's own handlers, and not the loop's: they hold before there is a loop, and after it.
+    It uses Python's own handlers, not the loop's: they work before there is a loop, and after it.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Signals:
                 self._at_once()
                 os._exit(128 + number)
             self.stopping = True
-        elif number == signal.SIGHUP and self._in_window:  # more than one may come, from the shell and the kernel
+        elif number == signal.SIGHUP and self._in_window:  # several may come: from the shell, and from the kernel
             if self.stopping:
                 return
             self.stopping, number = True, signal.SIGTERM
@@ -58,8 +58,8 @@ class Signals:
     def look_for_window(self, _: object = None) -> None:
         """Find out whether the window has gone and left the process running, as with `disown`: SIGHUP reloads then.
 
-        To be called every `WINDOW_INTERVAL` seconds. Only what two calls find counts: the SIGHUP of a
-        window that is closed comes when the terminal has just gone.
+        Call it every `WINDOW_INTERVAL` seconds. It takes two calls that find no terminal, because the
+        SIGHUP of a window that is being closed comes just after its terminal has gone.
         """
         if self._in_window:
             before, self._window_gone = self._window_gone, not os.isatty(0)
@@ -72,10 +72,10 @@ class Signals:
         self, call: Callable[..., object], stop: Callable[[], object],
         at_once: Callable[[], object] = lambda: None, reload: Callable[[], object] = lambda: None
     ) -> Iterator[None]:
-        """In the block have `stop` called at the first stop signal, `reload` at SIGHUP, also if they came before.
+        """In the block call `stop` at the first stop signal, and `reload` at SIGHUP, also if they came before.
 
         `call` is the loop's `call_soon_threadsafe`. At the second stop signal `at_once` is called,
-        wherever the process is just then, which ends with 128 and the signal's number.
+        wherever the process is, and the process exits with 128 and the signal's number.
         """
         def deliver(number: int) -> None:
             if number in _STOPS:
@@ -99,7 +99,7 @@ def _log_ignored(number: int) -> None:
 
 
 def _log(message: str, level: str = "INFO", /, **facts: str) -> None:
-    import logging  # here, for it is not needed before
+    import logging  # here, because it is not needed earlier
 
     from taskservice import LOGGER_NAME
     from taskservice.utils import logutils
@@ -109,7 +109,7 @@ def _log(message: str, level: str = "INFO", /, **facts: str) -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Have a process that is started in the block get no signal before it has its `Signals`."""
+    """In the block start processes that get no signal before they have their `Signals`."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
     try:
         yield

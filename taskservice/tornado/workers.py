@@ -1,7 +1,7 @@
 """Several processes behind one port: the parent binds, starts workers, and restarts those that die.
 
-Workers inherit the parent's listening sockets, so that a connection that waits when one dies goes to another. A worker
-ends when the pipe on its standard input does: no worker outlives a killed parent.
+Workers inherit the parent's listening sockets: when one dies, another takes the connections that wait. A worker
+ends when the pipe on its standard input is closed, so that no worker outlives a killed parent.
 """
 
 import asyncio
@@ -32,17 +32,17 @@ from taskservice.tornado.vitals import repeated
 from taskservice.utils import logutils
 
 RESTART_DELAY = 1.0
-"""Seconds before a worker that lived no longer than this is restarted the first time."""
+"""Seconds before the first restart of a worker that lived no longer than this."""
 
 CLOSING_TIME = 8.0
 """Seconds that a worker may take, beyond the drain, to close its store."""
 
 MAX_RESTART_DELAYS = 4
-"""Maximum multiple of that: once the store is back, it is found within some seconds."""
+"""The longest pause, in RESTART_DELAYs: workers are back some seconds after the store is."""
 
 
 def check_sharable(config: Config) -> None:
-    """Raise ConfigError for what several processes cannot share, naming the alternative."""
+    """Raise ConfigError if several processes cannot share the engine or a log file; it names an alternative."""
     engine = create_todolist_db(config.task_db)
     if not engine.shared:
         raise ConfigError(
@@ -113,11 +113,11 @@ class Supervisor:
         folder: MetricsFolder, grace: float, restart_delay: float = RESTART_DELAY,
         config: Callable[[], Config | None] = lambda: None
     ) -> None:
-        """Take the folder that the workers share for their measurements, too, the times, and the config for a worker.
+        """Workers share `folder` for their measurements; `config` returns the config for a new worker.
 
         A worker that has not ended `grace` seconds after `stop` is killed. One that could not be
-        started, or lived no longer than `restart_delay` seconds, is started again after as long;
-        each time in a row twice as long, up to MAX_RESTART_DELAYS times.
+        started, or lived no longer than `restart_delay` seconds, is started again after that delay;
+        it doubles with each failure in a row, up to MAX_RESTART_DELAYS times.
         """
         self._folder = folder
         self._sockets = sockets
@@ -198,7 +198,7 @@ class Supervisor:
         inherited = {name: value for name, value in os.environ.items() if name not in systemd.VARIABLES}
         environment = {
             **inherited, FOLDER_VARIABLE: self._folder.path, WORKER_VARIABLE: str(number)}
-        # In a session of its own, a worker does not get the Ctrl-C that the parent passes on.
+        # In a session of its own a worker gets no Ctrl-C from the terminal: the parent passes it on.
         with _passed_on(self._config()) as config, held_back():
             return subprocess.Popen(
                 [*self._command, "--inherit-config", str(config)], stdin=subprocess.PIPE,
@@ -220,7 +220,7 @@ class Supervisor:
 
 @contextmanager
 def _passed_on(config: Config | None) -> Iterator[int]:
-    """Give a descriptor of a file in memory that has the config: the secrets in it are nowhere else to be seen."""
+    """Give a descriptor of a file in memory with the config, so that its secrets appear nowhere else."""
     with open(os.memfd_create("config"), "w+b") as file:
         pickle.dump(config, file)
         file.seek(0)

@@ -19,12 +19,12 @@ from taskservice.utils.queued_stream import QueueingConfigurator
 def configure(logging_config: Mapping[str, Any] | None = None, append: bool = False) -> None:
     """Set logging up as the `logging` section of the config says (logging.config.dictConfig).
 
-    Beyond what it says: loggers it does not name go on working, files are UTF-8, and every event
-    is one line, foreign records and tracebacks included. Where it attaches no handler to any
-    logger, and where it is empty or missing, records from the root's level up (WARNING unless it
-    says otherwise) go to standard error. No line waits for the reader of a pipe, socket or terminal
-    (see `queued_stream`). With `append` no file is emptied, whatever its `mode`. Raises ValueError,
-    in one line, when it is wrong or a handler cannot be made (a file that cannot be written).
+    Beyond dictConfig: loggers that it does not name go on working, files are UTF-8, and every event
+    is one line, including records and tracebacks of libraries. If no logger has a handler, records
+    from the root's level up (default WARNING) go to standard error. Logging never waits for the
+    reader of a pipe, socket or terminal (see `queued_stream`). With `append` no file is emptied,
+    whatever its `mode`. Raises ValueError, in one line, if the section is wrong or a handler cannot
+    be made (a file that cannot be written).
     """
     with _one_kind_of_error():
         config = _completed(logging_config or {"version": 1})
@@ -38,9 +38,9 @@ def configure(logging_config: Mapping[str, Any] | None = None, append: bool = Fa
 
 
 def reconfigure(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
-    """Set logging up anew, where it was set up as `before` says; its files are closed, and opened to append.
+    """Replace the configuration `before` by `after`; files are closed, and opened to append.
 
-    Raises ValueError as `configure` does; logging then goes on as before, or to standard error where that cannot be.
+    Raises ValueError as `configure` does; logging then goes on as before, or to standard error if that fails.
     """
     try:
         _take_back(before)
@@ -55,7 +55,7 @@ def reconfigure(before: Mapping[str, Any] | None, after: Mapping[str, Any] | Non
 
 
 def _take_back(config: Mapping[str, Any] | None) -> None:
-    """Reset the loggers that a config names: dictConfig does so for none that the next config leaves out."""
+    """Reset the loggers that a config names: dictConfig keeps those that the next config leaves out."""
     loggers = (config or {}).get("loggers")
     names = loggers if isinstance(loggers, Mapping) else ()
     for name in (None, *(name for name in names if isinstance(name, str))):
@@ -67,15 +67,15 @@ def _take_back(config: Mapping[str, Any] | None) -> None:
 
 
 def _lost(handler: logging.Handler, count: int) -> str:
-    """Return a handler's line on the records that its reader did not take."""
+    """Return the line that says how many records of a handler were lost."""
     line = Line(logfmt({"message": "LOG RECORDS DROPPED", "dropped": count}))
     return handler.format(make_record(logging.getLogger(LOGGER_NAME), logging.WARNING, line)) + "\n"
 
 
 def check(logging_config: Mapping[str, Any] | None = None) -> None:
-    """Raise ValueError for what configure() would, but neither make nor open a file.
+    """Raise ValueError where configure() would, without making or opening a file.
 
-    Handlers that are not of the standard library are looked up, and not made: they may do anything.
+    Handlers from outside the standard library are looked up, but not made: they may do anything.
     """
     with _one_kind_of_error():
         config = _completed(logging_config or {"version": 1})
@@ -93,7 +93,7 @@ def _one_kind_of_error() -> Iterator[None]:
 
 
 def _without_effect(name: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a handler in its place that makes the same errors, and no file."""
+    """Return a replacement for a handler that raises the same errors, but makes no file."""
     kind = logging.config.BaseConfigurator({}).resolve(entry.get("()") or entry["class"])
     if isinstance(kind, type) and issubclass(kind, logging.FileHandler) and "filename" in entry:
         _check_file(f"{name}.filename", Path(entry["filename"]))
@@ -113,9 +113,9 @@ def _check_file(name: str, path: Path) -> None:
 
 
 def _leave_out_what_no_format_shows(config: Mapping[str, Any]) -> None:
-    """Spare each record the look-up of threads and processes (the HOWTO's "Optimization")."""
+    """Skip the look-up of threads and processes in each record (the HOWTO's "Optimization")."""
     formats = str(config.get("formatters"))
-    custom = "'()'" in formats or "'class'" in formats  # whose needs are not known
+    custom = "'()'" in formats or "'class'" in formats  # what these need is not known
     logging.logThreads = custom or "thread" in formats
     logging.logProcesses = custom or "process" in formats
     logging.logMultiprocessing = custom or "processName" in formats
@@ -123,7 +123,7 @@ def _leave_out_what_no_format_shows(config: Mapping[str, Any]) -> None:
     forget_common_fields()
 
 
-_STANDARD_ERROR = "taskservice.stderr"  # dotted, so that it is unlikely to meet a name of the YAML
+_STANDARD_ERROR = "taskservice.stderr"  # dotted, to be unlike names in the YAML
 _MESSAGE_ONLY = "taskservice.message"
 
 
@@ -131,7 +131,7 @@ def _completed(section: Mapping[str, Any]) -> dict[str, Any]:
     """Add to a `logging` section what configure() promises beyond it."""
     formatters = {
         _STANDARD_ERROR: {"format": logging.BASIC_FORMAT},
-        _MESSAGE_ONLY: {"format": "%(message)s"},  # what logging uses where none is named
+        _MESSAGE_ONLY: {"format": "%(message)s"},  # logging's default
         **_entries(section, "formatters")}
     handlers = _entries(section, "handlers")
     root = _mapping(section.get("root"), "root")
@@ -146,7 +146,7 @@ def _completed(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mapping(value: object, name: str) -> dict[str, Any]:
-    if value is None:  # YAML's word for an empty section
+    if value is None:  # an empty section in YAML
         return {}
     if not isinstance(value, Mapping):
         raise ValueError(f"{name}: not a mapping")
@@ -165,7 +165,7 @@ def _formatter(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _handler(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    if "class" not in entry and "()" not in entry:  # dictConfig would speak of 'NoneType'
+    if "class" not in entry and "()" not in entry:  # dictConfig's error would be about 'NoneType'
         raise ValueError(f"handlers.{name}: no class")
     utf8 = {"encoding": "utf-8"} if _is_standard_file(entry) else {}
     return {"formatter": _MESSAGE_ONLY, **utf8, **entry}

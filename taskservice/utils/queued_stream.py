@@ -1,8 +1,8 @@
 """Log lines for a reader that may stop reading: they wait in a bounded queue, and a thread writes them.
 
 A write to a pipe, socket or terminal blocks when its reader does not read, and a log must not stop
-the service. So the thread that logs never writes to one of these: beyond `MAX_QUEUED_BYTES` lines
-are dropped and counted, until all that waited is written; then one line says how many were lost.
+the service. So the thread that logs never writes to one of these. Beyond `MAX_QUEUED_BYTES` lines
+are dropped and counted, until the queue has been written; then one line says how many were lost.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from typing import Any, TextIO
 MAX_QUEUED_BYTES = 4 * 2 ** 20
 
 PAUSE = 0.005
-"""Seconds from one write to the next while the queue is short: to wake the thread for each line
+"""Seconds from one write to the next while the queue is short: waking the thread for each line
 would cost a request several percent of its time."""
 
 EXIT_PATIENCE = 3.0
@@ -42,10 +42,10 @@ class QueueingConfigurator(logging.config.DictConfigurator):
         self._used: set[QueuedStream] = set()
 
     def configure(self) -> None:
-        """Configure; queues that an earlier configuration left go on for the same reader, the others end meanwhile."""
+        """Configure; an earlier configuration's queue goes on if its reader is still used, else a thread ends it."""
         super().configure()
         if unused := [key for key, stream in _streams.items() if stream not in self._used]:
-            # Not here: the thread that configures may be that of the event loop. An exit waits for this one.
+            # In a thread, since this one may be the event loop's. An exit waits for it.
             threading.Thread(target=_close, args=[[_streams.pop(key) for key in unused]], name="log end").start()
 
     def configure_handler(self, config: dict[str, Any]) -> Any:
@@ -61,13 +61,13 @@ class QueueingConfigurator(logging.config.DictConfigurator):
 
 
 def count_drops(count: Callable[[int], object]) -> None:
-    """Have `count` called with the number of records whenever some are dropped, from any thread."""
+    """Call `count` with the number of records whenever some are dropped, from any thread."""
     global _on_drop
     _on_drop = count
 
 
 def close_all() -> None:
-    """Write what waits, for up to `EXIT_PATIENCE` seconds, and end the threads."""
+    """Write the queues, for up to `EXIT_PATIENCE` seconds, and end the threads."""
     streams = list(_streams.values())
     _streams.clear()
     _close(streams)
@@ -80,7 +80,7 @@ def _close(streams: "Iterable[QueuedStream]") -> None:
 
 
 def _may_block(stream: Any) -> bool:
-    """Return whether a write can wait for a reader; a file, and /dev/null, have none."""
+    """Return whether a write can block; it cannot on a file or /dev/null."""
     try:
         mode = os.fstat(stream.fileno()).st_mode
     except (AttributeError, OSError, ValueError):  # no stream, none of the system's, or closed
@@ -89,7 +89,7 @@ def _may_block(stream: Any) -> bool:
 
 
 def _queued(handler: "logging.StreamHandler[Any]", notice: Notice) -> "QueuedStream":
-    """Return the queue of a handler's stream; one for all that lead to the same reader."""
+    """Return the queue of a handler's stream; streams to the same reader share one."""
     status = os.fstat(handler.stream.fileno())
     key = status.st_dev, status.st_ino
     if key not in _streams or _streams[key].closed:
@@ -110,7 +110,7 @@ class QueuedStream:
         self.forked()
 
     def forked(self) -> None:
-        """Begin with nothing: after a fork the parent's thread writes what waits."""
+        """Begin with an empty queue: after a fork the parent's thread writes the old one."""
         self._changed = threading.Condition()
         self._lines: deque[bytes] = deque()
         self._size = 0  # bytes not written yet, those of a write under way included
@@ -120,7 +120,7 @@ class QueuedStream:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> int:
-        """Take a line, or drop it; raises UnicodeError for what the encoding does not have."""
+        """Take a line, or drop it; characters that the encoding lacks are escaped."""
         line = text.encode(self._encoding, "backslashreplace")
         with self._changed:
             dropped = bool(self._dropped) or self.closed or self._size + len(line) > MAX_QUEUED_BYTES
@@ -138,10 +138,10 @@ class QueuedStream:
         """Do nothing: a handler calls it after each line, and does not wait."""
 
     def close(self) -> None:
-        """Do nothing, when a handler of a file ends: the thread writes what waits, and the next handler may go on."""
+        """Do nothing when a file's handler is closed: the thread writes the queue, and another handler may use it."""
 
     def end(self, patience: float) -> None:
-        """Write what waits, for at most `patience` seconds, and end the thread; count what was not written."""
+        """Write the queue, for at most `patience` seconds, and end the thread; count the lines that are left."""
         with self._changed:
             self._changed.wait_for(lambda: not (self._size or self._dropped), patience)
             if self._thread is None and not self.closed:
@@ -180,7 +180,7 @@ class QueuedStream:
                 time.sleep(PAUSE)
 
     def _next_batch(self) -> list[bytes]:
-        """Take the next lines: as many as fit into one atomic write, at least one."""
+        """Return the next lines: as many as fit into one atomic write, at least one."""
         is_notice = not self._lines
         if is_notice:
             self._lines.append(self.notice(self._dropped).encode(self._encoding, "backslashreplace"))
@@ -199,7 +199,7 @@ class QueuedStream:
         while data and not self.closed:
             try:
                 data = data[os.write(self._fd, data):]
-            except BlockingIOError:  # another process has made it so
+            except BlockingIOError:  # another process has made it non-blocking
                 room = select.poll()
                 room.register(self._fd, select.POLLOUT)
                 room.poll()
