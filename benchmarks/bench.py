@@ -34,7 +34,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         prog="run.py bench",
         description="Measure the service beside its peers. A full run writes docs/performance.md; "
                     "a quick one, or one of a part, prints its tables and leaves them in var/.")
-    parser.add_argument("--quick", action="store_true", help="once each, for a second")
+    parser.add_argument("--quick", action="store_true", help="one round of one second each")
     parser.add_argument("--only", type=_names(PARTS), default=PARTS, metavar="PARTS",
                         help=f"comma-separated, of {', '.join(PARTS)}")
     parser.add_argument("--candidates", type=_names(None), metavar="NAMES",
@@ -63,7 +63,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 
 class Bench:
-    """A run: what to measure, of whom, and what was found."""
+    """A run: the candidates, how much to measure, and the results."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self._only = options.only
@@ -73,14 +73,14 @@ class Bench:
         self._in_memory = self._chosen(known.everyone(options.against))
         self._durable = self._chosen(known.durable(options.against))
         self._ours = self._chosen(known.ours(options.against))
-        everyone = [*self._durable, *self._in_memory]  # the latter's labels are the plain ones
+        everyone = [*self._durable, *self._in_memory]  # the plain labels of the latter win
         self.results = Results(self._plan, {each.name: each.label for each in everyone})
 
     def _chosen(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         return [each for each in candidates if not self._wanted or each.name in self._wanted]
 
     def run(self) -> Results:
-        """Check who is measured, then measure."""
+        """Check the candidates, then measure them."""
         chosen = {each.name: each for each in [*self._durable, *self._in_memory]}
         check_all([*chosen.values()], self._folder)
         for workload in WORKLOADS:
@@ -109,14 +109,14 @@ class Bench:
 
 
 def _script(name: str, *options: str) -> str:
-    """Return what a benchmark that is a script of its own prints about SQLite."""
+    """Run a benchmark that is a script of its own on SQLite, and return its output."""
     command = [sys.executable, str(ROOT / "benchmarks" / name), "--engines", "sqlite", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return f"```text\n{done.stdout.strip()}\n```\n"
 
 
 def write(results: Results, whole: bool) -> Sequence[Path]:
-    """Write results, tables and plot: a whole run's to docs/; return where they are."""
+    """Write results, tables and plot, those of a whole run to docs/; return their paths."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     data, where = RESULTS / "results.json", DOCS if whole else RESULTS
     data.write_text(json.dumps(asdict(results), indent=1), "utf-8")
@@ -136,13 +136,13 @@ def main(argv: Sequence[str]) -> int:
         _prepare(options.candidates)
         RESULTS.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=RESULTS) as folder:
-            os.sched_setaffinity(0, {LOAD_CORE})  # and of what generates the load
+            os.sched_setaffinity(0, {LOAD_CORE})  # inherited by the load generator
             results = Bench(options, Path(folder)).run()
     except (CheckError, ClientError, LoadError, MissingTool) as error:
         print(f"run.py bench: {error}", file=sys.stderr)
         return 1
     whole = not options.quick and options.only == PARTS and not options.candidates
-    written = write(results, whole)  # first: the reader of what is printed may leave
+    written = write(results, whole)  # before printing, as the reader of the output may leave
     print(tables(results))
     print("written:", *written)
     return 0

@@ -1,4 +1,4 @@
-"""Who is measured: this service, as its users run it, and its peers."""
+"""The candidates: this service, as its users run it, and its peers."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ logging:
     taskservice: {{level: INFO}}
   root: {{level: WARNING, handlers: [file]}}
 """
-"""configs/todoList-serve.yaml, but for the engine, and the log being a file."""
+"""configs/todoList-serve.yaml with another engine, and a file as its log."""
 
 COMPILED = ENVIRONMENT / "bin" / "taskservice"
 """What `run.py build` makes."""
@@ -42,7 +42,7 @@ def service(
     name: str, label: str, task_db: str = "{{memory: null}}", http: str = "", root: Path = ROOT,
     program: Sequence[str] = ()
 ) -> Candidate:
-    """This service, started by the README's command, or by another `program`, on a config of ours."""
+    """Return this service, started by the README's command, or by another `program`, with CONFIG."""
     def command(place: Place) -> Sequence[str]:
         config = place.folder / "config.yaml"
         store = task_db.format(folder=place.folder)
@@ -69,7 +69,7 @@ def _environment(place: Place) -> Mapping[str, str]:
 
 
 def _lean(peer: Candidate) -> Candidate:
-    """Return a peer in the leanest form that its users would write: see `benchmarks/peers/common.py`."""
+    """Return the lean form of a peer: see `benchmarks/peers/common.py`."""
     return replace(
         peer, name=f"{peer.name}-lean", label=f"{peer.label}, lean", lean=True,
         environment=lambda place: {**peer.environment(place), "LEAN": "1"})
@@ -98,7 +98,7 @@ DURABLE_PEER = Candidate(
 
 
 def ours(against: Path | None = None) -> list[Candidate]:
-    """This service in memory, on each connection that it has; that of another checkout too."""
+    """Return this service in memory, with each of its servers, and that of another checkout."""
     found = [service("taskservice", "taskservice")]
     if COMPILED.exists():
         found.append(service("taskservice-compiled", "taskservice, compiled", program=(str(COMPILED),)))
@@ -111,12 +111,12 @@ def ours(against: Path | None = None) -> list[Candidate]:
 
 
 def everyone(against: Path | None = None) -> list[Candidate]:
-    """Return who is measured with tasks in memory."""
+    """Return the candidates with tasks in memory."""
     return [*ours(against), *PEERS, *([NODE_PEER, _lean(NODE_PEER)] if has_node_peer() else [])]
 
 
 def durable(against: Path | None = None) -> list[Candidate]:
-    """Return who is measured with durable writes, and this service's memory engine beside them."""
+    """Return the candidates with durable writes, and this service in memory beside them."""
     sqlite = [service("taskservice-sqlite", "taskservice on SQLite", SQLITE)]
     if against is not None:
         sqlite.append(service(

@@ -85,7 +85,7 @@ def _reads(client: Client, target: str, etag: str, lean: bool) -> None:
 
 def _refuses(port: int) -> None:
     for what, body in INVALID.items():
-        with Client(port) as client:  # which may be closed after it: Fastify does
+        with Client(port) as client:  # a new one each time: Fastify closes it after a refusal
             answer = client.ask("POST", "/tasks", body)
         _expect(answer.status == 400 and answer.json()["code"] == 400, f"POST: {what}", answer)
 

@@ -1,4 +1,4 @@
-"""What the peers need, kept apart from the service: `.venv-bench`, and the tools to look for.
+"""The environment of the peers, apart from the service's: `.venv-bench`, and other tools.
 
 Standard library only.
 """
@@ -19,15 +19,15 @@ PACKAGE = ROOT / "benchmarks" / "peers" / "package.json"
 VENV = ROOT / ".venv-bench"
 PYTHON = VENV / "bin" / "python"
 RESULTS = ROOT / "var" / "bench"
-"""Where results, logs and stores of a run go: on the disk that the service would store on."""
+"""The folder of results, logs and stores of a run, on the disk that the service would use."""
 
 
 class MissingTool(Exception):
-    """Something that cannot be installed here is not there; the text says what to do."""
+    """A tool is missing that cannot be installed here; the text says what to do."""
 
 
 def prepare() -> None:
-    """Install what the peers need, where it is not; raises MissingTool."""
+    """Install the packages of the peers if they are missing; raises MissingTool."""
     if not _is_installed("python", REQUIREMENTS):
         _install_python()
     if not _is_installed("node", PACKAGE) and shutil.which("npm"):
@@ -82,7 +82,7 @@ def _is_installed(kind: str, file: Path) -> bool:
 
 
 def machine() -> str:
-    """Return what this is measured on."""
+    """Return a description of this machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 30
     return (f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
             f"Linux {platform.release()}, Python {platform.python_version()}")
@@ -97,7 +97,7 @@ def processor() -> str:
 
 
 def versions() -> Mapping[str, str]:
-    """Return the versions of what is measured, by package."""
+    """Return the versions of the measured packages."""
     [site] = (VENV / "lib").glob("python*/site-packages")
     names = ("fastapi", "uvicorn", "starlette", "pydantic", "msgspec", "aiohttp", "blacksheep",
              "tornado", "uvloop", "httptools", "aiosqlite")
@@ -111,6 +111,6 @@ def _output(*command: str) -> str:
 
 
 def commit() -> str:
-    """Return the commit that is measured, with a mark where the work tree has changes."""
+    """Return the measured commit, marked if the work tree has changes."""
     described = _output("git", "-C", str(ROOT), "describe", "--always", "--dirty=+changes")
     return described or "unknown"

@@ -4,11 +4,11 @@
 Each sort × {no filter, each filter, pairs of filters, a search}, in stores of 1,000 to 1,000,000
 tasks. A cell is the median of whole requests, in milliseconds, in the dearer direction of the sort:
 one GET /tasks on a keep-alive connection of loopback, to a service in a process of its own. Stores
-are warm. A cell with "!" is beyond its limit, which the largest store has to keep.
+are warm. A cell with "!" is beyond its limit, which holds for the largest store.
 
-The tasks make it hard: a task is due within 30 days after it was created, so that the first tasks
-of a sort by creation may have none of the due dates that are asked for; and the word "early" is in
-the older half of all tasks only.
+The tasks are a hard case. A task is due within 30 days after its creation, so that the first tasks of
+a sort by creation may have none of the due dates of the query. The word "early" is in the older half
+of all tasks only.
 
     benchmarks/lists.py [--sizes N,…] [--engines sqlite,postgres] [--search-index] [--output FILE]
 """
@@ -42,7 +42,7 @@ MIDDLE = int(BEGAN + YEARS / 2)
 
 REQUESTS = 9
 SECONDS = 1.0
-"""How often a page is asked for, and for how long at most; but three times in any case."""
+"""Requests for a page, and the seconds they may take; three are made in any case."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _median(client: Client, filtered: Filter, sort: str) -> float:
 
 
 def table(cells: Cells, judged: bool) -> Iterator[str]:
-    """Give the lines of the matrix of a store; where it is `judged`, with what is beyond a limit."""
+    """Give the lines of the matrix of a store; if `judged`, cells beyond their limit are marked."""
     yield f"{'ms':<24}" + "".join(f"{sort.value:>10} " for sort in TaskSort)
     for each in dict.fromkeys(row for row, _ in cells):
         line = f"{each.name:<24}"
@@ -124,7 +124,7 @@ def table(cells: Cells, judged: bool) -> Iterator[str]:
 
 
 BAR_FROM, BAR_STEPS = 0.5, 8
-"""A bar begins at half a millisecond; so many characters are ten times as much."""
+"""Milliseconds at which a bar begins, and characters for ten times as much."""
 
 
 def growth(stores: Mapping[int, Cells]) -> Iterator[str]:

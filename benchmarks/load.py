@@ -1,6 +1,6 @@
 """The load: wrk, and where there is none, a generator on httptools and asyncio.
 
-Both send the same requests from the same file, and know nothing of what they are for.
+Both send the same requests from the same file, whatever these mean.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a load; seconds, of a request for the percentiles."""
+    """The outcome of a load; times in seconds, percentiles of the time of a request."""
 
     requests: int
     seconds: float
@@ -73,7 +73,7 @@ def parse(output: str) -> Load:
 
 
 def by_asyncio(port: int, file: Path, connections: int, seconds: float) -> Load:
-    """Run what stands in for wrk."""
+    """Run the generator that replaces wrk."""
     requests = cycle(file.read_bytes().split(b"\0")[:-1])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_drive(port, requests, connections, seconds))

@@ -16,7 +16,7 @@ from benchmarks.workloads import Workload
 
 
 ENOUGH = 500
-"""How many requests a sample has to be of, unless it takes LONGEST."""
+"""The least requests of a sample, unless it takes LONGEST."""
 
 LONGEST = 15
 """Seconds."""
@@ -54,7 +54,7 @@ class Sample:
 
 
 def say(text: str) -> None:
-    """Tell what is being done."""
+    """Print a line of progress."""
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
@@ -85,7 +85,7 @@ class Target:
     def sample(self, number: int, seconds: float) -> Sample:
         """Put load on it, and return what it cost.
 
-        Where the machine has so much else to do that hardly a request is answered, take longer.
+        Take longer if the machine is so busy that hardly a request is answered.
         """
         before = self.server.cpu_seconds()
         done = self.load(seconds)
@@ -129,9 +129,9 @@ def ratio(
     samples: Sequence[Sample], of: Callable[[Sample], float],
     one: tuple[str, str], other: tuple[str, str]
 ) -> float:
-    """Return what (workload, candidate) `one` has by what `other` has.
+    """Return the figure of (workload, candidate) `one` divided by that of `other`.
 
-    Within one workload they are compared round by round, so that a slow moment is both's.
+    They are compared round by round: within one workload a slow moment of the machine affects both.
     """
     pairs = zip(_of(samples, *one), _of(samples, *other))
     return median(of(mine) / of(theirs) for mine, theirs in pairs)
@@ -164,7 +164,7 @@ class Memory:
 
 
 def memory(candidates: Sequence[Candidate], plan: Plan, folder: Path) -> dict[str, Memory]:
-    """Return how much memory each has before and after so many tasks."""
+    """Return the memory of each before and after the tasks of the plan."""
     found = {}
     for candidate in candidates:
         with running(candidate, folder / "memory" / candidate.name) as server:

@@ -1,4 +1,4 @@
-"""A server that is measured: started on a core of its own, and what the kernel accounts to it."""
+"""A measured server: its start on a core of its own, its CPU time and its memory."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server is to be: its port, and a folder for its log and its store."""
+    """The port of a server, and the folder for its log and its store."""
 
     port: int
     folder: Path
@@ -44,9 +44,9 @@ class Candidate:
     command: Callable[[Place], Sequence[str]]
     environment: Callable[[Place], Mapping[str, str]] = lambda place: {}
     core_api: bool = True
-    """Whether it has all of the API that is checked, and not just POST and GET of a task."""
+    """Whether it has all of the checked API, not just POST and GET of a task."""
     lean: bool = False
-    """Whether it leaves out what somebody who counts microseconds would: see `benchmarks/peers/common.py`."""
+    """Whether it is the lean form: see `benchmarks/peers/common.py`."""
 
 
 class Server:
@@ -122,7 +122,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(candidate: Candidate, folder: Path) -> Iterator[Server]:
-    """Run a candidate; it answers."""
+    """Run a candidate in the block, which begins when it answers."""
     with Server(candidate, folder) as server:
         server.wait_until_ready()
         yield server

@@ -1,10 +1,10 @@
-"""`run.py profile`: a workload under a sampling profiler: a flame graph, and the hottest functions.
+"""`run.py profile`: a workload under a sampling profiler; gives a flame graph, and the hottest functions.
 
-The profiler is py-spy: it reads the stacks from outside, so that the service runs as it is, on
-its own event loop, at full speed (a tracing profiler makes small functions look dear; pyinstrument
-samples from inside, and asks the service to import it). Native frames are shown where asked for.
+The profiler is py-spy. It reads the stacks from outside, so the service runs unchanged, on its own
+event loop, at full speed. A tracing profiler makes small functions look expensive; pyinstrument
+samples from inside, and the service would have to import it. `--native` shows frames of C, too.
 
-The share of a function becomes microseconds by the CPU time a request, measured meanwhile.
+The share of a function is multiplied by the CPU time of a request, which is measured, too.
 """
 
 import argparse
@@ -53,11 +53,11 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("workload", nargs="?", choices=names, default="get", metavar="workload",
                         help=f"one of {', '.join(names)} (default: %(default)s)")
     parser.add_argument("--candidate", default="taskservice", metavar="NAME",
-                        help="who, as in bench (default: %(default)s)")
+                        help="a candidate of bench (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=10, help="default: %(default)s")
     parser.add_argument("--native", action="store_true", help="show frames of C too (slower)")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER",
-                        help="where to leave what is found (default: var/bench)")
+                        help="where to write the results (default: var/bench)")
     return parser.parse_args(argv)
 
 
@@ -109,7 +109,7 @@ def _record(pid: int, options: argparse.Namespace, format_: str, file: Path) -> 
 
 
 def read_stacks(text: str) -> Mapping[Frames, int]:
-    """Return how often each stack was seen, outermost frame first."""
+    """Return the number of samples of each stack, outermost frame first."""
     stacks: Counter[Frames] = Counter()
     for line in text.splitlines():
         frames, _, count = line.rpartition(" ")
@@ -118,7 +118,7 @@ def read_stacks(text: str) -> Mapping[Frames, int]:
 
 
 def hottest(stacks: Mapping[Frames, int]) -> Sequence[Hot]:
-    """Return the functions, those first that take most on their own."""
+    """Return the functions, in the order of their own time."""
     own: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for frames, count in stacks.items():
@@ -131,7 +131,7 @@ def hottest(stacks: Mapping[Frames, int]) -> Sequence[Hot]:
 
 
 def rows(found: Sequence[Hot], cpu: float) -> Iterator[str]:
-    """Give the lines of the table: by own time, then by that with what is called."""
+    """Give the lines of the table: by own time, then by total time."""
     yield "own µs  with calls µs  function"
     for hot in found[:ROWS]:
         yield _row(hot, cpu)

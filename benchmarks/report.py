@@ -1,4 +1,4 @@
-"""What was measured, as tables in Markdown, and beside the goals of the design."""
+"""Tables in Markdown of the results, and of the goals of the design."""
 
 import re
 import time
@@ -25,7 +25,7 @@ _PAGE_RATIO = re.compile(r"HTTP: ratio .* in the median, ([0-9.]+) at most")
 
 @dataclass
 class Results:
-    """All that a run found; what was not measured is empty."""
+    """All results of a run; those that were not measured are empty."""
 
     plan: Plan
     labels: dict[str, str]
@@ -37,7 +37,7 @@ class Results:
     lists: str = ""
 
     def names(self, workload: str) -> list[str]:
-        """Return who was measured under a workload, the fastest first."""
+        """Return the candidates of a workload, the fastest first."""
         found = {each.candidate for each in self.samples if each.workload == workload}
         return sorted(found, key=lambda name: typical(self.samples, workload, name, cpu))
 
@@ -131,7 +131,7 @@ class Goal:
 
     @property
     def reached(self) -> bool:
-        """Whether it is."""
+        """Whether the goal is reached."""
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     def row(self) -> list[str]:
@@ -142,7 +142,7 @@ class Goal:
 
 
 def goals(results: Results) -> Iterator[Goal]:
-    """Give the figures of the design that the run can tell about."""
+    """Give the goals of the design that the run has figures for."""
     for workload in HTTP_WORKLOADS:
         yield from _cpu_goals(results, workload)
     yield from _durable_goals(results)

@@ -1,4 +1,4 @@
-"""Very many idle event streams: the memory of each, and how soon one write reaches all."""
+"""Very many idle event streams: the memory of each, and the time until one write reaches all."""
 
 import resource
 import select
@@ -21,9 +21,9 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """How many there were, the server's bytes for each, what it takes for one write to reach all.
+    """The number of streams, the server's bytes for each, and the cost of a write that reaches all.
 
-    `seconds` are the slowest write's, `cpu` is the server's CPU time for a write.
+    `seconds` is the time of the slowest write, `cpu` the server's CPU time for a write.
     """
 
     count: int
@@ -99,7 +99,7 @@ class Listeners:
         received: dict[int, bytes] = {}
         while waiting:
             if time.perf_counter() > end:
-                raise ClientError(f"{len(waiting)} streams were not told")
+                raise ClientError(f"{len(waiting)} streams received no event")
             for number, data in self._receive():
                 received[number] = received.get(number, b"") + data
                 if mark in received[number]:

@@ -1,4 +1,4 @@
-"""What is asked of the candidates, over and over."""
+"""The requests that are sent to the candidates, over and over."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from benchmarks.client import TASK, Client, ClientError, request
 
 Made = Sequence[tuple[str, str]]
-"""The tasks that there are: target and tag of each."""
+"""The tasks in the store: target and tag of each."""
 
 CHANGED = TASK.replace(b"Chapter-1", b"Chapter-2")
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Requests on a store with some tasks, the status that each is answered by, connections."""
+    """Requests on a store with some tasks, the statuses of their answers, connections."""
 
     name: str
     label: str
@@ -49,7 +49,7 @@ def _put(made: Made, port: int) -> list[bytes]:
 
 
 def _mix(made: Made, port: int) -> list[bytes]:
-    """80 % get one, 10 % of it unchanged, 5 % post, 5 % put, in an order by chance."""
+    """Return 80 % get, 10 % unchanged, 5 % post and 5 % put, in random order."""
     part = len(made) // 20
     mixed = [*_get(made[:16 * part], port), *_unchanged(made[16 * part:18 * part], port),
              *_post(made, port) * part, *_put(made[18 * part:19 * part], port)]

@@ -49,21 +49,21 @@ def build(args: Sequence[str]) -> int:
 
 
 def test_compiled(args: Sequence[str]) -> int:
-    """Do as `run.py test` with these arguments in a copy of the project whose hot modules are compiled."""
+    """Run `run.py test` with these arguments in a copy of the project whose hot modules are compiled."""
     with ending_quietly(), tempfile.TemporaryDirectory(prefix="taskservice-compiled-") as temporary:
         os.chmod(temporary, 0o755)  # some tests run as another user
         copy = Path(temporary, "project")
         shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
-        # What it needs is there: tests run where all packages are.
+        # Tests run where all packages are, so the build needs no network.
         wheel = make_wheel(Path(temporary), sys.executable, "--no-build-isolation", "--no-index")
         zipfile.ZipFile(wheel).extractall(copy)
         return subprocess.call([sys.executable, copy / "run.py", "test", *args], cwd=copy)
 
 
 def make_wheel(folder: Path, python: str | Path, *options: str) -> Path:
-    """Compile a copy of the sources, so that no extension comes near them; return the wheel's path in `folder`.
+    """Compile a copy of the sources, to keep extensions out of the checkout; return the wheel's path in `folder`.
 
-    `options` are those of the `pip wheel` of this Python. Raises CalledProcessError.
+    `options` are for `pip wheel`, which `python` runs. Raises CalledProcessError.
     """
     with (ending_quietly(), own_temporary_directory(),
           tempfile.TemporaryDirectory(prefix="taskservice-build-") as temporary):
@@ -81,7 +81,7 @@ def make_wheel(folder: Path, python: str | Path, *options: str) -> Path:
 
 
 def pip(python: str | Path, command: str, *arguments: str | Path, **variables: str) -> None:
-    """Run a pip command, which ends with this script, and all that it has started; raises CalledProcessError."""
+    """Run a pip command; it and its children end with this script. Raises CalledProcessError."""
     words = [python, "-m", "pip", command, "--quiet", "--disable-pip-version-check", *arguments]
     with subprocess.Popen(words, env={**os.environ, **variables}, start_new_session=True) as process:
         try:

@@ -1,6 +1,6 @@
 """The commands of run.py: serving, testing, and the tools beside them.
 
-It works from any directory: paths that the user names are relative to where the user is.
+It works from any directory: the user's paths are relative to the current one.
 """
 import argparse
 import importlib.util
@@ -37,7 +37,7 @@ SUITES = {
 # --- The commands ----------------------------------------------------------------------------------------------------
 
 def service_command(name: str) -> Callable[[Sequence[str]], int]:
-    """Make a command that the service has itself (`taskservice/__main__.py`)."""
+    """Return a command that runs one of the service's own (`taskservice/__main__.py`)."""
     def run(args: Sequence[str]) -> int:
         if not {"-h", "--help"}.intersection(args):
             need(SERVICE)
@@ -95,8 +95,8 @@ def test(args: Sequence[str]) -> int:
 
 
 def matrix(args: Sequence[str]) -> int:
-    """Run tests on every Python that there is, each with a virtual environment of its own under var/."""
-    test_options(args)  # a slip in the options, or --help, ends here
+    """Run tests on every installed Python, each with a virtual environment of its own under var/."""
+    test_options(args)  # wrong options, and --help, end here
     codes = {}
     for version, python in pythons().items():
         venv = ROOT / "var" / f"python-{version}"
@@ -111,9 +111,9 @@ def matrix(args: Sequence[str]) -> int:
 
 
 def coverage(args: Sequence[str]) -> int:
-    """Run tests under coverage and report it; to cover less than MIN_COVERAGE is to fail."""
+    """Run tests under coverage and report it; less than MIN_COVERAGE fails."""
     args = args[1:] if args[:1] == ["--"] else args
-    test_options(args)  # a slip in the options, or --help, ends here
+    test_options(args)  # wrong options, and --help, end here
     need(ALL, DEVELOPMENT)
     files = [f"--rcfile={ROOT / 'pyproject.toml'}", f"--data-file={ROOT / '.coverage'}"]
     source = ["--branch", f"--source={ROOT / 'taskservice'}"]
@@ -146,7 +146,7 @@ def lock(args: Sequence[str]) -> int:
 
 
 def audit(args: Sequence[str]) -> int:
-    """Report known vulnerabilities of what requirements.lock names; there being some is no failure of the project."""
+    """Report known vulnerabilities of the versions in requirements.lock; exit code 0 even if there are some."""
     Parser(prog="run.py audit", description="Report known vulnerabilities of what is installed.").parse_args(args)
     need(ALL, DEVELOPMENT)
     command = [sys.executable, "-m", "pip_audit", "--requirement", LOCK.name, "--no-deps", "--disable-pip",
@@ -199,12 +199,12 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command that argv names; return the exit code: 0 done, 1 it failed, 2 it was not understood."""
+    """Run the command that argv names; return the exit code: 0 done, 1 failed, 2 wrong arguments."""
     try:
         code = run(argv)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130  # what a shell says of a command that Ctrl-C ended
+        return 130  # the shell's code for Ctrl-C
     except BrokenPipeError:  # the reader of standard output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -265,7 +265,7 @@ def tool(module: str, *args: str, cwd: Path | None = ROOT) -> int:
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 def pythons() -> dict[str, str]:
-    """The Pythons, from 3.11 on, on the PATH and of pyenv: version, and the program; one of each version."""
+    """Return the Pythons from 3.11 on, on the PATH and of pyenv: a program for each version."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = {}
     for minor in range(11, 20):
@@ -277,7 +277,7 @@ def pythons() -> dict[str, str]:
 
 
 def not_testable() -> dict[str, str]:
-    """The modules whose tests skip here, for they need a server of some kind; and why."""
+    """Return the modules whose tests are skipped here for want of a server, and the reason."""
     sys.path.insert(0, str(ROOT))
     from tests.helpers import postgres
     reason = postgres.available()
@@ -291,7 +291,7 @@ def suite_names(suite: str) -> list[str]:
 
 
 def names_of(target: str) -> list[str]:
-    """The dotted names that a file, a folder or a dotted name stands for; exits with code 2 at a path that is not."""
+    """Return the dotted names of a file, a folder or a dotted name; exits with code 2 if the path does not exist."""
     path = Path(target).resolve()
     if path == TESTS:
         return suite_names("all")
@@ -311,9 +311,9 @@ def module_names(path: Path) -> list[str]:
 
 
 def module_name(file: Path) -> str:
-    """The name to import a test file by: the one that ``unittest discover tests`` gives it.
+    """Return the name to import a test file by, as ``unittest discover tests`` names it.
 
-    A file from elsewhere is named by itself, and its folder put on sys.path.
+    For a file from elsewhere it is the file's own name, and its folder is put on sys.path.
     """
     if file.is_relative_to(TESTS):
         return ".".join(file.relative_to(TESTS).with_suffix("").parts)

@@ -1,7 +1,7 @@
-"""The virtual environment of run.py: which packages are missing, how they are installed, and what is said meanwhile.
+"""The virtual environment of run.py: finds missing packages, installs them, and reports progress.
 
-It needs nothing but Python. Where the packages are missing it makes ``.venv`` in the project's folder, installs them
-there and goes on inside it; where they are there it stays in the interpreter it was started with.
+It needs only Python. If packages are missing, it makes ``.venv`` in the project's folder, installs them there and goes
+on inside it; else it stays in the interpreter that started it.
 """
 import contextlib
 import errno
@@ -22,14 +22,14 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "run.py"
 LOCK = ROOT / "requirements.lock"
-"""The versions of everything that is installed, also of what others need; ``run.py lock`` renews it."""
+"""The versions of all packages, dependencies included; ``run.py lock`` renews it."""
 
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "run.py-stamp"  # which sets of packages, by their hashes, are installed in VENV
 UNFINISHED = "unfinished\n"    # what STAMP says while they are being installed
 
-JUST_INSTALLED = "RUN_PY_JUST_INSTALLED"  # the environment variable that keeps it from doing so again and again
+JUST_INSTALLED = "RUN_PY_JUST_INSTALLED"  # an environment variable that prevents a loop of installations
 
 SERVICE, ALL, DEVELOPMENT = "service", "requirements.txt", "requirements-dev.txt"
 """Sets of packages: the first is the part of requirements.txt above its tests and tools."""
@@ -48,7 +48,7 @@ COLLECTING = re.compile(r"(?:Collecting|Processing|Requirement already satisfied
 
 
 def need(*sets: str) -> None:
-    """Go on where the first of these sets can be imported: here, or else in VENV, with all of them installed there.
+    """Return if the first of these sets can be imported here; else install all of them in VENV, and go on there.
 
     Exits with a message when they cannot be installed.
     """
@@ -91,7 +91,7 @@ def inside_venv() -> bool:
 
 
 def say(text: str) -> None:
-    """Print a line about what happens."""
+    """Print a line of progress."""
     print(f"run.py: {text}", file=sys.stderr, flush=True)
 
 
@@ -122,7 +122,7 @@ def make_venv(lock: int) -> None:
 def install_set(name: str, lock: int) -> None:
     """Install one set in VENV and stamp it; exits with a message when that fails.
 
-    A pip that fails leaves what was there; only one that was killed leaves VENV in doubt, and STAMP saying so.
+    If pip fails, VENV is as before. If it is killed, VENV is in doubt, and STAMP says so.
     """
     others = [line for line in read_stamp().splitlines(keepends=True) if not line.startswith(f"{name} ")]
     what = "the service's packages" if name == SERVICE else f"the packages of {name}"
@@ -158,7 +158,7 @@ class Progress:
     WIDTH = 24
 
     def __init__(self, expected: int) -> None:
-        """Expect at least so many packages; what they need comes to it."""
+        """Expect at least so many packages; their dependencies are added as they come."""
         self.expected = expected
         self.seen = 0
         self.terminal = sys.stderr.isatty()
@@ -182,7 +182,7 @@ class Progress:
 
 
 def reason_of(error: OSError) -> str:
-    """Say why a folder cannot be written."""
+    """Return why a folder cannot be written."""
     if error.errno == errno.EROFS:
         return "it is on a read-only file system; copy the project to another folder"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -200,7 +200,7 @@ def reason_of(error: OSError) -> str:
 
 @contextlib.contextmanager
 def ending_quietly() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end this script as Ctrl-C does: with what it has started, and without a word."""
+    """In the block let SIGTERM and SIGHUP end this script and its children silently, as Ctrl-C does."""
     def end(number: int, _frame: object) -> NoReturn:
         sys.exit(128 + number)
 
@@ -214,7 +214,7 @@ def ending_quietly() -> Iterator[None]:
 
 @contextlib.contextmanager
 def own_temporary_directory() -> Iterator[None]:
-    """Have what is started put its temporary files where they go with it, even when it is killed."""
+    """Give child processes a temporary directory that is removed even when they are killed."""
     before = os.environ.get("TMPDIR")
     with tempfile.TemporaryDirectory(prefix="taskservice-install-", ignore_cleanup_errors=True) as folder:
         os.environ["TMPDIR"] = folder
@@ -226,7 +226,7 @@ def own_temporary_directory() -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[int]:
-    """Hold a lock, so that of runs started together one installs and the others wait; yields its descriptor."""
+    """Hold a lock, so that one of several runs installs and the others wait; yields its descriptor."""
     with open(ROOT / ALL, "rb") as lock:  # a file of the project, so that none is left behind
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -239,7 +239,7 @@ def one_at_a_time() -> Iterator[int]:
 def holding(
     lock: int, command: Sequence[str], show: Callable[[str], None] = lambda line: None
 ) -> tuple[str, int]:
-    """Run a command that holds the lock to its own end, even when this script is killed before.
+    """Run a command that holds the lock until it ends, even when this script is killed earlier.
 
     Returns the last lines of its output, and its exit code. It has a session of its own, so that Ctrl-C does not reach
     it, which it would report at length: it is killed.
