@@ -70,6 +70,15 @@ def tornados_routing(self: Any, server_conn: object, request_conn: Any) -> Any:
     return tornado.web.Application.start_request(self, server_conn, request_conn)
 
 
+class InTasks(fast.LeanHandlers):
+    """Each on the short way, in a task from its beginning."""
+
+    def __missing__(self, handler: Any) -> Any:
+        found: Any = super().__missing__(handler)
+        found.at_once = False
+        return found
+
+
 class PlainHandlers(dict[Any, Any]):
     """Each handler as it is."""
 
@@ -80,7 +89,8 @@ class PlainHandlers(dict[Any, Any]):
 VARIANTS: Mapping[str, Callable[[], Any]] = {
     "all of it": nullcontext,
     "without Request": lambda: patch.object(fast, "Request", tornados_request),
-    "without the lean handler": lambda: patch.object(fast, "LEAN", PlainHandlers()),
+    "without the first step at once": lambda: patch.object(fast, "LEAN", InTasks()),
+    "without the lean handler, and at once": lambda: patch.object(fast, "LEAN", PlainHandlers()),
     "without any (Tornado's router, delegates, request)": lambda: patch.object(
         TaskServiceApplication, "start_request", tornados_routing),
 }
@@ -98,7 +108,8 @@ def connected(server: HTTP1Server) -> Iterator[tuple[Connection, Transport]]:
 async def main(rounds: int) -> None:
     """Measure, and print a table."""
     logging.getLogger().setLevel(logging.CRITICAL)
-    taskcontext.install(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    taskcontext.install(loop)
     service, application = make_taskservice_app(Config())
     figures: dict[str, dict[str, list[float]]] = {name: {"get": [], "put": []} for name in VARIANTS}
     async with service:
@@ -107,7 +118,7 @@ async def main(rounds: int) -> None:
 
             async def ask(request: bytes) -> bytes:
                 before = transport.written
-                connection.data_received(request)
+                loop.call_soon(connection.data_received, request)  # as a loop does: in no task
                 while transport.written == before:
                     await asyncio.sleep(0)
                 return transport.last

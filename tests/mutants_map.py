@@ -28,7 +28,8 @@ TESTS: Mapping[str, str] = {
     "tornado/metrics*":
         "unit/metrics*_test.py integration/workers_test.py integration/metrics_test.py e2e/workers_test.py",
     "tornado/fast":
-        "unit/dispatch_test.py integration/outcome_test.py integration/requests_test.py integration/accounts_test.py",
+        "unit/dispatch_test.py unit/lean_handler_test.py integration/outcome_test.py integration/requests_test.py"
+        " integration/accounts_test.py",
     "tornado/outcome":
         "unit/metrics_test.py integration/outcome_test.py integration/canonical_log_test.py"
         " integration/metrics_test.py integration/accounts_test.py",

@@ -8,27 +8,28 @@ part saves, as `benchmarks/fast.py` measures it.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from io import SEEK_END, BytesIO
-from typing import Any
+from typing import Any, cast
 
 import tornado.web
 from tornado.escape import parse_qs_bytes
 from tornado.httputil import (
     HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, RequestStartLine, ResponseStartLine,
     split_host_and_port)
+from tornado.log import app_log
 
 from taskservice.http.dates import http_date
 from taskservice.http1.exchange import Exchange
 from taskservice.http1.headers import LeanHeaders
 from taskservice.tornado.handlers.base import DEFAULT_FIELDS, BaseRequestHandler
 from taskservice.tornado.outcome import log_cut_request
+from taskservice.utils.first_step import FirstStep, keep
 
 _BEGINNING = {
-    "content-type": "text/html; charset=UTF-8", "date": "",
+    "server": "", "content-type": "text/html; charset=UTF-8", "date": "",
     **{name.lower(): value for name, value in DEFAULT_FIELDS.items()}}
-
-_running: set[asyncio.Task[None]] = set()  # the loop itself would not keep them alive
+_set_default_headers = BaseRequestHandler.set_default_headers  # to find out whether there is another in its place
 
 
 class Request(HTTPServerRequest):
@@ -64,12 +65,19 @@ class Request(HTTPServerRequest):
 
 
 class _LeanHandler(BaseRequestHandler):
-    """A handler made without Tornado's checks of header fields and its namespaces of templates."""
+    """Does what RequestHandler does, on a shorter way, and leaves to it what is unusual.
+
+    It comes after the handler's own class and before the base's in the order of methods, so that what a subclass
+    overrides counts.
+    """
+
+    at_once = False
+    """Whether it runs to its first wait without a task."""
 
     def __init__(
         self, application: tornado.web.Application, request: HTTPServerRequest, **options: Any
     ) -> None:
-        # Not the base's: this is all that it does beside those namespaces.
+        # Not the base's: this is all that it does beside the namespaces of templates.
         self.application = application
         self.request = request
         self._headers_written = self._finished = False
@@ -83,8 +91,11 @@ class _LeanHandler(BaseRequestHandler):
 
     def clear(self) -> None:
         """Begin an answer as the base does, with fields that need no check."""
-        self.now = int(time.time())
-        self._headers = LeanHeaders.of({**_BEGINNING, "date": http_date(self.now)})
+        self.now = now = int(time.time())
+        if type(self).set_default_headers is not _set_default_headers:
+            super().clear()
+            return
+        self._headers = LeanHeaders.of({**_BEGINNING, "date": http_date(now)})
         self._write_buffer: list[bytes] = []
         self._status_code = 200
         self._reason = "OK"
@@ -98,16 +109,117 @@ class _LeanHandler(BaseRequestHandler):
         else:
             super().set_header(name, value)
 
+    def write(self, chunk: str | bytes | dict[str, Any]) -> None:
+        """Write to the answer, and count its bytes."""
+        if type(chunk) is bytes and not self._finished:
+            self.written += len(chunk)
+            self._write_buffer.append(chunk)
+        else:
+            super().write(chunk)
 
-class _LeanHandlers(dict[type[BaseRequestHandler], type[BaseRequestHandler]]):
+    async def _execute(self, transforms: list[tornado.web.OutputTransform], *args: bytes, **kwargs: bytes) -> None:
+        """Answer the request as the base does; it would parse the body as a form if there were a Content-Type."""
+        if self._stream_request_body or kwargs or self.request.headers.get("content-type"):
+            return await super()._execute(transforms, *args, **kwargs)
+        self._transforms = transforms
+        try:
+            method = self.request.method
+            if method not in self.SUPPORTED_METHODS:
+                raise tornado.web.HTTPError(405)
+            self.path_args = [self.decode_argument(arg) for arg in args]
+            self.path_kwargs = {}
+            if method != "GET":
+                self._cross_origin_protection()
+            prepare: Callable[[], Awaitable[None] | None] = self.prepare  # a subclass's may be a coroutine
+            if (prepared := prepare()) is not None:
+                await prepared
+            if self._finished:
+                return
+            answered = getattr(self, method.lower())(*self.path_args)
+            if answered is not None:
+                await answered
+            if self._auto_finish and not self._finished:
+                self.finish()
+        except (Exception, asyncio.CancelledError) as error:
+            self._end_with(error)
+
+    def _end_with(self, error: BaseException) -> None:
+        """Answer an error that is being handled; raises it again if it is the cancellation of the request's task."""
+        task = asyncio.current_task()
+        cancelled = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling()
+        try:
+            if not cancelled:
+                self._handle_request_exception(error)
+            elif not self._finished:
+                self.send_error(500)
+        except Exception:
+            app_log.error("Exception in exception handler", exc_info=True)
+        if cancelled:
+            raise error
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
+        """End the answer as the base does; one that may get a tag, or has begun, is left to it."""
+        headers, status = self._headers, self._status_code
+        if self._finished or self._headers_written or (
+                status == 200 and "etag" not in headers and self.request.method in ("GET", "HEAD")):
+            return super().finish(chunk)
+        if chunk is not None:
+            self.write(chunk)
+        if self._should_not_send_content(status):
+            if self._write_buffer:
+                raise RuntimeError(f"Cannot send body with status code HTTP{status}")
+            self._clear_representation_headers()
+        elif "content-length" not in headers:
+            self.set_header("Content-Length", sum(map(len, self._write_buffer)))
+        connection: Any = self.request.connection
+        connection.set_close_callback(None)
+        future = self.flush(include_footers=True)
+        connection.finish()
+        self._log()
+        self._finished = True
+        self.on_finish()
+        return future
+
+    def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":
+        """Send what was written, as the base does; transforms, cookies and later parts are left to it."""
+        if self._headers_written or self._transforms or "_new_cookie" in vars(self):
+            return super().flush(include_footers)
+        self._headers_written = True
+        body = b"" if self.request.method == "HEAD" else b"".join(self._write_buffer)
+        self._write_buffer = []
+        connection: Any = self.request.connection
+        return connection.write_headers(  # type: ignore[no-any-return]
+            ResponseStartLine("", self._status_code, self._reason), self._headers, body)
+
+
+class LeanHandlers(dict[type[BaseRequestHandler], type[BaseRequestHandler]]):
     """For each handler class, a subclass that does the same in less time."""
 
     def __missing__(self, handler: type[BaseRequestHandler]) -> type[BaseRequestHandler]:
-        self[handler] = found = type(handler.__name__, (_LeanHandler, handler), {})
+        # What others write may compare the current task with that of later, as anyio does.
+        own = handler.__module__.partition(".")[0] == __name__.partition(".")[0]
+        self[handler] = found = type(handler.__name__, (handler, _LeanHandler), {"at_once": own})
         return found
 
 
-LEAN = _LeanHandlers()
+LEAN = LeanHandlers()
+
+
+def _start(
+    handler: BaseRequestHandler, loop: asyncio.AbstractEventLoop, execution: Coroutine[Any, Any, None]
+) -> asyncio.Task[None] | None:
+    """Run a handler, and return its task, or None if it has none because it ended before it would have waited."""
+    if getattr(handler, "at_once", False) and asyncio.current_task(loop) is None:
+        step = FirstStep(loop, execution)
+        handler.task = cast("asyncio.Task[None]", step)
+        task = step.run()
+        if task is None:
+            return None
+    else:
+        task = loop.create_task(execution)
+        keep(task)
+    handler.task = task
+    return task
 
 
 class HandlerDelegate(HTTPMessageDelegate):
@@ -142,17 +254,14 @@ class HandlerDelegate(HTTPMessageDelegate):
             self._more.write(chunk)
 
     def finish(self) -> None:
-        """Run the handler in a task of its own."""
+        """Run the handler: to its first wait at once, and the rest in a task of its own."""
         request = Request(self._exchange)
         request.body = self._whole_body()
         handler = self._make(request)
         transforms = [make(request) for make in self._application.transforms]
         # Tornado's own delegate calls this as well; it catches whatever a handler raises.
-        task = self._exchange.loop.create_task(handler._execute(transforms, *self._path_args))
-        handler.task = task
-        _running.add(task)
-        task.add_done_callback(_running.discard)
-        if (claim := self._exchange.take_claim()) is not None:  # it has the body to its end
+        task = _start(handler, self._exchange.loop, handler._execute(transforms, *self._path_args))
+        if task is not None and (claim := self._exchange.take_claim()) is not None:  # it has the body to its end
             task.add_done_callback(lambda task: claim.release())
 
     def _make(self, request: Request) -> BaseRequestHandler:
