@@ -396,6 +396,22 @@ class PageTest(PostgresTestCase):
             self.assertIn("Index Only Scan using tasks_filtered_due_date", plan)
             self.assertNotIn("Filter", plan)
 
+    async def test_a_list_by_priority_looks_for_dates_in_no_priority_after_a_full_page(self) -> None:
+        engine = await self.start()
+        await self.query("""
+            INSERT INTO tasks
+            SELECT lpad(n::text, 9, '0'), n, '{"title": "t"}', lpad(n::text, 9, '0'), n % 3 = 0, n % 5, n
+              FROM generate_series(1, 30000) AS n""")
+        await self.query("VACUUM ANALYZE tasks")
+        for descending, first in ((False, "000020005"), (True, "000029999")):
+            query = TaskQuery(sort=TaskSort.PRIORITY, descending=descending, due_after=20_000.0, limit=50)
+            page = await engine.read_page(query)
+            self.assertEqual((page.tasks[0].id, len(page.tasks)), (first, 50))
+            _, (statement, arguments) = page_statements(query, POSTGRES)
+            plan = [row[0] for row in await self.query(f"EXPLAIN (ANALYZE, COSTS off) {statement}", *arguments)]
+            scans = [line for line in plan if "Index Only Scan" in line]
+            self.assertEqual(["never executed" in line for line in scans], [False, True, True, True, True], plan)
+
     async def test_a_page_is_planned_once(self) -> None:
         engine = await self.start()
         for title in ("a", "b", "c"):

@@ -171,9 +171,16 @@ class _Page:
                 f"LIMIT {self._rows}"), arguments
 
     def in_range(self) -> Statement:
-        """Return the statement that finds the tasks in a range of due dates, and sorts them."""
+        """Return the statement that finds the tasks in a range of due dates, and sorts them.
+
+        A list by priority takes one priority after the other, and none of those that come after a full page.
+        """
         table = f"tasks{self._indexed_by(TaskSort.DUE_DATE)}"
-        return self._rows_of(f"SELECT id FROM {self._sorted(table)}")
+        if self._query.sort is not TaskSort.PRIORITY:
+            return self._rows_of(f"SELECT id FROM {self._sorted(table)}")
+        parts = [f"SELECT id FROM (SELECT id FROM {self._sorted(table, rank)}) AS part"
+                 for rank in sorted(_ranks(self._query), reverse=self._query.descending)]
+        return self._rows_of(f"{' UNION ALL '.join(parts)} LIMIT {self._rows}")
 
     def searched(self, candidates: Candidates | None) -> Statement:
         """Return the statement that looks at all texts, and sorts the tasks that it finds."""
@@ -184,11 +191,13 @@ class _Page:
         return self._rows_of(
             f"SELECT id FROM {self._sorted(self._dialect.looked_up.format(found=found))}")
 
-    def _sorted(self, table: str) -> str:
+    def _sorted(self, table: str, rank: int | None = None) -> str:
+        """Return what follows `SELECT id FROM` for the first tasks of a table, or of one priority."""
         query = self._query
+        ranks = _ranks(query) if rank is None else [rank]
         conditions = [
             f"completed IN ({_listed(_completed(query))})",
-            f"priority IN ({_listed(_ranks(query))})", *_ranges(query), *self._after()]
+            f"priority IN ({_listed(ranks)})", *_ranges(query), *self._after(rank)]
         gathered = self._dialect.gathered.format(
             columns=_listed(dict.fromkeys(("id", *self._columns))), table=table,
             where=_where(conditions))
