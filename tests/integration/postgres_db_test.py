@@ -9,6 +9,7 @@ from typing import Any, Awaitable, Callable
 from unittest import SkipTest, TestCase, mock
 
 from taskservice.database.db_engines import create_todolist_db
+from taskservice.database.revisions import system_clock
 from taskservice.database.sql.migration import migrations
 from taskservice.database.sql.pages import POSTGRES, page_statements
 from taskservice.datamodel import (
@@ -67,11 +68,24 @@ class GroupCommitTest(PostgresTestCase):
         await asyncio.gather(*(self.engine.create_task(f"{n}", ENTRY) for n in range(64)))
         self.assertEqual(await self.transactions(), 1)
 
-    async def test_what_comes_during_a_transaction_is_the_next_one(self) -> None:
+    async def test_what_comes_before_a_transaction_has_its_turn_is_in_it(self) -> None:
         async def late() -> None:
-            await asyncio.sleep(0)  # the drain has begun then
+            await asyncio.sleep(0)  # the transaction begins then
             await asyncio.gather(*(self.engine.create_task(f"late-{n}", ENTRY) for n in range(9)))
         await asyncio.gather(self.engine.create_task("first", ENTRY), late())
+        self.assertEqual(await self.transactions(), 1)
+
+    async def test_what_comes_during_a_transaction_is_the_next_one(self) -> None:
+        late: list[asyncio.Task[Any]] = []
+
+        def clock() -> int:
+            """Write more as soon as the first transaction decides on its revision."""
+            if not late:
+                late.extend(asyncio.create_task(engine.create_task(f"late-{n}", ENTRY)) for n in range(9))
+            return system_clock()
+        engine = await self.start(clock=clock)
+        await engine.create_task("first", ENTRY)
+        await asyncio.gather(*late)
         self.assertEqual(await self.transactions(), 2)
 
     async def test_a_bad_item_fails_alone(self) -> None:

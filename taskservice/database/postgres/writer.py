@@ -40,9 +40,11 @@ ROWS_A_COPY = 5000
 # Without enable_seqscan = off a plan for an empty table would stay, and read all of it while it fills.
 _BEGIN = """BEGIN ISOLATION LEVEL READ COMMITTED; {limits} SET LOCAL enable_seqscan = off;
 SET LOCAL client_min_messages = warning;
-SELECT set_config('synchronous_commit', 'on', true)
- WHERE current_setting('synchronous_commit') = 'off';
-SELECT FROM store FOR UPDATE"""
+SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END
+  FROM store FOR UPDATE"""
+
+_REVISION = "SELECT 'store', NULL, NULL, revision, NULL, NULL FROM store"
+"""What creates need that name neither an id nor a key."""
 
 _READ = """
 SELECT 'store' AS kind, NULL AS name, NULL AS key, revision AS number,
@@ -59,6 +61,24 @@ _TYPES = (
     *({str: "text", bool: "boolean", int: "integer", float: "float8"}[facet.kind] for facet in FACETS))
 """The types of TASK_COLUMNS after the id."""
 
+
+def _put(first: int) -> str:
+    """Return the parts of _WRITE that put rows, whose arguments begin with this one."""
+    return f"""
+searched AS (
+  INSERT INTO texts (id, search_text) SELECT * FROM unnest(${first}::text[], ${first + 1}::text[])
+  ON CONFLICT (id) DO UPDATE SET search_text = excluded.search_text
+  WHERE texts.search_text <> excluded.search_text)
+INSERT INTO tasks ({", ".join(TASK_COLUMNS)})
+SELECT * FROM unnest(${first}::text[], {", ".join(
+    f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, first + 2))})
+ON CONFLICT (id) DO UPDATE
+SET {", ".join(f"{column} = excluded.{column}" for column in TASK_COLUMNS[1:])}"""
+
+
+_PUT = f"WITH moved AS (UPDATE store SET revision = $1),{_put(2)}"
+"""For a batch with no other changes: the server would start each part of _WRITE for nothing."""
+
 # The parts see one snapshot and not each other, and no id is in two of them.
 _WRITE = f"""
 WITH moved AS (UPDATE store SET revision = $1),
@@ -73,16 +93,7 @@ kept AS (
   SELECT * FROM unnest($5::text[], $6::text[], $7::bytea[], $8::text[], $9::bigint[])
   ON CONFLICT (owner, key) DO UPDATE
   SET digest = excluded.digest, outcome = excluded.outcome, expires = excluded.expires),
-risen AS (DELETE FROM tombstones WHERE id = ANY($10::text[])),
-searched AS (
-  INSERT INTO texts (id, search_text) SELECT * FROM unnest($11::text[], $12::text[])
-  ON CONFLICT (id) DO UPDATE SET search_text = excluded.search_text
-  WHERE texts.search_text <> excluded.search_text)
-INSERT INTO tasks ({", ".join(TASK_COLUMNS)})
-SELECT * FROM unnest($11::text[], {", ".join(
-    f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 13))})
-ON CONFLICT (id) DO UPDATE
-SET {", ".join(f"{column} = excluded.{column}" for column in TASK_COLUMNS[1:])}"""
+risen AS (DELETE FROM tombstones WHERE id = ANY($10::text[])),{_put(11)}"""
 
 _PRUNE = f"""
 WITH gone AS (
@@ -100,12 +111,9 @@ noted AS (
    WHERE EXISTS (SELECT FROM gone))
 SELECT greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM expired))"""
 
-_NO_CHANGES: Sequence[list[Any]] = [[]] * 9
-"""The arguments of _WRITE between the revision and the rows, if there is nothing else to write."""
-
 
 class Writer:
-    """Commits writes in groups: those that come while a transaction runs go into the next one.
+    """Commits writes in groups: those that come before a transaction has the lock go into it.
 
     A transaction takes four round trips, however many writes are in it.
     """
@@ -144,16 +152,19 @@ class Writer:
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
-        while group := self._queue.next_group():
+        while self._queue:
+            group: Group = ()
             started = loop.time()
             try:
                 with translated(self._connections.where):
-                    outcomes = await self._commit([queued.write for queued in group])
+                    connection = await self._begin_transaction()
+                    group = self._queue.next_group()
+                    outcomes = await self._commit(connection, [queued.write for queued in group])
             except asyncio.CancelledError:
                 return self._fail([*group, *self._queue.take_all()], StoreUnavailableError(
                     "the postgres store was closed before the write was done"))
             except Exception as exception:
-                self._fail(group, exception)
+                self._fail(group or self._queue.next_group(), exception)
                 if loop.time() - started > SOON:  # a hang: they have waited as long, for the same server
                     self._fail(self._queue.take_all(), exception)
             else:
@@ -162,15 +173,14 @@ class Writer:
     def _fail(self, group: Group, error: Exception) -> None:
         settle(group, failures(error, len(group), self._connections.where))
 
-    async def _commit(self, writes: Sequence[Write[Any]]) -> Sequence[Any]:
-        """Return the result of each write, which may be an exception.
+    async def _commit(self, connection: Connection, writes: Sequence[Write[Any]]) -> Sequence[Any]:
+        """Return the result of each write, which may be an exception, once the transaction is over.
 
         The fate of a transaction whose COMMIT got no answer is unknown: it is an error, and never repeated.
         """
-        connection = await self._begin_transaction()
         try:
             with Watch(self._connections, connection):
-                batch = self._batch(await connection.fetch(_READ, *_questions(writes)))
+                batch = self._batch(await connection.fetch(*_question(writes)))
             batch, outcomes = await _decide(writes, batch)
             if not batch.is_empty:
                 await self._write(connection, batch)
@@ -260,7 +270,7 @@ class Writer:
         inserted = portions(rows, ROWS_A_STATEMENT)
         await self._insert(connection, batch.revision, changes, next(inserted, []))
         for portion in inserted:
-            await self._insert(connection, batch.revision, _NO_CHANGES, portion)
+            await self._insert(connection, batch.revision, (), portion)
         await self._prune(connection)
 
     async def _copy(self, connection: Connection, rows: Iterable[Row]) -> None:
@@ -280,7 +290,7 @@ class Writer:
         texts = [row.text()[1] for row in rows]
         ids, *values = _columns([row.columns() for row in rows], len(TASK_COLUMNS))
         with Watch(self._connections, connection):
-            await connection.fetch(_WRITE, revision, *changes, ids, texts, *values)
+            await connection.fetch(_WRITE if changes else _PUT, revision, *changes, ids, texts, *values)
 
     async def _prune(self, connection: Connection) -> None:
         now = self._clock()
@@ -301,15 +311,19 @@ async def _decide(writes: Sequence[Write[Any]], batch: Batch) -> tuple[Batch, Se
     return apply_all(writes, batch)
 
 
-def _questions(writes: Sequence[Write[Any]]) -> tuple[list[str], list[str], list[str]]:
-    """Return the arguments of _READ."""
+def _question(writes: Sequence[Write[Any]]) -> tuple[Any, ...]:
+    """Return the statement that reads the rows which these writes need, and its arguments."""
     ids = {task_id for write in writes for task_id in write.ids}
     places = [place for write in writes if write.key is not None for place in write.key.places]
-    return list(ids), [owner for owner, _ in places], [key for _, key in places]
+    if not (ids or places):
+        return (_REVISION,)
+    return _READ, list(ids), [owner for owner, _ in places], [key for _, key in places]
 
 
 def _changes(batch: Batch) -> Sequence[list[Any]]:
-    """Return the arguments of _WRITE for the changes of a batch besides its rows."""
+    """Return the arguments of _WRITE for the changes of a batch besides its rows; none if there are none."""
+    if not (batch.deleted or batch.new_keys or batch.revived):
+        return ()
     expires = batch.clock() + DELETION_LIFETIME
     deleted = [(task_id, revision, expires) for task_id, revision in batch.deleted.items()]
     keys = [
