@@ -9,9 +9,11 @@ import subprocess
 import tarfile
 import unittest
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import product
+from itertools import count, product
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 from tests.contract import quick_folder
@@ -30,6 +32,7 @@ TASKS: list[Mapping[str, Any]] = [
     {"title": title, "priority": priority, "completed": priority == "low", "due_date": 1_800_000_000 + number}
     for number, (title, priority) in enumerate(product(TITLES, ("low", "urgent")))]
 KEY = {"Idempotency_Key": '"made by 1.0"'}
+WRITERS = 4
 
 
 def archive(folder: Path) -> Path:
@@ -73,6 +76,20 @@ def see(client: Peer) -> Seen:
     return Seen(
         {task_id: (body, headers["etag"]) for task_id, (_, headers, body) in answers.items()},
         json.loads(changes)["changes"], {query: ids(client, query) for query in queries})
+
+
+def write_until(migrated: Event, port: int, name: str) -> dict[str, tuple[int, str]]:
+    """Write tasks, until the first that is refused after `migrated`; return title -> status and location."""
+    answers: dict[str, tuple[int, str]] = {}
+    with peer(port) as client:
+        for number in count():
+            over = migrated.is_set()
+            title = f"{name}-{number}"
+            status, headers, _ = client.ask("POST", "/tasks", json.dumps({"title": title}).encode())
+            answers[title] = status, headers.get("location", "")
+            if over and status != 201:
+                return answers
+    raise AssertionError
 
 
 class Version1Case(unittest.TestCase):
@@ -146,6 +163,30 @@ class Version1Case(unittest.TestCase):
     def test_a_store_of_1_0_is_served_as_it_was_and_not_by_1_0_any_more(self) -> None:
         self.check_served(self.fill_by_version_1())
         self.check_refused()
+
+    def test_writes_of_1_0_while_it_is_migrated_are_there_or_refused(self) -> None:
+        with self.old_process() as old:
+            with peer(old.port) as one:
+                self.fill(one)
+            migrated = Event()
+            with ThreadPoolExecutor(WRITERS) as pool:
+                try:
+                    writers = [pool.submit(write_until, migrated, old.port, f"{number}") for number in range(WRITERS)]
+                    with running(self.folder, self.task_db) as new, peer(new.port) as two:
+                        migrated.set()
+                        answers = {title: answer for writer in writers for title, answer in writer.result().items()}
+                        acknowledged = {title for title, (status, _) in answers.items() if status == 201}
+                        self.assertGreater(len(acknowledged), WRITERS)
+                        self.assertLessEqual({status for status, _ in answers.values()}, {201, 500, 503})
+                        for title in acknowledged:
+                            status, _, body = two.ask("GET", answers[title][1])
+                            self.assertEqual((status, json.loads(body)), (200, {"title": title}))
+                        self.assertEqual(len(ids(two, "")), len(TASKS) + 2 + len(acknowledged), "none that was refused")
+                        self.assertEqual(two.ask("POST", "/tasks", b'{"title": "After"}')[0], 201)
+                        self.assertEqual(new.stop(), 0)
+                finally:
+                    migrated.set()
+            self.assertEqual(old.stop(), 0)
 
     def test_a_store_of_1_0_is_served_by_workers(self) -> None:
         self.check_served(self.fill_by_version_1(), "--workers", "2")
