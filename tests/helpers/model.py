@@ -65,17 +65,23 @@ class ModelTodoListDB:
     def create_tasks(
         self, tasks: Sequence[tuple[str, TaskEntry]], key: IdempotencyKey | None = None
     ) -> Created:
-        if key is not None:
-            written, digest, created = self.keys.get((key.owner, key.key), (-DAY, b"", Created(())))
-            if self.clock() - written < DAY:
-                if digest != key.digest:
-                    raise IdempotencyKeyReusedError
-                return Created(created.tasks, replayed=True)
+        if key is not None and (replayed := self.replayed(key)) is not None:
+            return replayed
         self.check_free([task_id for task_id, _ in tasks])
         created = Created(tuple((task_id, self.put(task_id, entry)) for task_id, entry in tasks))
         if key is not None:
             self.keys[key.owner, key.key] = (self.clock(), key.digest, created)
         return created
+
+    def replayed(self, key: IdempotencyKey) -> Created | None:
+        """Return the result of an earlier create with this key, if there is one."""
+        for place in key.places:
+            written, digest, created = self.keys.get(place, (-DAY, b"", Created(())))
+            if self.clock() - written < DAY:
+                if digest != key.digest:
+                    raise IdempotencyKeyReusedError
+                return Created(created.tasks, replayed=True)
+        return None
 
     def check_free(self, task_ids: list[str]) -> None:
         """Raise TaskExistsError for the first id that is taken."""
