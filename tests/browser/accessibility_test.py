@@ -75,6 +75,42 @@ class AxeTest(BrowserTestCase):
                 self.see(page.locator("#empty")).to_be_visible()
                 self.check(page)
 
+    def test_filters_chosen_tasks_menu_and_shortcuts(self) -> None:
+        for name, window in WINDOWS.items():
+            page = self.open(**window)
+            self.see(page.locator("#list li")).to_have_count(11)
+            with self.subTest(name, state="filters"):
+                page.get_by_role("button", name="Filters", exact=True).click()
+                page.get_by_label("Filter by priority").select_option("urgent,high")
+                self.see(page.locator("#list li")).to_have_count(4)
+                self.check(page)
+                page.get_by_role("button", name="Remove the filter Urgent or high").click()
+            with self.subTest(name, state="chosen, quick add"):
+                self.see(page.locator("#list li")).to_have_count(11)
+                page.get_by_role("button", name="Milk", exact=True).click(modifiers=["Control"])
+                page.get_by_label("New task").fill("Pay rent tomorrow !high")
+                self.see(page.get_by_role("group", name="Chosen tasks")).to_be_visible()
+                self.check(page)
+                page.get_by_label("New task").fill("")
+                page.get_by_role("button", name="Choose none").click()
+            with self.subTest(name, state="menu"):
+                page.get_by_role("button", name="Menu").click()
+                self.check(page)
+            with self.subTest(name, state="shortcuts"):
+                page.get_by_role("button", name="Keyboard shortcuts").click()
+                self.see(page.get_by_role("dialog")).to_be_visible()
+                self.check(page)
+            with self.subTest(name, state="refused"):
+                page.keyboard.press("Escape")
+                page.route("**/tasks/*", lambda route: route.fulfill(status=403, json={"message": "no"}))
+                self.tick(page, "Milk").click()
+                self.see(page.get_by_role("button", name="Use another token")).to_be_visible()
+                self.check(page)
+                page.unroute("**/tasks/*")
+                page.get_by_role("button", name="Retry").click()
+                self.see_saved(page)
+                self.ask("PATCH", self.path, {"completed": False})
+
     def test_faults_and_dialogs(self) -> None:
         for name, window in WINDOWS.items():
             page = self.open(**window)

@@ -48,7 +48,7 @@ class RangesTest(BrowserTestCase):
 class WordsTest(BrowserTestCase):
 
     def words(self, due: float, locale: str = "en-GB", zone: str = BERLIN) -> Any:
-        """Return how the page tells a due date, at NOW."""
+        """Return a due date in the page's words, at NOW."""
         key = (locale, zone)
         if key not in self.pages:
             self.pages[key] = self.open(locale=locale, timezone_id=zone)
@@ -60,7 +60,7 @@ class WordsTest(BrowserTestCase):
         super().setUp()
         self.pages: dict[tuple[str, str], Any] = {}
 
-    def test_near_days_are_told_in_words(self) -> None:
+    def test_near_days_are_in_words(self) -> None:
         for day, text in ((27, "today"), (28, "tomorrow"), (29, "Sunday"), (31, "Tuesday"), (26, "yesterday"),
                           (24, "3 days ago")):
             self.assertEqual(self.words(at(2026, 3, day, 23, 59, 59))["text"], text)
@@ -70,7 +70,7 @@ class WordsTest(BrowserTestCase):
         self.assertEqual(self.words(at(2027, 1, 3, 23, 59, 59))["text"], "3 Jan 2027")
         self.assertEqual(self.words(at(2026, 1, 3, 23, 59, 59))["text"], "Sat 3 Jan")
 
-    def test_time_of_day_is_told_where_there_is_one(self) -> None:
+    def test_time_of_day_is_shown_where_there_is_one(self) -> None:
         self.assertEqual(self.words(at(2026, 3, 27, 15, 30))["text"], "today, 15:30")
         self.assertEqual(self.words(at(2026, 3, 28, 0, 0))["text"], "tomorrow")
 
@@ -90,7 +90,7 @@ class WordsTest(BrowserTestCase):
         self.assertTrue(self.words(at(2026, 3, 27, 11, 59))["late"])
         self.assertTrue(self.words(at(2026, 3, 26, 23, 59, 59))["late"])
 
-    def test_what_no_calendar_reaches_is_told_too(self) -> None:
+    def test_dates_beyond_any_calendar_have_words_too(self) -> None:
         for due, text in ((2 ** 53 - 1, "in a distant future"), (1 - 2 ** 53, "long ago")):
             self.assertEqual(self.words(due), {"text": text, "full": text, "iso": "", "late": due < 0, "today": False})
 

@@ -121,7 +121,7 @@ class FindingTest(BrowserTestCase):
                     self.wait_for(page, "location.search.includes('q=r')")
                     self.see(page.get_by_role("alert")).to_have_count(0)
                     self.assertEqual(page.evaluate(CONTROL, name), value)
-                    if value not in ("todo", "-created"):  # which are not told, as they are the usual
+                    if value not in ("todo", "-created"):  # which are the defaults, and not in the address
                         self.assertIn(f"{name}={value}", page.url.replace("%2C", ","))
                     page.context.close()
 

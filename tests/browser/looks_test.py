@@ -48,7 +48,9 @@ class LooksTest(BrowserTestCase):
         path = self.screenshot(page, f"page-{name}")
         if os.environ.get("TASKSERVICE_PICTURES"):
             shutil.copy(path, ROOT / "docs" / "images" / path.name)
-        self.edit(page, "Book the train to Hamburg")
+        editor = self.edit(page, "Book the train to Hamburg")
+        tops = editor.locator(".buttons > *").evaluate_all("(all) => all.map((each) => each.offsetTop)")
+        self.assertLess(max(tops) - min(tops), 10, "the buttons are in one row")
         self.screenshot(page, f"page-{name}-edit")
         return page
 
@@ -82,6 +84,57 @@ class LooksTest(BrowserTestCase):
                 page.get_by_role("button", name="Undo").click()
                 self.see_saved(page)
                 self.screenshot(page, f"narrow-{width}")
+
+    def test_point_14_at_200_percent_all_is_there_and_nothing_is_cut(self) -> None:
+        """By the browser's zoom, which leaves half the pixels each way, and by a font of twice the size."""
+        self.create_many(some_tasks())
+        for name, window, size in (
+                ("zoom", {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2}, "100%"),
+                ("font", {"viewport": {"width": 1280, "height": 800}}, "200%")):
+            with self.subTest(name):
+                page = self.open(**window)
+                page.evaluate("(size) => { document.documentElement.style.fontSize = size; }", size)
+                self.see(page.locator("#list li")).to_have_count(9)
+                self.screenshot(page, f"200-{name}")
+                self.assertEqual(page.evaluate(CUT), [])
+                self.edit(page, "Book the train to Hamburg")
+                self.see(page.get_by_role("button", name="Save")).to_be_in_viewport(ratio=1)
+                self.screenshot(page, f"200-{name}-edit")
+                self.assertEqual(page.evaluate(CUT), [])
+                page.keyboard.press("Escape")
+                page.get_by_role("button", name="Filters", exact=True).click()
+                page.get_by_label("Filter by priority").select_option("urgent,high")
+                self.screenshot(page, f"200-{name}-filters")
+                self.assertEqual(page.evaluate(CUT), [])
+                page.get_by_role("button", name="Menu").click()
+                page.get_by_role("button", name="Keyboard shortcuts").click()
+                close = page.get_by_role("dialog").get_by_role("button", name="Close")
+                close.scroll_into_view_if_needed()
+                self.see(close).to_be_in_viewport(ratio=1)
+                self.screenshot(page, f"200-{name}-shortcuts")
+
+    def test_point_14_forced_colours_show_what_colours_alone_would(self) -> None:
+        self.create_many([{"title": title} for title in ("Salt", "Bread", "Milk")])
+        for scheme in ("light", "dark"):
+            with self.subTest(scheme):
+                page = self.open("/?show=all", forced_colors="active", color_scheme=scheme)
+                self.see_titles(page, "Milk", "Bread", "Salt")
+                self.assertTrue(page.evaluate("matchMedia('(forced-colors: active)').matches"))
+                if scheme == "light":
+                    self.tick(page, "Milk").click()
+                self.see(self.tick(page, "Milk")).to_be_checked()
+                ticked, open_one = (self.tick(page, title).evaluate(
+                    "(tick) => getComputedStyle(tick).backgroundColor") for title in ("Milk", "Bread"))
+                self.assertNotEqual(ticked, open_one)
+                page.get_by_role("button", name="Bread", exact=True).click(modifiers=["Control"])
+                chosen, other = (self.row(page, title).locator(".view").evaluate(
+                    "(view) => getComputedStyle(view).outlineStyle") for title in ("Bread", "Salt"))
+                self.assertEqual((chosen, other), ("solid", "none"))
+                views = page.locator("#views a").evaluate_all(
+                    "(all) => all.filter((each) => getComputedStyle(each).outlineStyle === 'solid').length")
+                self.assertEqual(views, 1)
+                page.get_by_label("New task").fill("Pay rent tomorrow")
+                self.screenshot(page, f"forced-{scheme}")
 
     def test_point_13_on_a_phone_a_task_is_edited_and_deleted_by_touch(self) -> None:
         self.create("Milk")
@@ -174,6 +227,20 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("button, a, input, select
     return width < 43.9 || height < 43.9;
   }).map(([name]) => name)"""
 """The controls that are narrower or lower than 44 pixels; all of a task's text opens its editor."""
+
+CUT = """() => {
+  const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+  const parts = [...document.querySelectorAll("header *, main *")].filter((each) => each.checkVisibility());
+  const cut = parts.filter((each) => {
+    const {overflowX, clipPath} = getComputedStyle(each);
+    const clips = overflowX !== "visible" && clipPath === "none" && !each.matches("select, input, .visually-hidden");
+    return clips && each.clientWidth > 1 && each.scrollWidth > each.clientWidth + 1;
+  });
+  const off = parts.filter((each) => each.matches("button, a, input, select") && !each.closest(".visually-hidden"))
+    .filter((each) => each.getBoundingClientRect().right > innerWidth + 1);
+  return [...(wide ? ["the page"] : []), ...[...cut, ...off].map((each) => each.outerHTML.slice(0, 80))];
+}"""
+"""What is wider than there is room for: the page, what clips its text, controls beyond the edge."""
 
 BORDER_CONTRAST = """(field) => {
   const light = (color) => {

@@ -44,7 +44,7 @@ class TextTest(BrowserTestCase):
         self.assertEqual(inside, ["button", "div", "input", "label", "li", "p", "svg", "use"])
         self.assertIsNone(page.evaluate("window.hit ?? null"))
 
-    def test_whatever_is_edited_compared_and_told_is_text(self) -> None:
+    def test_whatever_is_edited_compared_and_announced_is_text(self) -> None:
         for text in CORPUS[:8]:
             with self.subTest(text):
                 path = self.create(text)

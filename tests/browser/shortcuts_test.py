@@ -189,7 +189,7 @@ class LinksTest(BrowserTestCase):
         page = self.open("/#nothing-like-this")
         self.see(page.locator("#toast")).to_contain_text("There is no such task (any more).")
 
-    def test_who_types_while_the_linked_task_is_fetched_stays_there(self) -> None:
+    def test_the_focus_stays_in_a_field_while_the_linked_task_is_fetched(self) -> None:
         path = self.create("Milk", completed=True)
         self.create("Bread")
         page = self.open()

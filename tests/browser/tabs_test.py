@@ -5,6 +5,8 @@ import unittest
 
 from tests.helpers.api import wait_until
 from tests.helpers.browser import BrowserTestCase
+from tests.helpers.processes import SERVER, copy_project, started
+from tests.helpers.running import write_config
 
 TABS = 8
 """More than the six connections that a browser has for a service."""
@@ -83,6 +85,37 @@ class WorkerTest(BrowserTestCase):
         }"""), ["TypeError"] * 3)
 
     expected_complaints = ("This document requires 'Trusted", "Refused to", "Creating a TrustedTypePolicy")
+
+
+class UpdateTest(BrowserTestCase):
+    """The service of a copy of the project, whose page can become another."""
+
+    def start_service(self, port: int = 0) -> None:
+        """Start the copy's service, on the store that it had."""
+        self.page_folder = self.folder / "project" / "taskservice" / "tornado" / "static" / "page"
+        if not self.page_folder.exists():
+            copy_project(self.folder)
+        config = write_config(self.folder, {"memory": None})
+        self.service = self.stack.enter_context(started(
+            *SERVER, "--config", str(config), "--port", str(port), cwd=self.folder / "project"))
+        self.port = self.service.port
+
+    def test_point_11_the_worker_updates_itself_with_the_page(self) -> None:
+        page = self.open(service_workers="allow")
+        self.wait_for(page, "navigator.serviceWorker.ready.then(() => true)")
+        [before] = page.evaluate("caches.keys()")
+        self.stop_service()
+        index = self.page_folder / "index.html"
+        index.write_text(index.read_text("utf-8").replace("<h1>Tasks</h1>", "<h1>New tasks</h1>"), "utf-8")
+        self.start_service(self.port)
+        page.reload()
+        heading = page.get_by_role("heading", name="New tasks")
+        self.see(heading).to_be_visible()
+        self.wait_for(page, "(old) => caches.keys().then((all) => all.length === 1 && all[0] !== old)", arg=before)
+        self.stop_service()
+        page.reload()
+        self.see(page.locator("#away")).to_be_visible()
+        self.see(heading).to_be_visible()
 
 
 class PlainHttpTest(BrowserTestCase):

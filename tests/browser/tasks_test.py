@@ -1,8 +1,13 @@
 """Adding, ticking, editing and deleting on the page, each by mouse and by keyboard."""
 
+import re
 import unittest
+from typing import TYPE_CHECKING
 
 from tests.helpers.browser import BrowserTestCase
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 LATE_IN_2030 = 1924905600
 """The last day of 2030: its midnight in UTC."""
@@ -99,6 +104,65 @@ class AddingTest(BrowserTestCase):
         self.see_saved(page)
         self.see_stored(self.stored, [{"title": "Short"}])
 
+    def test_point_3_each_refusal_says_what_is_wrong_and_what_to_do(self) -> None:
+        refusals = {
+            400: ("the service takes no such task (no). Edit it.", ["Retry", "Discard"]),
+            403: ("this token may read, not write.", ["Use another token", "Retry", "Discard"]),
+            413: ("it is longer than the service takes. Make it shorter.", ["Retry", "Discard"]),
+            507: ("the store of the service is full. Retry once there is room.", ["Retry", "Discard"]),
+        }
+        page = self.open("/?sort=title")
+        page.route("**/tasks/*", lambda route: route.fulfill(
+            status=int(route.request.post_data_json["title"]), json={"message": "no"}))
+        for status, (reason, ways) in refusals.items():
+            page.get_by_label("New task").fill(str(status))
+            page.keyboard.press("Enter")
+            row = self.row(page, str(status))
+            self.see(row.locator("[data-part=reason]")).to_have_text(f"Not saved: {reason}")
+            self.see(row.locator(".trouble button:visible")).to_have_text(ways)
+        self.see(page.locator("#away")).to_be_hidden()
+        self.screenshot(page, "refused")
+        page.unroute("**/tasks/*")
+        page.route("**/tasks/*", lambda route: route.fulfill(status=503, json={"message": "no"}))
+        page.get_by_label("New task").fill("503")
+        page.keyboard.press("Enter")
+        self.see(page.locator("#away-text")).to_have_text("The service is away. 1 change waits to be saved.")
+        self.see(self.row(page, "503").locator(".trouble")).to_have_count(0)
+        page.unroute("**/tasks/*")
+        page.locator("#retry").dispatch_event("click")  # which may be gone by now: it tries again by itself, too
+        for status in refusals:
+            self.row(page, str(status)).get_by_role("button", name="Retry").click()
+        self.see_saved(page)
+        self.see(page.locator("#refused")).to_be_hidden()
+        self.see_stored(lambda: sorted(task["title"] for task in self.stored()), ["400", "403", "413", "503", "507"])
+
+
+class WeakTagsTest(BrowserTestCase):
+
+    def test_point_4_a_proxy_that_weakens_tags_hinders_no_change(self) -> None:
+        """As nginx does where it compresses (RFC 9110 §8.8.3.2): a weak tag never matches in If-Match."""
+        self.create("Milk")
+        page = self.open(live=False)
+
+        def weaken(route: "Route") -> None:
+            answer = route.fetch()
+            tag = answer.headers.get("etag", '""')
+            route.fulfill(response=answer, headers={**answer.headers, "etag": "W/" + tag.removeprefix("W/")})
+
+        page.route(re.compile("/tasks"), weaken)
+        page.reload()
+        self.see_titles(page, "Milk")
+        self.edit(page, "Milk").get_by_label("Title").fill("Oat milk")
+        page.keyboard.press("Enter")
+        self.tick(page, "Oat milk").click()
+        self.see_saved(page)
+        self.see(page.locator("#refused")).to_be_hidden()
+        self.see_stored(self.stored, [{"title": "Oat milk", "completed": True}])
+        page.keyboard.press("Control+z")
+        page.get_by_role("button", name="Oat milk", exact=True).press("Delete")
+        self.see_saved(page)
+        self.see_stored(self.stored, [])
+
 
 class ChangingTest(BrowserTestCase):
 
@@ -166,7 +230,7 @@ class ChangingTest(BrowserTestCase):
         self.see_titles(self.page, "Bread", "Cream")
 
     def test_keys_of_an_input_method_are_its_own(self) -> None:
-        """Enter picks a word and Escape drops it; browsers tell so in one of two ways."""
+        """Enter picks a word and Escape drops it; browsers mark such keys in one of two ways."""
         editor = self.edit(self.page, "Milk")
         title = editor.get_by_label("Title")
         title.fill("Cream")

@@ -127,7 +127,7 @@ class ConflictTest(BrowserTestCase):
         self.see_stored(lambda: self.stored()[0]["title"], "Oat milk")
         self.see_saved(self.page)
 
-    def test_who_types_elsewhere_when_the_question_has_gone_stays_there(self) -> None:
+    def test_the_focus_stays_in_a_field_when_the_question_has_gone(self) -> None:
         self.edit_what_another_changes(title="Soy milk")
         self.page.evaluate("""() => {
             document.querySelector("#keep-theirs").click();

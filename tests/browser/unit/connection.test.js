@@ -29,7 +29,7 @@ class FakeApi {
     if (since > this.last) throw new ApiError(410, "gone");
     return new ReadableStream({start: (stream) => { this.stream = stream; }});
   }
-  tell(text) { this.stream.enqueue(new TextEncoder().encode(text)); }
+  push(text) { this.stream.enqueue(new TextEncoder().encode(text)); }
 }
 
 test("a store that begins anew is listed again in every tab, not only in the one that leads", async (t) => {
@@ -45,7 +45,7 @@ test("a store that begins anew is listed again in every tab, not only in the one
     t.mock.timers.tick(50);
     await turn();
   }
-  api.tell("id: 100\n\n");
+  api.push("id: 100\n\n");
   await turn();
   assert.deepEqual([tabs.map(({position}) => position), resets], [[100, 100], []]);
   api.last = 3;
@@ -54,10 +54,10 @@ test("a store that begins anew is listed again in every tab, not only in the one
   tabs[0].retry();
   await turn();
   assert.deepEqual(api.asked, [null, 100, null]);
-  api.tell("id: 3\n\n");
+  api.push("id: 3\n\n");
   await turn();
   assert.deepEqual([tabs.map(({position}) => position), resets], [[3, 3], [0, 1]]);
-  api.tell('id: 4\ndata: {"id": "a", "task": null, "revision": 4}\n\n');
+  api.push('id: 4\ndata: {"id": "a", "task": null, "revision": 4}\n\n');
   await turn();
   assert.deepEqual([tabs.map(({position}) => position), resets.length, changes], [[4, 4], 2, ["a", "a"]]);
 });

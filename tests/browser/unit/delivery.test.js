@@ -12,6 +12,8 @@ class FakeService {
   revision = 10;
   log = [];
   lose = 0;
+  meanwhile = () => {};
+  deleted = [];
   set(id, task) { this.tasks.set(id, {task, revision: ++this.revision}); }
   #check(id, revision) {
     const known = this.tasks.get(id);
@@ -31,7 +33,17 @@ class FakeService {
   async delete(id, revision) {
     this.log.push("delete");
     this.#check(id, revision);
+    this.remove(id);
+  }
+  remove(id) {
     this.tasks.delete(id);
+    this.deleted.push({id, revision: ++this.revision, task: null});
+  }
+  async latestChange(id, since) {
+    this.log.push("changes");
+    const {revision, task} = this.tasks.get(id) ?? {};
+    const changes = [...this.deleted, {id, revision, task}].filter((each) => each.id === id && each.revision > since);
+    return changes.at(-1) ?? null;
   }
   async find(id) {
     this.log.push("find");
@@ -49,7 +61,8 @@ function setUp() {
       const answer = await request();
       if (!service.lose) return answer;
       service.lose--;
-      return request();  // the answer was lost: the same is sent again
+      service.meanwhile();
+      return request();  // the answer was lost: it is tried again
     }};
   return {service, ledger, delivery: new Delivery(service, connection, () => ledger)};
 }
@@ -61,6 +74,39 @@ test("a create whose answer was lost has one effect", async () => {
   service.lose = 1;
   assert.equal((await delivery.deliver(operation("a", null, MILK))).state, "done");
   assert.deepEqual([service.log, service.tasks.get("a").task], [["create", "create"], MILK]);
+});
+
+const addition = (id) => ({...operation(id, null, MILK), addedAfter: 10});
+
+test("a task whose answer was lost and that somebody deleted since is not created again", async () => {
+  const {service, delivery, ledger} = setUp();
+  service.lose = 1;
+  service.meanwhile = () => service.remove("a");
+  assert.deepEqual(await delivery.deliver(addition("a")), {state: "done", gone: true});
+  assert.deepEqual([service.log, service.tasks.size], [["create", "changes"], 0]);
+  assert.equal(ledger.row("a").task, null);
+});
+
+test("nor is one that a tab that is gone may have sent", async () => {
+  const {service, delivery} = setUp();
+  service.set("a", MILK);
+  service.remove("a");
+  assert.deepEqual(await delivery.deliver({...addition("a"), tried: true}), {state: "done", gone: true});
+  assert.equal(service.tasks.size, 0);
+});
+
+test("one whose request was lost is created", async () => {
+  const {service, delivery} = setUp();
+  assert.equal((await delivery.deliver({...addition("a"), tried: true})).state, "done");
+  assert.deepEqual(service.tasks.get("a").task, MILK);
+});
+
+test("a task that was deleted is brought back, whatever became of it before", async () => {
+  const {service, delivery} = setUp();
+  service.set("a", MILK);
+  service.remove("a");
+  assert.equal((await delivery.deliver({...operation("a", null, MILK), tried: true})).state, "done");
+  assert.deepEqual(service.tasks.get("a").task, MILK);
 });
 
 test("a change whose answer was lost has one effect", async () => {
@@ -103,7 +149,7 @@ test("changes in a row wait for the revision of the one before", async () => {
   await delivery.deliver(operation("a", MILK, {title: "B"}, 11));
   assert.equal(ledger.row("a").task.title, "B");
   const second = delivery.deliver(operation("a", {title: "B"}, {title: "C"}, 11));
-  ledger.learn("a", {title: "B"}, 12);  // as the stream tells
+  ledger.learn("a", {title: "B"}, 12);  // by the stream
   assert.equal((await second).state, "done");
   assert.deepEqual(service.log, ["change", "change"]);
   assert.equal(ledger.row("a").task.title, "C");

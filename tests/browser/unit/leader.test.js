@@ -22,12 +22,12 @@ beforeEach(() => {
 });
 
 function tab(name) {
-  const told = [];
+  const heard = [];
   const channel = hall.channel();
   const leader = new Leader(name, channel, () => ({position: name}));
-  leader.addEventListener("told", ({detail}) => told.push(detail));
+  leader.addEventListener("message", ({detail}) => heard.push(detail));
   leader.start();
-  return {leader, told, die: () => { hall.channels.delete(channel); channel.postMessage = () => {}; }};
+  return {leader, heard, die: () => { hall.channels.delete(channel); channel.postMessage = () => {}; }};
 }
 
 const leaders = (tabs) => tabs.map(({leader}) => leader.leads);
@@ -38,10 +38,10 @@ test("the first leads, and those that come ask it where it is", () => {
   const second = tab("a");
   mock.timers.tick(100);
   assert.deepEqual(leaders([first, second]), [true, false]);
-  assert.deepEqual(second.told, [{position: "b"}]);
-  first.leader.tell({change: 1});
-  second.leader.tell({change: 2});
-  assert.deepEqual([first.told, second.told.at(-1)], [[], {change: 1}]);
+  assert.deepEqual(second.heard, [{position: "b"}]);
+  first.leader.broadcast({change: 1});
+  second.leader.broadcast({change: 2});
+  assert.deepEqual([first.heard, second.heard.at(-1)], [[], {change: 1}]);
 });
 
 test("when it leaves, or dies without a word, exactly one other leads", () => {

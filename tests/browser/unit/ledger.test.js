@@ -21,12 +21,12 @@ test("an answer that is older than a deletion that was heard meanwhile brings no
   assert.equal(ledger.rows.size, 0);
 });
 
-test("what a refresh finds is told, so that the list shows it", async () => {
-  const told = [];
-  const ledger = ledgerOf((rows) => told.push(...rows.map(({id, task}) => [id, task])));
+test("what a refresh finds is passed on, so that the list shows it", async () => {
+  const changed = [];
+  const ledger = ledgerOf((rows) => changed.push(...rows.map(({id, task}) => [id, task])));
   ledger.learn("a", {title: "Milk"}, 1);
   await ledger.refresh("a", async () => null);
-  assert.deepEqual(told, [["a", null]]);
+  assert.deepEqual(changed, [["a", null]]);
 });
 
 test("a late answer that there is no task hides none that was brought back meanwhile", async () => {

@@ -4,7 +4,7 @@ import {describe, test} from "node:test";
 import {countsOf} from "../page/counts.js";
 import {firstMoment, isDay, lastMoment, secondsOf, timeValue} from "../page/dates.js";
 import {COMPOSER, Drafts} from "../page/drafts.js";
-import {Ids} from "../page/ids.js";
+import {Ids, revisionBefore} from "../page/ids.js";
 import {linksIn} from "../page/markdown.js";
 import {TaskQuery, choicesFrom, choicesOf, searchOf} from "../page/query.js";
 import {titleOf, tokensIn} from "../page/quick-add.js";
@@ -161,4 +161,5 @@ test("point 4: ids are UUIDs of version 7 in the order of creation, whatever the
   assert.deepEqual([...made].sort(), made);
   for (const id of made) assert.match(id, /^[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$/u);
   assert.equal(parseInt(made[3].slice(0, 12), 16), now);
+  assert.equal(revisionBefore(made[3]), (now - 3_600_000) * 1_000);
 });

@@ -22,7 +22,7 @@ export class Access {
     this.#dialog.addEventListener("cancel", (event) => event.preventDefault());
   }
 
-  /** Return the header fields that say who is asking. */
+  /** Return the header fields with the token. */
   get headers() {
     return this.token === null ? {} : {Authorization: `Bearer ${this.token}`};
   }

@@ -1,6 +1,6 @@
 /**
  * What the user does to tasks, each of which can be undone: it goes to the store at once, and on the
- * history. Whoever listens is told in words.
+ * history. Each returns a message for the user.
  */
 import {reversed, takenBack} from "./history.js";
 import {member, patched, same, shortTitle} from "./task.js";
@@ -33,7 +33,8 @@ export class Actions {
   /** Add a task; return its row. */
   add(task) {
     const id = this.#ids.next();
-    this.#do([{id, before: null, after: task}]);
+    this.#store.add(id, task);
+    this.#note([{id, before: null, after: task}]);
     return this.#store.row(id);
   }
 

@@ -4,13 +4,13 @@
  */
 import {choicesFrom, choicesOf, searchOf} from "./query.js";
 
-const SCROLLED_WITHIN = 5_000;
+const SCROLL_TIMEOUT = 5_000;
 
 /** A "change" event says that there are other choices. */
 export class Address extends EventTarget {
   choices = choicesFrom(location.search);
   #scroll = history.state?.scroll ?? 0;
-  #until = performance.now() + SCROLLED_WITHIN;
+  #until = performance.now() + SCROLL_TIMEOUT;
 
   constructor() {
     super();
@@ -63,7 +63,7 @@ export class Address extends EventTarget {
 
   #scrollTo(top) {
     this.#scroll = top;
-    this.#until = performance.now() + SCROLLED_WITHIN;
+    this.#until = performance.now() + SCROLL_TIMEOUT;
   }
 
   #keepScroll() {

@@ -1,11 +1,12 @@
 /**
- * The service, as requests. What it refuses is an ApiError; that it cannot be reached, or has no
- * store for now, is an AwayError: the same request may be sent again later.
+ * The service, as requests. What it refuses is an ApiError; when it cannot be reached, or has no
+ * store for now, that is an AwayError: the same request may be sent again later.
  * @typedef {{id: string, revision: number, task: import("./task.js").Task}} Entry
  */
 
-const ANSWER_WITHIN = 20_000;
+const ANSWER_TIMEOUT = 20_000;
 const NDJSON = "application/x-ndjson";
+const CHANGES = 1_000;
 const AWAY = [502, 503, 504];
 
 /** The service said no. */
@@ -72,6 +73,20 @@ export class Api {
     return null;
   }
 
+  /**
+   * Return the last change of a task after a revision; null where there is none.
+   * @returns {Promise<Entry | null>} its task is null where it was deleted
+   */
+  async latestChange(id, since) {
+    for (let [after, found] = [since, null]; ;) {
+      const {text} = await this.#ask("GET", `changes?since=${after}&limit=${CHANGES}`, {Accept: "application/json"});
+      const {changes, revision} = JSON.parse(text);
+      found = changes.findLast((change) => change.id === id) ?? found;
+      if (changes.length < CHANGES) return found;
+      after = revision;
+    }
+  }
+
   async #exists(id) {
     try {
       await this.#ask("GET", `tasks/${id}`);
@@ -117,7 +132,7 @@ export class Api {
     const headers = {
       Accept: "text/event-stream", ...(since !== null && {"Last-Event-ID": String(since)})};
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(new Error("no answer in time")), ANSWER_WITHIN);
+    const timer = setTimeout(() => late.abort(new Error("no answer in time")), ANSWER_TIMEOUT);
     const both = AbortSignal.any([signal, late.signal]);
     try {
       const response = await this.#fetch("GET", "changes", headers, null, both);
@@ -133,7 +148,7 @@ export class Api {
 
   /** Send a request and read all of its answer, in time. */
   async #ask(method, url, headers = {}, body = null, signal = undefined) {
-    const inTime = AbortSignal.timeout(ANSWER_WITHIN);
+    const inTime = AbortSignal.timeout(ANSWER_TIMEOUT);
     const both = signal ? AbortSignal.any([signal, inTime]) : inTime;
     const response = await this.#fetch(method, url, headers, body, both);
     const text = await reached(response.text(), signal);

@@ -254,7 +254,7 @@ class App {
     const task = operation.task ?? operation.before;
     if (outcome.state === "conflict" && !asked) this.meet(operation);  // else the row says it, until somebody compares
     if (outcome.state === "refused") this.notices.announce(`“${shortTitle(task)}” is not saved.`);
-    if (outcome.gone && operation.kind === "change") {
+    if (outcome.gone && operation.kind !== "delete") {
       this.notices.say(`Somebody else has deleted “${shortTitle(task)}” meanwhile.`);
     }
   }
@@ -304,7 +304,7 @@ function wayOf({key, ctrlKey, metaKey, shiftKey, altKey}) {
   return letter !== "z" ? null : shiftKey ? "redo" : "undo";
 }
 
-/** Tell whether there is typing that Ctrl+Z could take back. */
+/** Return whether there is typing that Ctrl+Z could take back. */
 function hasText(element) {
   return takesText(element) && element.value !== "";
 }

@@ -1,18 +1,18 @@
-/** Whether the service can be reached, and what it tells of changes while it can. */
+/** Whether the service can be reached, and its stream of changes. */
 import {ApiError, AwayError} from "./api.js";
 import {readEvents} from "./events.js";
 import {Leader} from "./leader.js";
 import {nameHere} from "./place.js";
 
 const FIRST_PAUSE = 250;
-const LONGEST_PAUSE = 10_000;
+const MAX_PAUSE = 10_000;
 
 /** The channel on which the tabs that have the same token share a stream. */
 const CHANNEL = nameHere(".stream");
-const LOCATED_WITHIN = 2_000;
+const LOCATE_TIMEOUT = 2_000;
 
 /**
- * `state` is "connecting", "live" or "away"; a "state" event tells when it becomes another.
+ * `state` is "connecting", "live" or "away"; a "state" event says that it changed.
  */
 export class Connection extends EventTarget {
   state = "connecting";
@@ -47,8 +47,8 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Follow the changes from now on, whatever happens. Where some cannot be told any more, or lists
-   * were read before it was known from where on they are told, `reset` has to list again.
+   * Follow the changes from now on, whatever happens. Where some are missing, or lists were
+   * read before the position of the stream was known, `reset` has to list again.
    * @param {{change: (change: object) => void, reset: () => void}} handlers
    */
   follow(handlers) {
@@ -65,12 +65,12 @@ export class Connection extends EventTarget {
       this.#tab, this.#channel, () => ({stream: this.#stream, position: this.#position}));
     leader.addEventListener("lead", () => this.#resume());
     leader.addEventListener("yield", () => this.#rest());
-    leader.addEventListener("told", ({detail}) => this.#hear(detail));
+    leader.addEventListener("message", ({detail}) => this.#hear(detail));
     this.#leader = leader;
     return leader;
   }
 
-  /** Take in what the tab that leads has told. */
+  /** Handle a message of the tab that leads. */
   #hear({stream, position, before, change, anew}) {
     if (change && before === this.#position) {
       this.#handlers.change(change);
@@ -84,7 +84,7 @@ export class Connection extends EventTarget {
     this.#become(stream);
   }
 
-  /** The revision up to which changes were told; null where none were yet. */
+  /** The revision up to which changes were received; null where it is not known yet. */
   get position() {
     return this.#position;
   }
@@ -95,7 +95,7 @@ export class Connection extends EventTarget {
     const listening = new AbortController();
     await new Promise((done) => {
       const options = {signal: listening.signal};
-      setTimeout(done, LOCATED_WITHIN);
+      setTimeout(done, LOCATE_TIMEOUT);
       this.addEventListener("located", done, options);
       this.addEventListener("state", () => { if (this.state === "away") done(); }, options);
     });
@@ -136,7 +136,7 @@ export class Connection extends EventTarget {
   /** Wait before another try, unless a retry came `since` the one that failed began. */
   async #pause(failures, since, atLeast = 0) {
     if (this.#retries !== since) return;
-    const longer = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures);
+    const longer = Math.min(MAX_PAUSE, FIRST_PAUSE * 2 ** failures);
     const backoff = longer * (0.75 + Math.random() / 2);  // so that not all come back at once
     await new Promise((done) => {
       const timer = setTimeout(done, Math.max(backoff, atLeast));
@@ -180,7 +180,7 @@ export class Connection extends EventTarget {
       const before = this.#position;
       if (change) this.#handlers.change(change);
       if (id !== null) this.#locate(Number(id));
-      this.#leader.tell({stream: this.#stream, position: this.#position, before, change, anew: this.#anew});
+      this.#leader.broadcast({stream: this.#stream, position: this.#position, before, change, anew: this.#anew});
       this.#anew &&= this.#position === null;
     }
   }

@@ -41,7 +41,7 @@ export function dayInWords(date) {
   return formats.heading.format(date);
 }
 
-/** Tell whether a due date is a day without a time. */
+/** Return whether a due date is a day without a time. */
 export function isDay(seconds) {
   return seconds % DAY_SECONDS === 0;
 }
@@ -66,7 +66,7 @@ export function daysUntil(seconds, now) {
 }
 
 /**
- * Tell a due date in words.
+ * Return a due date in words.
  * @returns {{text: string, full: string, iso: string, late: boolean, today: boolean}}
  *   `full` names the day in any case; `iso` is '' where no calendar reaches.
  */

@@ -6,8 +6,8 @@
 import {ApiError} from "./api.js";
 import {plan} from "./operation.js";
 
-const ECHO_WITHIN = 2_000;
-const MOST_TRIES = 20;
+const ECHO_TIMEOUT = 2_000;
+const MAX_TRIES = 20;
 
 export class Delivery {
   #api;
@@ -33,7 +33,7 @@ export class Delivery {
   async deliver(operation) {
     try {
       await this.#ledger().settled(operation.id);
-      for (let tries = 0; tries < MOST_TRIES; tries++) {
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
         const outcome = await this.#try(operation);
         if (outcome !== null) return outcome;
         await this.#refresh(operation.id);
@@ -53,7 +53,8 @@ export class Delivery {
     if (next.step === "ask") return {state: "conflict"};
     if (next.step !== "create" && revision === null) return null;
     try {
-      await this.#connection.persist(() => this.#request(operation.id, revision, next));
+      const gone = await this.#connection.persist(() => this.#send(operation, revision, next));
+      if (gone) return {state: "done", gone};
     } catch (error) {
       const stale = error instanceof ApiError && [404, 412].includes(error.status);
       if (!stale) throw error;
@@ -67,6 +68,28 @@ export class Delivery {
     const {task, revision} = this.#ledger().row(operation.id).server;
     const before = operation.kind === "create" ? null : operation.before;
     return revision === null && task === null ? {task: before, revision: operation.revision} : {task, revision};
+  }
+
+  /** Send it once; or return true where it got there before, and somebody has deleted the task since. */
+  async #send(operation, revision, next) {
+    const {id, addedAfter, tried} = operation;
+    if (addedAfter !== undefined && tried && await this.#wasDeleted(id, addedAfter)) return true;
+    operation.tried = true;
+    await this.#request(id, revision, next);
+    return false;
+  }
+
+  /** Return whether a task was deleted after a revision at which it had never been created. */
+  async #wasDeleted(id, since) {
+    try {
+      const change = await this.#api.latestChange(id, since);
+      if (change === null || change.task !== null) return false;
+      this.#ledger().learn(id, null, change.revision);
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError) return false;  // such as 410: the service does not know any more
+      throw error;
+    }
   }
 
   #request(id, revision, {step, task, patch}) {
@@ -88,7 +111,7 @@ export class Delivery {
     setTimeout(() => {
       if (!this.#ledger().expects(operation)) return;
       this.#refresh(operation.id).catch(() => this.#refreshLater(operation));
-    }, ECHO_WITHIN);
+    }, ECHO_TIMEOUT);
   }
 
   /** Read what the service has of a task by now. */

@@ -53,7 +53,7 @@ export class Disk {
     if (seq) await this.#run("readwrite", (store) => store.delete(seq));
   }
 
-  /** Tell whether an operation is this tab's still, and not done by another. */
+  /** Return whether an operation is this tab's still, and not done by another. */
   async owns({seq}) {
     if (!seq) return true;
     const kept = await this.#run("readonly", (store) => store.get(seq));

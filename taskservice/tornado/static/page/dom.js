@@ -39,17 +39,17 @@ export function make(tag, className, text = "") {
   return element;
 }
 
-/** Tell whether an element takes typed text, so that keys there are its own. */
+/** Return whether an element takes typed text, so that keys there are its own. */
 export function takesText(element) {
   return element.matches?.("textarea, select, input:not([type=checkbox], [type=radio])") ?? false;
 }
 
-/** Set the focus on the list as a whole, where single keys are shortcuts still: what had it has gone. */
+/** Set the focus on the list as a whole, where single keys are shortcuts still: the element that had it has gone. */
 export function focusList() {
   find("#tasks").focus({preventScroll: true});
 }
 
-/** Tell whether somebody may be typing, so that a focus that went elsewhere, or a question, would take the keys. */
+/** Return whether somebody may be typing, so that a focus that went elsewhere, or a question, would take the keys. */
 export function isTyping({activeElement} = document) {
   return activeElement !== null && (takesText(activeElement) || activeElement.closest("form") !== null);
 }

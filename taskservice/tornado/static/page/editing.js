@@ -71,10 +71,22 @@ export class Editing {
     this.#list.focus(row);
     if (draft === null) return;
     const title = shortTitle(draft.seen);
+    const dropped = `Dropped what was typed for “${title}”.`;
     this.#history.add({
-      undo: () => { this.open(row, draft); return {said: `Editing “${title}” again.`}; },
-      redo: () => { if (this.#open.has(row)) this.#close(row); return {said: `Dropped what was typed for “${title}”.`}; }});
-    this.#notices.undoable(`Dropped what was typed for “${title}”.`);
+      undo: () => { this.#openAgain(row.id, draft); return {said: `Editing “${title}” again.`}; },
+      redo: () => { this.#closeAgain(row.id); return {said: dropped}; }});
+    this.#notices.undoable(dropped);
+  }
+
+  /** Open the editor of a task, which may have another row by now, or none. */
+  #openAgain(id, draft) {
+    this.open(this.#store.row(id, draft.seen), draft);
+    this.#store.check();
+  }
+
+  #closeAgain(id) {
+    const row = [...this.#open.keys()].find((each) => each.id === id);
+    if (row) this.#close(row);
   }
 
   #delete(row) {

@@ -7,7 +7,7 @@ import {DueField} from "./due-field.js";
 import {clashes} from "./operation.js";
 import {difference, member, same} from "./task.js";
 
-/** The code of keys that belong to an input method; Safari tells of its last Enter by this alone. */
+/** The code of keys that belong to an input method; Safari marks its last Enter by this alone. */
 const INPUT_METHOD = 229;
 
 export class Editor {

@@ -7,7 +7,7 @@
  */
 import {difference, member, patched} from "./task.js";
 
-const LONGEST = 1_000;
+const MAX_ENTRIES = 1_000;
 
 /** A "change" event says that there is more, or less, to undo or redo. */
 export class History extends EventTarget {
@@ -24,7 +24,7 @@ export class History extends EventTarget {
 
   /** Note what the user did; what was undone before cannot be redone any more. */
   add(entry) {
-    this.#done = [...this.#done, entry].slice(-LONGEST);
+    this.#done = [...this.#done, entry].slice(-MAX_ENTRIES);
     this.#undone = [];
     this.dispatchEvent(new Event("change"));
   }

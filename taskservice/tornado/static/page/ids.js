@@ -23,6 +23,14 @@ export class Ids {
   }
 }
 
+/** By how many milliseconds the clock that an id is from may be ahead of the service's. */
+const AHEAD = 3_600_000;
+
+/** Return a revision, in microseconds since the epoch, that is before that of a task with this id. */
+export function revisionBefore(id) {
+  return Math.max(0, Number.parseInt(id.slice(0, 12), 16) - AHEAD) * 1_000;
+}
+
 /** Return the second half of a UUID: its variant, and 62 random bits. */
 function randomEnd() {
   const bytes = crypto.getRandomValues(new Uint8Array(DIGITS / 2));

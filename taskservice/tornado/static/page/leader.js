@@ -3,13 +3,13 @@
  * service, however many tabs there are. They agree over a channel that all hear, which needs no https.
  */
 
-const ANSWER_WITHIN = 50;
+const ANSWER_TIMEOUT = 50;
 const BEAT_EVERY = 5_000;
 const SILENT_AFTER = 12_000;
 
 /**
  * A "lead" event says that this tab leads from now on, a "yield" event that another does. What the
- * leader tells comes to the others as "told" events, with the message in `detail`.
+ * leader sends comes to the others as "message" events, with the message in `detail`.
  */
 export class Leader extends EventTarget {
   leads = false;
@@ -32,9 +32,9 @@ export class Leader extends EventTarget {
     channel.onmessage = ({data}) => this.#hear(data);
   }
 
-  /** Find out who leads; lead, where nobody answers. */
+  /** Find the tab that leads; lead where none answers. */
   start() {
-    this.#claimAfter(ANSWER_WITHIN);
+    this.#claimAfter(ANSWER_TIMEOUT);
     this.#post("hello");
   }
 
@@ -46,27 +46,27 @@ export class Leader extends EventTarget {
     this.#post("leave");
   }
 
-  /** As the leader, tell the others something. */
-  tell(message) {
-    if (this.leads) this.#post("told", message);
+  /** As the leader, send the others a message. */
+  broadcast(message) {
+    if (this.leads) this.#post("message", message);
   }
 
   /** Say how it stands, as the leader does every few seconds. */
   beat() {
-    this.tell(this.#about());
+    this.broadcast(this.#about());
   }
 
   #hear({kind, from, message}) {
     if (kind === "hello") this.beat();
-    if (kind === "leave" && !this.leads) this.#claimAfter(Math.random() * ANSWER_WITHIN);
-    if (kind !== "told") return;
+    if (kind === "leave" && !this.leads) this.#claimAfter(Math.random() * ANSWER_TIMEOUT);
+    if (kind !== "message") return;
     if (this.leads) {
       if (from > this.#name) this.beat();  // of two that lead, the later name yields
       else this.#yield();
     }
     if (this.leads) return;
     this.#claimAfter(SILENT_AFTER);
-    this.dispatchEvent(new CustomEvent("told", {detail: message}));
+    this.dispatchEvent(new CustomEvent("message", {detail: message}));
   }
 
   #claimAfter(milliseconds) {

@@ -1,5 +1,5 @@
 /**
- * The tasks that this page knows, each as a Row: what the service told of it, and the operations on
+ * The tasks that this page knows, each as a Row: what the service said of it, and the operations on
  * it that are in the outbox or whose event has yet to come.
  */
 import {Row} from "./row.js";
@@ -34,7 +34,7 @@ export class Ledger {
     return row;
   }
 
-  /** Take in what the service has; tell whether it was news. */
+  /** Take in what the service has; return whether it was news. */
   learn(id, task, revision) {
     const known = this.rows.get(id);
     if (known === undefined) {
@@ -55,7 +55,7 @@ export class Ledger {
     const row = this.row(id);
     if ((row.server.revision ?? -1) > (known ?? -1)) return;
     if (row.server.task === null && !this.#echoes.has(id)) return;
-    this.learn(id, null, (row.server.revision ?? 0) + 0.5);  // any later one is told by the stream
+    this.learn(id, null, (row.server.revision ?? 0) + 0.5);  // any later revision comes by the stream
   }
 
   /** Take in that a list of all tasks, which had every change up to `since`, has these ids. */
@@ -83,7 +83,7 @@ export class Ledger {
     await Promise.all((this.#echoes.get(id) ?? []).map(({promise}) => promise));
   }
 
-  /** Tell whether an event of an operation has yet to come. */
+  /** Return whether an event of an operation has yet to come. */
   expects({id}) {
     return this.#echoes.has(id);
   }
@@ -104,6 +104,19 @@ export class Ledger {
       const others = this.#reading.get(id) - 1;
       if (others) this.#reading.set(id, others);
       else this.#reading.delete(id);
+    }
+  }
+
+  /** Take in that what the store has may be anything by now. */
+  doubt() {
+    for (const row of this.rows.values()) row.doubt();
+  }
+
+  /** Read the tasks, one by one, that are needed and that no list has had since they were in doubt. */
+  async check(find) {
+    for (const {id, server: {task, revision}, holds, operations} of [...this.rows.values()]) {
+      if (task === null || revision !== null || !(holds || operations.length)) continue;
+      await this.refresh(id, () => find(id));
     }
   }
 

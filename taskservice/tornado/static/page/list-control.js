@@ -77,7 +77,7 @@ export class ListControl {
     }
   }
 
-  /** Do what a key asks for on a row; tell whether it was anything. */
+  /** Do what a key asks for on a row; return whether it was anything. */
   #key({ctrlKey, metaKey, altKey, shiftKey, key, target}) {
     if (ctrlKey || metaKey || altKey) return false;
     const row = this.#row(target);

@@ -1,7 +1,8 @@
 /**
  * The list as it is seen. Of however many rows, only those near the viewport are in the document,
  * besides the one that has the focus and the one that is edited; a margin stands for those that are
- * not. All are there to be printed. What is looked at stays where it is when rows above come, go, or turn out to be higher.
+ * not. All are there to be printed. What is looked at stays where it is
+ * when rows above come, go, or turn out to be higher.
  */
 import {collapse} from "./collapse.js";
 import {headingOf} from "./dates.js";
@@ -12,7 +13,7 @@ const MORE_WHEN = 60;  // rows from the end
 const FIRST_GUESS = {plain: 45, rich: 67};
 
 export class ListView extends EventTarget {
-  /** Tells whether a row is chosen. */
+  /** Returns whether a row is chosen. */
   isChosen = () => false;
 
   /** Called where the end of what was read comes near. */

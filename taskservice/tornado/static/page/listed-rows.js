@@ -65,7 +65,7 @@ export class ListedRows {
   }
 }
 
-/** Tell whether a row is shown whatever is listed: it is edited, or could not be saved. */
+/** Return whether a row is shown whatever is listed: it is edited, or could not be saved. */
 function stays(row) {
   return row.lastTask !== undefined && (row.holds > 0 || row.problem !== null);
 }

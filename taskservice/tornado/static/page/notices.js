@@ -1,7 +1,7 @@
 /** What the page says: for a while on the screen, and to screen readers. */
 import {find, focusList, setText} from "./dom.js";
 
-const SHOWN_FOR = 10_000;
+const SHOWN_MS = 10_000;
 
 export class Notices {
   #announcer = find("#announcer");
@@ -62,7 +62,7 @@ export class Notices {
   #closeLater() {
     clearTimeout(this.#timer);
     if (this.#toast.matches(":hover, :focus-within")) return;  // once that ends it is closed later
-    this.#timer = setTimeout(() => this.close(), SHOWN_FOR);
+    this.#timer = setTimeout(() => this.close(), SHOWN_MS);
   }
 
   #act() {

@@ -8,6 +8,8 @@
  * @property {Task} [task] the task to create
  * @property {Task} [before] what the user saw of the task to change or delete
  * @property {object} [patch] the members to change, as a JSON Merge Patch (RFC 7396)
+ * @property {number} [addedAfter] a revision before that of a task that is new; others are brought back
+ * @property {boolean} [tried] whether it may have been sent, and its answer lost
  * @property {number | null} revision of what the user saw; null where only this page knows of it
  * @property {"waiting" | "refused" | "conflict" | "done"} state done: its event has yet to come
  * @property {{status: number, message: string} | null} problem why the service refused it
@@ -32,7 +34,7 @@ export function applied({kind, task, before, patch}, current) {
   }
 }
 
-/** Tell whether an operation ticks a task off, or the reverse, and does no more. */
+/** Return whether an operation ticks a task off, or the reverse, and does no more. */
 export function isTick({kind, patch}) {
   return kind === "change" && Object.keys(patch).join() === "completed";
 }

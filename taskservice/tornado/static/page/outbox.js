@@ -36,6 +36,7 @@ export class Outbox extends EventTarget {
     const left = await this.#disk.adopt();
     if (!left.length) return;
     for (const each of left) {
+      each.tried = true;  // its answer may have been lost with the tab
       each.revision = null;  // the user may have seen an older version than this: read the task first
       if (each.state !== "conflict") continue;
       each.state = "waiting";  // it may be settled by now

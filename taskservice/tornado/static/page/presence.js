@@ -2,7 +2,7 @@
 import {nameHere} from "./place.js";
 
 const CHANNEL = nameHere(".tabs");
-const ANSWER_WITHIN = 300;
+const ANSWER_TIMEOUT = 300;
 
 export class Presence {
   /** This tab's name, unlike any other's. */
@@ -29,7 +29,7 @@ export class Presence {
     const names = new Set([this.tab]);
     this.#names = names;
     this.#channel.postMessage({asking: this.tab});
-    await new Promise((done) => setTimeout(done, ANSWER_WITHIN));
+    await new Promise((done) => setTimeout(done, ANSWER_TIMEOUT));
     this.#answers = null;
     return names;
   }

@@ -50,7 +50,7 @@ export function searchOf(choices) {
   return different.length ? `?${new URLSearchParams(different)}` : "";
 }
 
-/** Tell whether choices leave anything out beyond what their view does. */
+/** Return whether choices leave anything out beyond what their view does. */
 export function isNarrow({q, priority, due}) {
   return q.trim() !== "" || priority !== "" || due !== "";
 }
@@ -87,7 +87,7 @@ export class TaskQuery {
     return parameters;
   }
 
-  /** Tell whether a task passes the filters. */
+  /** Return whether a task passes the filters. */
   matches(task) {
     return (this.completed === null || this.completed === member(task, "completed"))
       && (!this.priorities.length || this.priorities.includes(member(task, "priority")))

@@ -130,9 +130,9 @@ function inWords({kind, state, problem}) {
   const not = kind === "delete" ? "Not deleted" : "Not saved";
   switch (problem.status) {
     case 403: return `${not}: this token may read, not write.`;
-    case 413: return `${not}: it is longer than the service takes.`;
-    case 400: return `${not}: the service takes no such task (${problem.message}).`;
-    case 507: return `${not}: the store of the service is full.`;
+    case 413: return `${not}: it is longer than the service takes. Make it shorter.`;
+    case 400: return `${not}: the service takes no such task (${problem.message}). Edit it.`;
+    case 507: return `${not}: the store of the service is full. Retry once there is room.`;
     default: return `${not}: ${problem.message}.`;
   }
 }

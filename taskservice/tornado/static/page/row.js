@@ -2,7 +2,7 @@
 import {applied} from "./operation.js";
 
 export class Row {
-  /** What the service is known to have; the revision is null where it was not told. */
+  /** What the service is known to have; the revision is null where it is not known. */
   server;
 
   /** How many reasons there are to leave the row where it is: it is being edited, say. */
@@ -39,7 +39,7 @@ export class Row {
     return this.#lastTask;
   }
 
-  /** What the user did to it that the service has yet to take, or to tell of, in order. */
+  /** What the user did to it that the service has yet to take, or to confirm by an event, in order. */
   get operations() {
     return this.#operations;
   }
@@ -65,12 +65,17 @@ export class Row {
     return {id: this.id, revision, task: this.#lastTask};
   }
 
-  /** Take in what the service has, unless something later is known; tell whether it was news. */
+  /** Take in what the service has, unless something later is known; return whether it was news. */
   learn(task, revision) {
     if (revision <= (this.server.revision ?? -1)) return false;
     this.server = {task, revision};
     this.#update();
     return true;
+  }
+
+  /** Take in that the store may have gone back since: whatever it says next is later. */
+  doubt() {
+    this.server = {...this.server, revision: null};
   }
 
   #update() {
@@ -81,7 +86,7 @@ export class Row {
   }
 }
 
-/** Tell whether a row is shown as if the operation were not: a task that could not be deleted. */
+/** Return whether a row is shown as if the operation were not: a task that could not be deleted. */
 function isUndecided({kind, state}) {
   return kind === "delete" && (state === "refused" || state === "conflict");
 }

@@ -73,7 +73,7 @@ function changes(count, one, more) {
   return count === 1 ? `1 change ${one}` : `${count} changes ${more}`;
 }
 
-/** Tell how many tasks there are, as far as that is known. */
+/** Return how many tasks there are, in words, as far as that is known. */
 export function countInWords({rows, complete}) {
   const count = rows.length.toLocaleString();
   return rows.length === 1 && complete ? "1 task" : `${count}${complete ? "" : "+"} tasks`;

@@ -4,15 +4,16 @@
  * are known, and filters and searches work without the service.
  */
 import {ApiError} from "./api.js";
+import {revisionBefore} from "./ids.js";
 import {Ledger} from "./ledger.js";
 import {ListedRows} from "./listed-rows.js";
 import {operation} from "./operation.js";
 
 const PAGE = 200;
-const LARGEST_PAGE = 1_000;
+const MAX_PAGE = 1_000;
 
 /** How many tasks are kept that are not shown. */
-const MOST_KEPT = 20_000;
+const MAX_KEPT = 20_000;
 
 /**
  * A "change" event says that there is something else to show; a "load" event, that a list is read.
@@ -125,7 +126,7 @@ export class TaskStore extends EventTarget {
     this.#loading.abort();
     this.#loading = new AbortController();
     const {signal} = this.#loading;
-    const [query, limit] = [this.#wanted, Math.min(count, LARGEST_PAGE)];
+    const [query, limit] = [this.#wanted, Math.min(count, MAX_PAGE)];
     return this.#whileReading(signal, async () => {
       const pages = [await this.#page(`tasks?${query.parameters(limit)}`, signal)];
       while (pages.at(-1).next !== null && pages.length * limit < count) {
@@ -144,13 +145,24 @@ export class TaskStore extends EventTarget {
     });
   }
 
-  /** Read again as much as there was: what happened in between cannot be told any more. */
+  /**
+   * Read again as much as there was: the changes in between are not kept any more. A task that
+   * is shown keeps its row, which the user may be about to change.
+   */
   async #readAgain() {
     this.whole = false;
     this.#readingAll?.abort();
     this.#readingAll = null;
-    this.#ledger.forget(() => false);
-    if (await this.#orFail(() => this.#read(Math.max(PAGE, this.rows.length)))) this.#readAll();
+    this.#ledger.doubt();
+    this.#ledger.forget((row) => row.placed);
+    if (!await this.#orFail(() => this.#read(Math.max(PAGE, this.rows.length)))) return;
+    await this.#readAll();
+    await this.check();
+  }
+
+  /** Read the tasks that are needed, where no list has said whether they are there still. */
+  async check() {
+    await this.#ledger.check((id) => this.#connection.persist(() => this.#api.find(id))).catch(passOver);
   }
 
   /** Read all tasks, a page at a time, so that what is shown can be counted and searched here. */
@@ -158,19 +170,15 @@ export class TaskStore extends EventTarget {
     if (this.whole || this.#readingAll !== null) return;
     const reading = new AbortController();
     this.#readingAll = reading;
-    try {
-      await this.#whileReading(reading.signal, () => this.#readPages(reading.signal));
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-    }
+    await this.#whileReading(reading.signal, () => this.#readPages(reading.signal)).catch(passOver);
     if (this.#readingAll === reading) this.#readingAll = null;
   }
 
   async #readPages(signal) {
-    let next = `tasks?limit=${LARGEST_PAGE}`;
+    let next = `tasks?limit=${MAX_PAGE}`;
     let first = null;
     const ids = new Set();
-    for (let read = 0; next !== null && read < MOST_KEPT; read += LARGEST_PAGE) {
+    for (let read = 0; next !== null && read < MAX_KEPT; read += MAX_PAGE) {
       const page = await this.#page(next, signal);
       first ??= page;
       for (const {id, revision, task} of page.entries) {
@@ -258,7 +266,7 @@ export class TaskStore extends EventTarget {
   #forget() {
     if (this.#reading) return;  // a page on its way may be older than what is known by then
     const {rows} = this.#ledger;
-    if (rows.size > MOST_KEPT) this.whole = false;
+    if (rows.size > MAX_KEPT) this.whole = false;
     const all = this.whole || this.local || rows.size <= PAGE;
     this.#ledger.forget((row) => row.placed || (all && row.server.task !== null));
   }
@@ -296,6 +304,12 @@ export class TaskStore extends EventTarget {
     return this.#ledger.row(id, task, revision);
   }
 
+  /** Add a task, under an id that none has had. */
+  add(id, task) {
+    const addedAfter = this.#connection.position ?? revisionBefore(id);
+    this.#outbox.add({...operation(id, null, task), addedAfter});
+  }
+
   /**
    * Make a task another, or none (null).
    * @param {object | null} seen what the user saw of it when deciding so
@@ -315,8 +329,7 @@ export class TaskStore extends EventTarget {
   /** Have a row go where it belongs by now. */
   release(row) {
     row.holds--;
-    this.#listed.place(row);
-    this.#changed();
+    this.show(row);
   }
 
   /** Show a row that is held, whatever is listed. */
@@ -328,4 +341,9 @@ export class TaskStore extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** Pass over what the service refused: what is known is shown. */
+function passOver(error) {
+  if (!(error instanceof ApiError)) throw error;
 }

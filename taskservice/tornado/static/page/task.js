@@ -16,7 +16,7 @@ export function member(task, name) {
   return task[name] ?? DEFAULTS[name];
 }
 
-/** Tell whether two tasks mean the same; null stands for one that is not there. */
+/** Return whether two tasks mean the same; null stands for one that is not there. */
 export function same(one, other) {
   if (one === null || other === null) return one === other;
   return MEMBERS.every((name) => member(one, name) === member(other, name));

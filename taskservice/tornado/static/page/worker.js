@@ -8,7 +8,7 @@ const CACHE = `taskservice-page-${FOLDER}${PLACE}`;
 const STATIC = new URL(`${FOLDER}/`, location.href).href;
 
 /** How long the network may take for the page, where it was kept: then it is shown from here. */
-const PAGE_WITHIN = 3_000;
+const PAGE_TIMEOUT = 3_000;
 
 addEventListener("install", (event) => {
   event.waitUntil(fill().then(() => skipWaiting()));
@@ -44,7 +44,7 @@ async function forgetOthers() {
 async function page(request) {
   const cache = await caches.open(CACHE);
   const mine = await cache.match(PAGE);
-  const late = new Promise((_, fail) => { setTimeout(fail, PAGE_WITHIN, new Error("late")); });
+  const late = new Promise((_, fail) => { setTimeout(fail, PAGE_TIMEOUT, new Error("late")); });
   try {
     const answer = await (mine ? Promise.race([fetch(request), late]) : fetch(request));
     return answer.ok || !mine ? answer : mine;
