@@ -66,6 +66,39 @@ class LooksTest(BrowserTestCase):
                 self.assertLessEqual(wide, 0, "it is wider than the window")
         self.assertEqual(len(seen), 2)
 
+    def test_points_6_and_8_each_view_and_each_trouble_has_room(self) -> None:
+        self.create_many(some_tasks())
+        for name, window in (("light", {}), ("dark", {"color_scheme": "dark"}), ("phone", PHONE)):
+            page = self.open(**window)
+            for view, count in (("Upcoming", 3), ("Done", 1), ("Today", 4)):
+                with self.subTest(name, view=view):
+                    page.get_by_role("link", name=view).click()
+                    self.see(page.locator("#list li")).to_have_count(count)
+                    self.screenshot(page, f"view-{view.lower()}-{name}")
+                    self.assertEqual(page.evaluate(CUT), [])
+            with self.subTest(name, trouble="paper"):
+                page.emulate_media(media="print")
+                self.screenshot(page, f"print-{name}")
+                self.assertEqual(page.evaluate(CUT), [])
+                page.emulate_media(media="screen")
+            with self.subTest(name, trouble="failed"):
+                page.route("**/tasks?*", lambda route: route.fulfill(status=500, json={"message": "no"}))
+                page.get_by_label("Search").fill("x")
+                self.see(page.get_by_role("button", name="Try again")).to_be_in_viewport(ratio=1)
+                self.screenshot(page, f"failed-{name}")
+                page.unroute("**/tasks?*")
+            with self.subTest(name, trouble="no match"):
+                page.get_by_role("button", name="Try again").click()
+                self.see(page.get_by_role("button", name="Clear search and filters")).to_be_in_viewport(ratio=1)
+                self.screenshot(page, f"no-match-{name}")
+                page.get_by_role("button", name="Clear search and filters").click()
+            with self.subTest(name, trouble="away"):
+                page.route("**/tasks/*", lambda route: route.abort())
+                self.tick(page, "Call the dentist").click()
+                self.see(page.locator("#away-text")).to_have_text("The service is away. 1 change waits to be saved.")
+                self.screenshot(page, f"away-{name}")
+                self.assertEqual(page.evaluate(CUT), [])
+
     def test_point_14_nothing_is_cut_off_where_there_is_little_room_and_much_text(self) -> None:
         self.create("x" * 300, description="y" * 300, due_date=4_000_000_000, priority="urgent")
         self.create("Several words that go on and on " * 10)

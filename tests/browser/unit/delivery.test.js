@@ -193,3 +193,23 @@ test("an event that does not come is made up for, also where reading the task fa
   await turn();
   assert.equal(settled, true);
 });
+
+test("a change of what the page knows nothing of, and that is gone, is a conflict", async () => {
+  const {ledger, delivery} = setUp();
+  ledger.row("a");
+  assert.equal((await delivery.deliver(operation("a", MILK, {title: "Oat"}))).state, "conflict");
+});
+
+test("an echo that was heard before the list was read again is made up for", async (t) => {
+  t.mock.timers.enable({apis: ["setTimeout"]});
+  const {service, ledger, delivery} = setUp();
+  service.set("a", MILK);
+  ledger.learn("a", MILK, 11);
+  await delivery.deliver(operation("a", MILK, null, 11));
+  ledger.doubt();
+  let settled = false;
+  ledger.settled("a").then(() => { settled = true; });
+  t.mock.timers.tick(2_000);
+  await new Promise((done) => setImmediate(done));
+  assert.equal(settled, true);
+});

@@ -54,14 +54,15 @@ export class Ledger {
   learnGone(id, known) {
     const row = this.row(id);
     if ((row.server.revision ?? -1) > (known ?? -1)) return;
-    if (row.server.task === null && !this.#echoes.has(id)) return;
+    const isKnown = row.server.task === null && row.server.revision !== null;
+    if (isKnown && !this.#echoes.has(id)) return;
     this.learn(id, null, (row.server.revision ?? 0) + 0.5);  // any later revision comes by the stream
   }
 
   /** Take in that a list of all tasks, which had every change up to `since`, has these ids. */
   learnAll(ids, since) {
-    for (const {id, server: {task, revision}} of this.rows.values()) {
-      const isListable = task !== null && (revision ?? -1) <= since;
+    for (const {id, doubtful, server: {task, revision}} of this.rows.values()) {
+      const isListable = task !== null && (doubtful || (revision ?? -1) <= since);
       if (isListable && !ids.has(id)) this.learnGone(id, revision);
     }
   }
@@ -114,8 +115,8 @@ export class Ledger {
 
   /** Read the tasks, one by one, that are needed and that no list has had since they were in doubt. */
   async check(find) {
-    for (const {id, server: {task, revision}, holds, operations} of [...this.rows.values()]) {
-      if (task === null || revision !== null || !(holds || operations.length)) continue;
+    for (const {id, doubtful, holds, operations} of [...this.rows.values()]) {
+      if (!doubtful || !(holds || operations.length)) continue;
       await this.refresh(id, () => find(id));
     }
   }

@@ -5,6 +5,9 @@ export class Row {
   /** What the service is known to have; the revision is null where it is not known. */
   server;
 
+  /** Whether the service may have any other version by now, also an older one. */
+  doubtful;
+
   /** How many reasons there are to leave the row where it is: it is being edited, say. */
   holds = 0;
 
@@ -26,6 +29,7 @@ export class Row {
   constructor(id, task, revision) {
     this.id = id;
     this.server = {task, revision};
+    this.doubtful = task !== null && revision === null;
     this.#update();
   }
 
@@ -67,15 +71,16 @@ export class Row {
 
   /** Take in what the service has, unless something later is known; return whether it was news. */
   learn(task, revision) {
-    if (revision <= (this.server.revision ?? -1)) return false;
+    if (!this.doubtful && revision <= (this.server.revision ?? -1)) return false;
     this.server = {task, revision};
+    this.doubtful = false;
     this.#update();
     return true;
   }
 
-  /** Take in that the store may have gone back since: whatever it says next is later. */
+  /** Take in that the store may have gone back since: whatever it says next is news. */
   doubt() {
-    this.server = {...this.server, revision: null};
+    this.doubtful = true;
   }
 
   #update() {
