@@ -23,9 +23,16 @@ class LeanHeaders(HTTPHeaders):
     @classmethod
     def of(cls, values: dict[str, str]) -> Self:
         """Make them from values by lower-case name; the dict is not copied."""
-        headers = cls()
-        headers._values = values
+        headers = cls.__new__(cls)
+        headers._values, headers._lines = values, {}
         return headers
+
+    def copy(self) -> Self:
+        """Return others with the same fields."""
+        copied = self.of(self._values.copy())
+        if self._lines:
+            copied._lines = {name: [*values] for name, values in self._lines.items()}
+        return copied
 
     def append(self, name: str, value: str) -> None:
         """Add a field line, its `name` in lower case and both within the grammar (unchecked)."""

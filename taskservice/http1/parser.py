@@ -5,6 +5,7 @@ head (an upgrade, a closed connection) can move the boundary. A head gets the sa
 first fault, by its place, decides.
 """
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -57,11 +58,36 @@ def whole_head(data: bytes, limit: int) -> tuple[bytes, bytes]:
 def parse_head(block: bytes) -> Head:
     """Parse a head: request line, fields and the empty line. Raises BadRequest."""
     method, target, authority, version, end = _read_line(block)
-    headers = _read_fields(block[end:])
-    check_host(version, headers, authority)
+    read = _read_fields_once if len(block) <= _REMEMBERED_LENGTH else _judge_fields
+    fields = read(version, block[end:])
+    headers = fields.headers.copy()
+    if authority is not None:
+        headers["host"] = authority
     return Head(
-        RequestStartLine(method, target, version), headers, body_length(version, headers),
-        keeps_alive(version, headers.get("connection")), waits(version, headers.get("expect")))
+        RequestStartLine(method, target, version), headers, fields.length, fields.keep_alive, fields.waits)
+
+
+class _Fields(NamedTuple):
+    """The fields of a head, and what follows from them."""
+
+    headers: LeanHeaders
+    length: int
+    keep_alive: bool
+    waits: bool
+
+
+def _judge_fields(version: str, block: bytes) -> _Fields:
+    """Parse the fields of a head, and the empty line; raises BadRequest."""
+    headers = _read_fields(block)
+    check_host(version, headers, None)
+    return _Fields(
+        headers, body_length(version, headers), keeps_alive(version, headers.get("connection")),
+        waits(version, headers.get("expect")))
+
+
+# A client sends the same fields with almost every request. They are few and short, so that nobody fills the memory.
+_read_fields_once = functools.lru_cache(maxsize=128)(_judge_fields)
+_REMEMBERED_LENGTH = 1024
 
 
 def _read_line(block: bytes) -> tuple[str, str, str | None, str, int]:

@@ -123,6 +123,36 @@ class HeadTest(unittest.TestCase):
         with self.assertRaises(BadRequest):
             parse_head(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % (b"h" * 301))
 
+    def test_the_same_fields_again_are_read_as_before_and_are_each_requests_own(self) -> None:
+        block = b"Host: h\r\nA: b\r\na: c\r\nContent-Length: 3\r\n\r\n"
+        for target in (b"/", b"http://i/", b"/x"):
+            head = parse_head(b"GET %b HTTP/1.1\r\n" % target + block)
+            self.assertEqual(
+                list(head.headers.get_all()),
+                [("Host", "i" if b"i" in target else "h"), ("A", "b"), ("A", "c"), ("Content-Length", "3")])
+            self.assertEqual((head.length, head.keep_alive, head.waits), (3, True, False))
+            head.headers.append("a", "d")
+            del head.headers["host"]
+
+    def test_the_same_fields_are_judged_by_the_version(self) -> None:
+        for _ in range(2):
+            for version, block, keep_alive in (("1", b"Host: h\r\n\r\n", True), ("0", b"Host: h\r\n\r\n", False)):
+                self.assertEqual(parse_head(f"GET / HTTP/1.{version}\r\n".encode() + block).keep_alive, keep_alive)
+            parse_head(b"GET / HTTP/1.0\r\nA: b\r\n\r\n")
+            for block in (b"GET / HTTP/1.1\r\nA: b\r\n\r\n", b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"):
+                with self.assertRaises(BadRequest):
+                    parse_head(block)
+
+    def test_fields_that_clients_make_up_do_not_fill_the_memory(self) -> None:
+        parse_head(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for size in (100, 5000):
+            for number in range(1000):
+                head = parse_head(b"GET / HTTP/1.1\r\nHost: h\r\nA: %b%d\r\n\r\n" % (b"a" * size, number))
+        del head
+        self.assertLess(tracemalloc.get_traced_memory()[0], 500_000)
+
     def test_many_fields_of_one_name_are_cheap(self) -> None:
         head = parse_head(b"GET / HTTP/1.1\r\nHost: h\r\n" + b"a:\r\n" * 4000 + b"\r\n")
         self.assertEqual((len(head.headers.get_list("A")), len(head.headers["A"])), (4000, 3999))
