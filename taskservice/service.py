@@ -142,7 +142,7 @@ class TodoListService:
         `unread` of a portion is what is left of the page, and its `end` is where the next page goes on. A task that is
         written meanwhile is as it is when it is read, and left out if it does not match any more.
         """
-        page = await self._db.read_page(query)
+        page = self._db.page_at_once(query) or await self._db.read_page(query)
         yield page
         while page.unread:
             page = await self._read_on(query, page)
@@ -154,21 +154,23 @@ class TodoListService:
         No resource of the store is held between portions, so a slow reader delays nobody, and many readers at once take
         turns, so they delay no other requests. A task that is not written meanwhile is neither skipped nor repeated.
         """
-        begun, turns = False, self._search_turns if query.words else self._turns
+        turns = self._search_turns if query.words else self._turns
+        begun, page = False, self._db.page_at_once(query)  # the first delays others no more than any request
         while True:
-            async with turns:
-                with self._db.continuing(begun):
-                    page = await self._db.read_page(query)
-                begun = True
-                if page.end:
-                    await asyncio.sleep(0)  # a store in memory never waits, and would serve one reader to the end
+            if page is None:
+                async with turns:
+                    with self._db.continuing(begun):
+                        page = await self._db.read_page(query)
+                    if page.end:
+                        await asyncio.sleep(0)  # a store in memory never waits, and would serve one reader to the end
+            begun = True
             yield page
             while page.unread:
                 page = await self._read_on(query, page)
                 yield page
             if page.end is None:
                 return
-            query = replace(query, after=page.end)
+            query, page = replace(query, after=page.end), None
 
     async def _read_on(self, query: TaskQuery, page: TaskPage) -> TaskPage:
         """Return the next portion of a page: the first of its unread tasks."""

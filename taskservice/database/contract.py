@@ -131,6 +131,13 @@ class AbstractTodoListDB(ABC):
         are left to `read_tasks`.
         """
 
+    def page_at_once(self, query: TaskQuery) -> TaskPage | None:
+        """Return a page as `read_page` does, if that takes no wait and no look at other tasks; else None.
+
+        Call it first, where the page need not wait for its turn among the reads of others.
+        """
+        return None
+
     @abstractmethod
     async def read_tasks(self, ids: Sequence[str]) -> Portion:
         """Return the first of these tasks, as many as fit PORTION_BYTES, in this order."""

@@ -76,6 +76,10 @@ class FileTodoListDB(InMemoryTodoListDB):
         await self._make_certain()
         return await super().revision()
 
+    def page_at_once(self, query: TaskQuery) -> TaskPage | None:
+        """Return a page, unless a failed write has to be undone first."""
+        return None if self._folder.doubtful else super().page_at_once(query)
+
     async def read_page(self, query: TaskQuery) -> TaskPage:
         """Return a page."""
         await self._make_certain()

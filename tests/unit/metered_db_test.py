@@ -52,6 +52,14 @@ class MeteredTodoListDBTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(len(contract), len(OPERATIONS), contract)
         self.assertLessEqual(contract, set(vars(MeteredTodoListDB)))
 
+    async def test_a_page_at_once_is_reported_if_there_is_one(self) -> None:
+        await self.engine.create_tasks([("1", TASK)])
+        page = self.db.page_at_once(TaskQuery())
+        self.assertEqual(page, await self.engine.read_page(TaskQuery()))
+        self.assertEqual([seen[0] for seen in self.seen], ["page"])
+        self.assertIsNone(self.db.page_at_once(TaskQuery(words=("a",))))
+        self.assertEqual(len(self.seen), 1)
+
     async def test_one_that_fails_is_reported_too(self) -> None:
         with self.assertRaises(TaskNotFoundError):
             await self.db.read_task("none")

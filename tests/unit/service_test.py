@@ -88,7 +88,23 @@ class ServiceTest(unittest.IsolatedAsyncioTestCase):
             pages = [page async for page in service.list_tasks(TaskQuery(limit=1))]
             other.cancel()
             self.assertEqual(len(pages), 10)
-            self.assertGreaterEqual(next(taken), 9)
+            self.assertGreaterEqual(next(taken), 8)
+
+    async def test_the_first_page_of_a_whole_list_waits_for_no_turn_if_the_store_has_it_at_once(self) -> None:
+        store = SlowTodoListDB(at_once=True)
+        async with TodoListService(store) as service:
+            await service.create_tasks([(task_id, TaskEntry("t")) for task_id in "abc"])
+            searches = [asyncio.create_task(anext(service.list_tasks(TaskQuery(words=("t",))))) for _ in range(10)]
+            lists = [service.list_tasks(TaskQuery(limit=1)) for _ in range(10)]
+            for pages in lists:
+                self.assertEqual([task.id for task in (await anext(pages)).tasks], ["a"])
+            later = [asyncio.create_task(anext(pages)) for pages in lists]
+            await turns()
+            self.assertEqual(store.reading, 2 * LISTS_AT_ONCE)
+            store.go.set()
+            for page in later:
+                self.assertEqual([task.id for task in (await page).tasks], ["b"])
+            await asyncio.gather(*searches)
 
     async def test_changes_that_are_forgotten_between_portions_end_a_page(self) -> None:
         """What was given is right, and from its revision the client goes on, or hears of it."""
@@ -131,10 +147,14 @@ async def turns() -> None:
 class SlowTodoListDB(InMemoryTodoListDB):
     """Reads no page to its end before it may go on, and shows how many it reads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool = False) -> None:
         super().__init__()
+        self.at_once = at_once
         self.reading = self.most = 0
         self.go = asyncio.Event()
+
+    def page_at_once(self, query: TaskQuery) -> TaskPage | None:
+        return super().page_at_once(query) if self.at_once and query.after is None else None
 
     async def read_page(self, query: TaskQuery) -> TaskPage:
         self.reading += 1
