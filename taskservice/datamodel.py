@@ -1,6 +1,5 @@
 """The data model: a task, queries, pages and changes, as engines take and return them."""
 
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from taskservice.errors import BadInputError
 from taskservice.folding import fold
+from taskservice.stored_task import StoredTask as StoredTask
 from taskservice.task import TaskEntry as TaskEntry, TaskPriority as TaskPriority
 
 MAX_ID_LENGTH = 128
@@ -55,49 +55,6 @@ The service holds little more than that for a reader, however slow it is and how
 """
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class StoredTask:
-    """A task as an engine returns it: its id, the revision of its last write, and its JSON.
-
-    The JSON is made once, when the task is written. An engine may hold very many of these, so it is held once, and
-    what can be made of it is made on demand.
-    """
-
-    id: str
-    revision: int
-    member: bytes
-    """The task as a member of a JSON object, `"id": body`: what lists are joined of."""
-
-    def __init__(self, task_id: str, revision: int, body: bytes) -> None:
-        _set(self, "id", task_id)
-        _set(self, "revision", revision)
-        _set(self, "member", b'"%b": %b' % (task_id.encode(), body))
-
-    @classmethod
-    def of(cls, task_id: str, revision: int, entry: TaskEntry) -> "StoredTask":
-        """Encode `entry`."""
-        return cls(task_id, revision, entry.to_json())
-
-    @property
-    def body(self) -> bytes:
-        """Its JSON."""
-        return self.member[len(self.id) + _AROUND_ID:]  # an id is ASCII (TASK_ID)
-
-    @property
-    def size(self) -> int:
-        """The length of its JSON in bytes."""
-        return len(self.member) - len(self.id) - _AROUND_ID
-
-    @property
-    def entry(self) -> TaskEntry:
-        """The task itself, parsed from its JSON each time: some three microseconds."""
-        return TaskEntry.from_dict(json.loads(self.body.decode()))
-
-
-_set = object.__setattr__  # as the __init__ of a frozen dataclass does it
-_AROUND_ID = len('"": ')
-
-
 class TaskSort(Enum):
     """What a list can be sorted by; ties are ordered by id.
 
@@ -125,7 +82,7 @@ class Facet:
     name: str
     kind: type
     """The type of the column: str, bool, int or float."""
-    of: Callable[[TaskEntry], Any]
+    of: Callable[[TaskEntry | StoredTask], Any]
     sort: TaskSort | None = None
     """The sort order whose key it is; `largest` is the limit of a number."""
     largest: float = 0
@@ -152,7 +109,7 @@ SORTED = {facet.sort: facet for facet in FACETS if facet.sort is not None}
 """The facets that lists can be sorted by; the other orders go by id and revision."""
 
 
-def _filter(default: Any, passes: Callable[[Any, TaskEntry], bool]) -> Any:
+def _filter(default: Any, passes: Callable[[Any, StoredTask], bool]) -> Any:
     """Declare a field of TaskQuery that filters tasks, unless it has its default."""
     return field(default=default, metadata={"passes": passes})
 
@@ -166,15 +123,15 @@ class TaskQuery:
     on from: sort key and id of the last task of the page before. `descending` reverses the whole order, ties included.
     """
 
-    completed: bool | None = _filter(None, lambda value, entry: bool(entry.completed) is value)
+    completed: bool | None = _filter(None, lambda value, task: bool(task.completed) is value)
     priorities: frozenset[TaskPriority] = _filter(
-        frozenset(), lambda values, entry: (entry.priority or TaskPriority.NONE) in values)
+        frozenset(), lambda values, task: (task.priority or TaskPriority.NONE) in values)
     due_after: float | None = _filter(
-        None, lambda value, entry: entry.due_date is not None and entry.due_date > value)
+        None, lambda value, task: task.due_date is not None and task.due_date > value)
     due_before: float | None = _filter(
-        None, lambda value, entry: entry.due_date is not None and entry.due_date < value)
+        None, lambda value, task: task.due_date is not None and task.due_date < value)
     words: tuple[str, ...] = _filter(
-        (), lambda words, entry: _contains(search_text(entry), words))
+        (), lambda words, task: _contains(search_text(task.entry), words))
     sort: TaskSort = TaskSort.CREATED
     descending: bool = False
     after: tuple[SortKey, str] | None = None
@@ -198,17 +155,21 @@ class TaskQuery:
 
     def sort_key(self, task: StoredTask) -> tuple[SortKey, str]:
         """Return the position of `task` in this order: its sort key and its id."""
-        return sort_key(self.sort, task.id, task.revision, task.entry), task.id
+        return _SORT_KEYS[self.sort](task), task.id
 
-    def matches(self, entry: TaskEntry) -> bool:
-        """Return whether `entry` passes the filters."""
-        for passes, value, default in zip(FILTERS.values(), _filter_values(self), _UNFILTERED):
-            if value is not default and value != default and not passes(value, entry):
-                return False
-        return True
+    def matcher(self) -> Callable[[StoredTask], bool]:
+        """Return what finds out whether a task passes the filters."""
+        used = [(FILTERS[name], value) for name, value in self.filters().items()]
+
+        def matches(task: StoredTask) -> bool:
+            for passes, value in used:
+                if not passes(value, task):
+                    return False
+            return True
+        return matches
 
 
-FILTERS: Mapping[str, Callable[[Any, TaskEntry], bool]] = {
+FILTERS: Mapping[str, Callable[[Any, StoredTask], bool]] = {
     each.name: each.metadata["passes"] for each in fields(TaskQuery) if each.metadata}
 """The filters of TaskQuery: each takes its value and a task, and returns whether the task passes."""
 
@@ -220,16 +181,10 @@ def _contains(text: str, words: tuple[str, ...]) -> bool:
     return all(word in text for word in words)
 
 
-def sort_key(sort: TaskSort, task_id: str, revision: int, entry: TaskEntry) -> SortKey:
-    """Return the key a task is sorted by, with the schema's defaults for members that were not sent."""
-    match sort:
-        case TaskSort.CREATED:
-            return task_id
-        case TaskSort.UPDATED:
-            return revision
-        case _:
-            key: SortKey = SORTED[sort].of(entry)
-            return key
+_SORT_KEYS: Mapping[TaskSort, Callable[[StoredTask], SortKey]] = {
+    TaskSort.CREATED: attrgetter("id"), TaskSort.UPDATED: attrgetter("revision"),
+    **{sort: facet.of for sort, facet in SORTED.items()}}
+"""What a task is sorted by, with the schema's defaults for members that were not sent."""
 
 
 def is_sort_key(sort: TaskSort, key: object, task_id: str) -> bool:

@@ -178,8 +178,8 @@ class TodoListService:
             with self._db.continuing():
                 portion = await self._db.read_tasks(page.unread[:READ_AT_ONCE])
             await asyncio.sleep(0)
-        tasks = tuple(task for task in portion.tasks
-                      if task.revision <= page.revision or query.matches(task.entry))
+        matches = query.matcher()
+        tasks = tuple(task for task in portion.tasks if task.revision <= page.revision or matches(task))
         return replace(page, tasks=tasks, unread=page.unread[portion.read:])
 
     async def read_changes(

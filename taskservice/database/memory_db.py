@@ -14,7 +14,7 @@ from taskservice.database.revisions import (
     Clock, new_random_part, new_task_id, next_revision, next_revisions, system_clock)
 from taskservice.datamodel import (
     PAGE_BYTES, PORTION_BYTES, ChangePage, Created, IdempotencyKey, Portion, SortKey, StoredTask, TaskEntry,
-    TaskPage, TaskQuery, TaskSort, fitting, sort_key)
+    TaskPage, TaskQuery, TaskSort, fitting)
 from taskservice.errors import StoreUnavailableError, TaskExistsError, TaskNotFoundError
 from taskservice.precondition import UNCONDITIONAL, Precondition
 
@@ -237,19 +237,18 @@ async def _select_in_thread(tasks: Iterable[StoredTask], query: TaskQuery) -> li
 def _select(tasks: Iterable[StoredTask], query: TaskQuery) -> list[StoredTask]:
     """Return the first matching tasks, one more than the limit; by id they come sorted."""
     if query.sort is TaskSort.CREATED:
-        found = (task for task in tasks if query.matches(task.entry)) if query.filtered else tasks
+        found = filter(query.matcher(), tasks) if query.filtered else tasks
         return list(islice(found, query.limit + 1))
     pick = nlargest if query.descending else nsmallest
     return [task for _, task in pick(query.limit + 1, _keyed(tasks, query), key=itemgetter(0))]
 
 
 def _keyed(tasks: Iterable[StoredTask], query: TaskQuery) -> Iterator[tuple[tuple[SortKey, str], StoredTask]]:
-    """Yield the matching tasks beyond the query's position with their sort keys; each is parsed once."""
-    beyond, filtered = lt if query.descending else gt, query.filtered
-    parsed = filtered or query.sort is not TaskSort.UPDATED  # to parse a task takes microseconds
-    for task in tasks:
-        key = sort_key(query.sort, task.id, task.revision, task.entry) if parsed else task.revision, task.id
-        if (not filtered or query.matches(task.entry)) and (query.after is None or beyond(key, query.after)):
+    """Yield the matching tasks beyond the query's position with their sort keys."""
+    beyond = lt if query.descending else gt
+    for task in filter(query.matcher(), tasks) if query.filtered else tasks:
+        key = query.sort_key(task)
+        if query.after is None or beyond(key, query.after):
             yield key, task
 
 

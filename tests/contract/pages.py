@@ -45,8 +45,7 @@ def varied_tasks(count: int = 60) -> list[tuple[str, TaskEntry]]:
 
 def expected_tasks(tasks: list[StoredTask], query: TaskQuery) -> list[StoredTask]:
     """Return what a query has to find among the tasks, in its order, by the plainest means."""
-    matching = [task for task in tasks if query.matches(task.entry)]
-    return sorted(matching, key=query.sort_key, reverse=query.descending)
+    return sorted(filter(query.matcher(), tasks), key=query.sort_key, reverse=query.descending)
 
 
 class PageContract(Harness):
