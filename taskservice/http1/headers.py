@@ -23,8 +23,8 @@ class LeanHeaders(HTTPHeaders):
     @classmethod
     def of(cls, values: dict[str, str]) -> Self:
         """Make them from values by lower-case name; the dict is not copied."""
-        headers = cls.__new__(cls)
-        headers._values, headers._lines = values, {}
+        headers = cls()
+        headers._values = values
         return headers
 
     def copy(self) -> Self:
