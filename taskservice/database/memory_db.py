@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest, nsmallest
 from itertools import islice, takewhile
-from operator import gt, itemgetter, lt
+from operator import attrgetter, gt, itemgetter, lt
 from threading import Event
 
 from taskservice.database.contract import AbstractTodoListDB
@@ -20,6 +20,8 @@ from taskservice.precondition import UNCONDITIONAL, Precondition
 
 LONG_READ = 1_000
 """Maximum number of tasks that are searched and sorted on the event loop for a page."""
+
+_member = attrgetter("member")
 
 
 class InMemoryTodoListDB(AbstractTodoListDB):
@@ -208,14 +210,18 @@ class InMemoryTodoListDB(AbstractTodoListDB):
         return Portion(tuple(task for _, task in found[:count]), read)
 
     def _from_position(self, query: TaskQuery) -> Iterator[StoredTask]:
-        """Yield the tasks by id, from the query's position on."""
+        """Yield the tasks by id, from the query's position on: without filters, no more than it needs."""
         start, stop = 0, len(self._ids)
         if query.after is not None and query.descending:
             stop = bisect_left(self._ids, query.after[1])
         elif query.after is not None:
             start = bisect_right(self._ids, query.after[1])
-        indices = range(stop - 1, start - 1, -1) if query.descending else range(start, stop)
-        return map(self._tasks.__getitem__, map(self._ids.__getitem__, indices))
+        if not query.filtered and query.descending:
+            start = max(start, stop - query.limit - 1)
+        elif not query.filtered:
+            stop = min(stop, start + query.limit + 1)
+        ids = self._ids[start:stop]
+        return map(self._tasks.__getitem__, reversed(ids) if query.descending else ids)
 
     async def read_changes(self, since: int | None, limit: int) -> ChangePage:
         """Return changes; those from before the process began are not kept."""
@@ -257,5 +263,5 @@ def _page(revision: int, found: list[StoredTask], query: TaskQuery) -> TaskPage:
     tasks = found[:query.limit]
     end = query.sort_key(tasks[-1]) if len(found) > query.limit else None
     count = fitting([task.size for task in tasks], PAGE_BYTES) if (
-        sum([len(task.member) for task in tasks]) > PAGE_BYTES) else len(tasks)  # to add up all sizes takes longer
+        sum(map(len, map(_member, tasks))) > PAGE_BYTES) else len(tasks)  # to add up all sizes takes longer
     return TaskPage(revision, tuple(tasks[:count]), end, tuple(task.id for task in tasks[count:]))

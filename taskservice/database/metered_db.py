@@ -110,9 +110,10 @@ class MeteredTodoListDB(AbstractTodoListDB):
         return continuing(begun)
 
     def page_at_once(self, query: TaskQuery) -> TaskPage | None:
-        """Return a page that needs no turn."""
+        """Return a page that needs no turn; none in an outage, of whose end `read_page` takes note."""
         started = time.perf_counter()
-        if (page := self._engine.page_at_once(query)) is not None:
+        page = None if self._outages.current else self._engine.page_at_once(query)
+        if page is not None:
             self._took("page", started)
         return page
 
