@@ -3,14 +3,15 @@
 import asyncio
 import threading
 import unittest
+from collections.abc import Callable
 
 from taskservice.database.memory_db import LONG_READ
 from taskservice.database.todolist_db import InMemoryTodoListDB
-from taskservice.datamodel import TaskEntry, TaskQuery, TaskSort
+from taskservice.datamodel import StoredTask, TaskEntry, TaskQuery, TaskSort
 from tests.helpers.api import until
 
 HELD = threading.Event()
-LOOKED_AT: list[TaskEntry] = []
+LOOKED_AT: list[StoredTask] = []
 
 
 class HeldQuery(TaskQuery):
@@ -18,10 +19,14 @@ class HeldQuery(TaskQuery):
 
     __slots__ = ()
 
-    def matches(self, entry: TaskEntry) -> bool:
-        LOOKED_AT.append(entry)
-        HELD.wait(30)
-        return super().matches(entry)
+    def matcher(self) -> Callable[[StoredTask], bool]:
+        matches = super().matcher()
+
+        def held(task: StoredTask) -> bool:
+            LOOKED_AT.append(task)
+            HELD.wait(30)
+            return matches(task)
+        return held
 
 
 class CancelledReadTest(unittest.IsolatedAsyncioTestCase):
