@@ -103,10 +103,13 @@ class LayeringTest(unittest.TestCase):
 
     def test_the_data_model_imports_the_standard_library_only(self) -> None:
         self.assert_of_project_only(
-            "taskservice.datamodel", "taskservice.errors", "taskservice.folding", "taskservice.task")
+            "taskservice.datamodel", "taskservice.errors", "taskservice.folding", "taskservice.stored_task",
+            "taskservice.task")
+        self.assert_of_project_only("taskservice.stored_task", "taskservice.task")
         self.assert_of_project_only("taskservice.task")
         self.assertEqual(own("taskservice.folding"), set())
-        foreign = {name.split(".")[0] for name in imported("taskservice.datamodel")}
+        foreign = {name.split(".")[0] for module in ("datamodel", "stored_task")
+                   for name in imported(f"taskservice.{module}")}
         self.assertLessEqual(foreign - {"taskservice"}, sys.stdlib_module_names)
 
     def test_engines_never_import_each_other(self) -> None:
