@@ -79,6 +79,7 @@ class LooksTest(BrowserTestCase):
             with self.subTest(name, trouble="paper"):
                 page.emulate_media(media="print")
                 self.screenshot(page, f"print-{name}")
+                self.see(page.locator("button:visible:not(.title)")).to_have_count(0)
                 self.assertEqual(page.evaluate(CUT), [])
                 page.emulate_media(media="screen")
             with self.subTest(name, trouble="failed"):
@@ -97,6 +98,8 @@ class LooksTest(BrowserTestCase):
                 self.tick(page, "Call the dentist").click()
                 self.see(page.locator("#away-text")).to_have_text("The service is away. 1 change waits to be saved.")
                 self.screenshot(page, f"away-{name}")
+                height = page.get_by_role("button", name="Try now").evaluate("(button) => button.offsetHeight")
+                self.assertLess(height, 45, "the words are in one line")
                 self.assertEqual(page.evaluate(CUT), [])
 
     def test_point_14_nothing_is_cut_off_where_there_is_little_room_and_much_text(self) -> None:
