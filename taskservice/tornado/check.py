@@ -9,6 +9,7 @@ from taskservice.config import Config
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.tornado.tls import make_ssl_context
 from taskservice.tornado.workers import check_sharable
+from taskservice.utils import log_config
 
 
 def check_config(config: Config, workers: int) -> None:
@@ -32,10 +33,12 @@ async def describe(config: Config, arguments: argparse.Namespace) -> list[str]:
         f"{arguments.config}: ok",
         f"would serve {scheme}://{arguments.host}:{arguments.port}{config.http.base_path} with {processes}",
         f"tasks: {store}",
-        *_notes(arguments.host, arguments.port)]
+        *_notes(arguments.host, arguments.port, config)]
 
 
-def _notes(host: str, port: int) -> Iterator[str]:
+def _notes(host: str, port: int, config: Config) -> Iterator[str]:
+    for name, path in log_config.fifos(config.logging):
+        yield f"note: logging.handlers.{name}: {path} is a FIFO: a start waits until somebody reads it"
     if port and (reason := _why_not(host, port)):
         yield f"note: port {port} on {host} {reason}"
 

@@ -23,8 +23,8 @@ def configure(logging_config: Mapping[str, Any] | None = None, append: bool = Fa
     is one line, including records and tracebacks of libraries. If no logger has a handler, records
     from the root's level up (default WARNING) go to standard error. Logging never waits for the
     reader of a pipe, socket or terminal (see `queued_stream`). With `append` no file is emptied,
-    whatever its `mode`. Raises ValueError, in one line, if the section is wrong or a handler cannot
-    be made (a file that cannot be written).
+    whatever its `mode`, and a FIFO is opened although nobody reads it. Raises ValueError, in one
+    line, if the section is wrong or a handler cannot be made (a file that cannot be written).
     """
     with _one_kind_of_error():
         config = _completed(logging_config or {"version": 1})
@@ -32,7 +32,7 @@ def configure(logging_config: Mapping[str, Any] | None = None, append: bool = Fa
             for entry in config["handlers"].values():
                 if _is_standard_file(entry) and "mode" in entry:
                     entry["mode"] = "a"
-        QueueingConfigurator(config, _lost).configure()
+        QueueingConfigurator(config, _lost, waits=not append).configure()
     logging.getLogger(LOGGER_NAME).disabled = False  # also where disable_existing_loggers is true
     _leave_out_what_no_format_shows(logging_config or {})
 
@@ -82,6 +82,13 @@ def check(logging_config: Mapping[str, Any] | None = None) -> None:
         for name, entry in config["handlers"].items():
             config["handlers"][name] = _without_effect(f"handlers.{name}", entry)
         logging.config.dictConfig(config)
+
+
+def fifos(logging_config: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Yield name and path of each handler whose file is a FIFO: `configure` waits until somebody reads it."""
+    for name, entry in _entries(logging_config or {}, "handlers").items():
+        if _is_standard_file(entry) and Path(entry["filename"]).is_fifo():
+            yield name, entry["filename"]
 
 
 @contextmanager

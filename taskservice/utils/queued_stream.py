@@ -14,7 +14,8 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TextIO
 
 MAX_QUEUED_BYTES = 4 * 2 ** 20
@@ -36,9 +37,10 @@ _on_drop: Callable[[int], object] = lambda count: None
 class QueueingConfigurator(logging.config.DictConfigurator):
     """Configures as `dictConfig` does, with a queue before each stream whose reader may not read."""
 
-    def __init__(self, config: Mapping[str, Any], notice: Notice) -> None:
+    def __init__(self, config: Mapping[str, Any], notice: Notice, *, waits: bool) -> None:
+        """Take what `dictConfig` takes; `waits` is for the reader of a FIFO, until it is there."""
         super().__init__(dict(config))
-        self._notice = notice
+        self._notice, self._waits = notice, waits
         self._used: set[QueuedStream] = set()
 
     def configure(self) -> None:
@@ -50,7 +52,8 @@ class QueueingConfigurator(logging.config.DictConfigurator):
 
     def configure_handler(self, config: dict[str, Any]) -> Any:
         """Make a handler."""
-        handler = super().configure_handler(config)
+        with nullcontext() if self._waits else _without_waiting(config.get("filename")):
+            handler = super().configure_handler(config)
         if isinstance(handler, logging.StreamHandler) and _may_block(handler.stream):
             opened = handler.stream
             handler.stream = _queued(handler, self._notice)
@@ -77,6 +80,20 @@ def _close(streams: "Iterable[QueuedStream]") -> None:
     deadline = time.monotonic() + EXIT_PATIENCE
     for stream in streams:
         stream.end(deadline - time.monotonic())
+
+
+@contextmanager
+def _without_waiting(path: object) -> Iterator[None]:
+    """Have an open of a FIFO in the block wait for no reader: there is one, which reads nothing."""
+    reader = -1
+    if isinstance(path, str) and os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):
+        with suppress(OSError):  # which opening it raises as well
+            reader = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        yield
+    finally:
+        if reader >= 0:
+            os.close(reader)
 
 
 def _may_block(stream: Any) -> bool:

@@ -52,6 +52,14 @@ class CheckConfigTest(unittest.TestCase):
         self.config.write_text(text, "utf-8")
         return run(*SERVER, "--config", self.config, "--check-config", *options)
 
+    def test_a_fifo_is_named_and_not_opened(self) -> None:
+        os.mkfifo(self.folder / "log")
+        handler = {"class": "logging.FileHandler", "filename": str(self.folder / "log")}
+        section = {"version": 1, "handlers": {"file": handler}, "root": {"handlers": ["file"]}}
+        self.assertEqual(self.check_here(yaml.safe_dump({"task-db": {"memory": None}, "logging": section})), (0, ""))
+        self.assertIn(f"note: logging.handlers.file: {self.folder}/log is a FIFO: a start waits until somebody reads",
+                      self.plan.getvalue())
+
     def check_here(self, text: str, *options: str) -> tuple[int, str]:
         """Check a config in this process; return the exit code, and what was said of errors."""
         self.config.write_text(text, "utf-8")

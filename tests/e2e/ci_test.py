@@ -19,8 +19,15 @@ case "$*" in *" $FAILING"*) exit 1;; esac
 """
 TIMEOUT = """#!/bin/sh
 case "$*" in *" $SLOW"*) exit 124;; esac
-shift 2
+case "$1" in --kill-after=*) shift;; esac
+shift
 exec "$@"
+"""
+
+
+APT_GET = """#!/bin/sh
+case "$*" in *strace*) exit 100;; esac
+echo "$*" >> "$COMMANDS.apt"
 """
 
 
@@ -32,20 +39,23 @@ class CiTest(unittest.TestCase):
         shutil.copy(ROOT / ".ci" / "run", self.folder / ".ci")
         (self.folder / "bin").mkdir()
         script = (ROOT / ".ci" / "run").read_text("utf-8")
-        tools = re.findall(r"\[(\w+)\]=", script[:script.index("for command")])  # nothing is installed here
+        tools = re.findall(r"\[([\w-]+)\]=", script[:script.index("for command")])  # nothing is installed here
         self.assertIn("strace", tools)
-        for name, text in (("python3", PYTHON), ("timeout", TIMEOUT), *((tool, "#!/bin/sh\n") for tool in tools)):
+        fakes = {"python3": PYTHON, "timeout": TIMEOUT, "apt-get": APT_GET}
+        for name, text in (fakes | dict.fromkeys(tools, "#!/bin/sh\n")).items():
             program = self.folder / "bin" / name
             program.write_text(text, "utf-8")
             program.chmod(0o700)
+        for name in "bash", "dirname", "env":
+            (self.folder / "bin" / name).symlink_to(str(shutil.which(name)))
 
     def run_ci(self, failing: str = "nothing", slow: str = "nothing") -> tuple[int, str, list[str]]:
         """Run it; return its exit code, what it said, and the commands of Python that it ran."""
         commands = self.folder / "commands"
         done = subprocess.run(
             ["bash", self.folder / ".ci" / "run"], capture_output=True, text=True, timeout=PATIENCE, env={
-                **os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "COMMANDS": str(commands),
-                "FAILING": failing, "SLOW": slow})
+                **os.environ, "PATH": str(self.folder / "bin"), "COMMANDS": str(commands), "FAILING": failing,
+                "SLOW": slow})
         self.assertEqual(done.stderr, "")
         return done.returncode, done.stdout, commands.read_text("utf-8").splitlines()
 
@@ -70,6 +80,14 @@ class CiTest(unittest.TestCase):
         code, said, commands = self.run_ci(failing="test --suite reliability")
         self.assertEqual((code, commands), (1, everything))
         self.assertTrue(said.endswith("\nfailed: reliability, short\n"), said)
+
+    def test_a_package_that_cannot_be_installed_is_named_and_the_others_are_installed(self) -> None:
+        for tool in "strace", "jq", "firefox-esr":
+            (self.folder / "bin" / tool).unlink()
+        code, said, _ = self.run_ci()
+        self.assertEqual((code, re.findall("could not install .*", said)), (0, ["could not install strace"]))
+        installed = [line.split()[-1] for line in (self.folder / "commands.apt").read_text("utf-8").splitlines()]
+        self.assertLessEqual({"jq", "firefox-esr"}, set(installed))
 
     def test_one_that_takes_too_long_fails(self) -> None:
         code, said, _ = self.run_ci(slow="run.py test --suite browser")

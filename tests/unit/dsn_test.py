@@ -169,6 +169,15 @@ class PasswordFileTest(EnvironmentCase):
             with self.subTest(dsn):
                 self.assertEqual(password(dsn), expected)
 
+    def test_an_entry_for_a_unix_socket_names_its_folder_and_localhost_means_a_default_one(self) -> None:
+        self.write("localhost:5432:db:me:default", "/srv/sockets:5432:db:me:folder", "/tmp:5433:db:me:named")
+        for host, expected in (
+                ("/srv/sockets", "folder"), ("/srv/others", None), ("/tmp", "default"),
+                ("/var/run/postgresql", "default"), ("/tmp&port=5433", "named")):
+            with self.subTest(host):
+                self.assertEqual(password(f"postgresql:///db?user=me&host={host}"), expected)
+        self.assertEqual(password("postgresql://me@%2Fsrv%2Fsockets/db"), "folder")
+
     def test_escaped_colons_and_backslashes(self) -> None:
         self.write(r"\:\:1:5432:a\:b:me:c\:d\\e:rest", "host:5432:db:me\\\\:\\x\\")
         self.assertEqual(password("postgresql://me@[::1]:5432/a%3Ab"), "c:d\\e")

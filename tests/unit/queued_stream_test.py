@@ -294,6 +294,14 @@ class ReconfigureTest(ConfigureTestCase):
                 thread.join(PATIENCE)
         self.assertNotIn(0, self.drops)
 
+    def test_a_reader_that_has_left_is_not_waited_for(self) -> None:
+        self.reader.close()
+        log_config.reconfigure(self.fifo, self.fifo)
+        with open(os.open(self.folder / "fifo", os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as reader:
+            os.set_blocking(reader.fileno(), True)
+            self.log(1)
+            self.assertIn("1 xxx", reader.readline())
+
     def test_what_waits_is_written_though_no_handler_uses_the_queue_any_more(self) -> None:
         self.log(*range(200))
         log_config.reconfigure(self.fifo, self.section(str(self.folder / "file")))

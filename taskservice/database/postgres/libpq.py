@@ -17,6 +17,9 @@ _BUNDLES = (
     "/etc/ssl/cert.pem")
 """Where systems keep the authorities they trust, if OpenSSL does not know; Go's crypto/x509 looks there, too."""
 
+_SOCKET_FOLDERS = ("/tmp", "/run/postgresql", "/var/run/postgresql")
+"""Where servers have their Unix sockets by default: that of PostgreSQL itself, and those of Debian and Red Hat."""
+
 _FIELD = re.compile(r"((?:\\.|[^:\\]|\\$)*)(?::|$)")
 """A field of a password file and what ends it; a backslash escapes a colon or a backslash (libpq-pgpass)."""
 
@@ -123,7 +126,7 @@ def password(dsn: str) -> str | None:
                 or environment.get("PGDATABASE") or user)
     hosts = server or found.get("host") or environment.get("PGHOST") or "localhost"
     port = found.get("port") or environment.get("PGPORT") or "5432"
-    places = [_place(unquote(host), port) for host in hosts.split(",")]
+    places = [place for host in hosts.split(",") for place in _places(unquote(host), port)]
     for where in places:
         for *fields, word in _entries(file):
             if all(field in ("*", value) for field, value in zip(fields, (*where, database, user), strict=True)):
@@ -131,14 +134,18 @@ def password(dsn: str) -> str | None:
     return None
 
 
-def _place(host: str, port: str) -> tuple[str, str]:
-    """Return host and port of a host, which may include its port."""
-    match = re.fullmatch(r"\[([^\]]*)\](?::(\d+))?|([^:]*)(?::(\d+))?", host)
+def _places(host: str, port: str) -> list[tuple[str, str]]:
+    """Return the hosts, and their port, by which entries name a host; that may include its port, or be a folder.
+
+    An entry names the folder of a Unix socket, and localhost if it is a default one (libpq-pgpass).
+    """
     if host.startswith("/"):
-        return "localhost", port  # a Unix socket
+        names = [host, "localhost"] if host in _SOCKET_FOLDERS else [host]
+        return [(name, port) for name in names]
+    match = re.fullmatch(r"\[([^\]]*)\](?::(\d+))?|([^:]*)(?::(\d+))?", host)
     if match is None:
-        return host, port
-    return match[1] or match[3] or "localhost", match[2] or match[4] or port
+        return [(host, port)]
+    return [(match[1] or match[3] or "localhost", match[2] or match[4] or port)]
 
 
 def _entries(file: str) -> Iterator[list[str]]:
