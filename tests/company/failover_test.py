@@ -107,7 +107,7 @@ class FailoverTest(unittest.IsolatedAsyncioTestCase):
             network.swallows = False
             network.cut()
             return back
-        await self.withstand(cut, WITHIN, rejoin=True, back=WITHIN)  # what hung at the promotion has to end first
+        await self.withstand(cut, WITHIN, rejoin=True)
 
     async def test_the_standby_is_lost(self) -> None:
         async def lose() -> float:
@@ -128,16 +128,14 @@ class FailoverTest(unittest.IsolatedAsyncioTestCase):
 
     # --- What holds --------------------------------------------------------------------------------------------------
 
-    async def withstand(
-        self, fault: Callable[[], Awaitable[float]], within: float, rejoin: bool, back: float = BACK
-    ) -> None:
+    async def withstand(self, fault: Callable[[], Awaitable[float]], within: float, rejoin: bool) -> None:
         """Let it happen under load; `fault` returns when all was well again. Then check what was answered."""
         slowest = []
         for _ in range(ROUNDS):
             await self.until_served(time.monotonic())
             well = await fault()
             slowest.append(await self.until_served(well) - well)
-            self.assertLess(slowest[-1], at_most(back))
+            self.assertLess(slowest[-1], at_most(BACK))
             if rejoin:
                 await asyncio.to_thread(self.cluster.rejoin)
         self.over.set()

@@ -22,6 +22,9 @@ needs_apache = unittest.skipUnless(shutil.which("apache2"), "needs apache2")
 needs_varnish = unittest.skipUnless(shutil.which("varnishd"), "needs varnishd (Debian: varnish)")
 needs_caddy = unittest.skipUnless(shutil.which("caddy"), "needs caddy")
 
+PAUSE = 0.005
+"""Seconds between two requests of a client, which shares its machine with all the others."""
+
 TASK = b'{"title": "a"}'
 Ask = Callable[[Peer], Answer]
 Proxy = Callable[[int, int], AbstractContextManager[int]]
@@ -52,13 +55,13 @@ class ProxyCase(unittest.TestCase):
 
 
 class Load:
-    """Clients that ask one request after the other, and count what they get."""
+    """Clients that ask one request after the other, and count what they get; `pause` is in seconds."""
 
-    def __init__(self, port: int, clients: int, ask: Ask, fresh: bool) -> None:
+    def __init__(self, port: int, clients: int, ask: Ask, fresh: bool, pause: float = PAUSE) -> None:
         self.outcomes: Counter[object] = Counter()
         self._over = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, args=(port, ask, fresh)) for _ in range(clients)]
+            threading.Thread(target=self._run, args=(port, ask, fresh, pause)) for _ in range(clients)]
 
     def __enter__(self) -> "Load":
         for thread in self._threads:
@@ -70,7 +73,7 @@ class Load:
         for thread in self._threads:
             thread.join(PATIENCE)
 
-    def _run(self, port: int, ask: Ask, fresh: bool) -> None:
+    def _run(self, port: int, ask: Ask, fresh: bool, pause: float) -> None:
         client = None
         while not self._over.is_set():
             try:
@@ -84,7 +87,7 @@ class Load:
             if over and client is not None:
                 client.close()
                 client = None
-            time.sleep(0.005)  # it shares its machine with all the others
+            time.sleep(pause)
         if client is not None:
             client.close()
 

@@ -66,12 +66,13 @@ class Authority:
 class TLSFront:
     """Takes connections with TLS, and passes on what they say; without `context` it refuses TLS.
 
-    While it is `silent` it answers nothing, and takes connections all the same: so many `accepted`.
+    While it is `silent` it answers nothing, and takes connections all the same: so many `accepted`. While it is `full`
+    that is so for new connections alone.
     """
 
     def __init__(self, target: int, context: ssl.SSLContext | None) -> None:
         self.context = context
-        self.silent = False
+        self.silent = self.full = False
         self.accepted = 0
         self._target = target
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,7 +111,7 @@ class TLSFront:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = await reader.readexactly(8)
-        while self.silent:
+        while self.silent or self.full:
             await reader.readexactly(1)
         if asked[4:] == _SSL_REQUEST:
             writer.write(b"S" if self.context else b"N")

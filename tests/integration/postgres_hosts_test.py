@@ -1,6 +1,7 @@
 """A DSN of several hosts, and a primary whose synchronous standby is away: what the engine makes of them."""
 
 import asyncio
+from importlib import import_module
 from typing import Any
 
 from taskservice.datamodel import IdempotencyKey
@@ -54,18 +55,56 @@ class HostsTest(DatabaseTestCase):
         await engine.create_task("a", ENTRY)
 
     async def test_that_another_one_answers_does_not_help_a_connection_to_one_that_is_silent(self) -> None:
-        engine = await self.start(statement_timeout=PATIENCE)
-        await engine.create_task("a", ENTRY)
-        await asyncio.gather(*(engine.read_task("a") for _ in range(8)))
+        engine = await self.busy()
         engine._connections.timing = timing(patience=0.4, probe=0.4)
         self.front.silent = True
-        for call in engine.read_task("a"), engine.update_task("a", ENTRY):
+        for call in [asyncio.create_task(each) for each in (engine.read_task("a"), engine.update_task("a", ENTRY))]:
             with self.assertRaisesRegex(StoreUnavailableError, r"no answer for 0\.4 s"):
                 await call
-        with in_time(self, 2):  # the other idle connections were to the silent one, too
+        with in_time(self, 2):  # the other connections were to the silent one, too
             for _ in range(8):
                 await engine.read_task("a")
             await engine.update_task("a", ENTRY)
+
+    async def test_a_host_that_is_found_silent_ends_also_what_it_was_asked_last(self) -> None:
+        engine = await self.busy()
+        self.front.silent = True
+        first = await self.probing(engine)
+        last = [asyncio.create_task(call) for call in (engine.read_task("a"), engine.update_task("a", ENTRY))]
+        with self.assertRaisesRegex(StoreUnavailableError, r"no answer for 0\.2 s"):
+            await first
+        outcomes = await asyncio.wait_for(asyncio.gather(*last, return_exceptions=True), PATIENCE / 2)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):  # else it was asked anew, at the other host
+                self.assertRegex(f"{type(outcome)} {outcome}", "StoreUnavailableError.* no answer, and none on a new")
+
+    async def test_a_host_that_takes_no_new_connections_keeps_those_on_which_it_answers(self) -> None:
+        engine = await self.busy()
+        holder = await import_module("asyncpg").connect(self.dsn)
+        await holder.execute("BEGIN; LOCK tasks")
+        self.front.full = True
+        first = await self.probing(engine)
+        last = asyncio.create_task(engine.read_task("a"))
+        await engine.revision()
+        with self.assertRaisesRegex(StoreUnavailableError, r"no answer for 0\.2 s"):
+            await first
+        await holder.close()
+        self.assertEqual((await last).entry, ENTRY)
+
+    async def busy(self) -> Any:
+        """Start an engine, and have it connect to the front many times."""
+        engine = await self.start(statement_timeout=PATIENCE, acquire_timeout=PATIENCE)
+        await engine.create_task("a", ENTRY)
+        await asyncio.gather(*(engine.read_task("a") for _ in range(8)))
+        return engine
+
+    async def probing(self, engine: Any) -> asyncio.Task[Any]:
+        """Return a read that has no answer, so that its host is being asked for one; what comes after it is patient."""
+        engine._connections.timing = timing(patience=0.2, probe=0.4)
+        read = asyncio.create_task(engine.read_task("a"))
+        await until(lambda: engine._connections._probes, "the host is asked")
+        engine._connections.timing = timing(patience=PATIENCE)
+        return read
 
 
 class PromotionTest(FaultTestCase):

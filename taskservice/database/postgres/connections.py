@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import weakref
 from collections import deque
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from taskservice.database.measurement import Measurement
 from taskservice.database.postgres import libpq
 from taskservice.database.postgres.dsn import check_certificates, host_dsns, location
 from taskservice.database.postgres.errors import LOST, SESSION_SETTINGS, ArgumentError, translated
-from taskservice.database.postgres.hosts import Connection, first_connection
+from taskservice.database.postgres.hosts import Connection, Hosts, first_connection
 from taskservice.errors import ConfigError, StoreBusyError, StoreUnavailableError
 
 SOON = 0.5
@@ -63,7 +62,7 @@ class Connections:
         self.timing = timing
         self._dsn = dsn
         self._hosts = host_dsns(dsn)
-        self._host_of: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
+        self.connected = Hosts()
         self._pgbouncer = pgbouncer
         self.schema = schema
         self._size = size
@@ -144,7 +143,7 @@ class Connections:
         connection = await asyncpg.connect(
             host, server_settings=settings, timeout=self._connect_timeout, password=password,
             statement_cache_size=0 if self._pgbouncer else 100)
-        self._host_of[connection] = host
+        self.connected.add(connection, host)
         return connection
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
@@ -253,13 +252,14 @@ class Connections:
 
         Another host of the DSN is no answer: it may have been promoted in place of this one.
         """
-        host = self._host_of[connection]
+        host = self.connected.of(connection)
         if (probe := self._probes.get(host)) is None or probe.done():
             probe = self._probes[host] = asyncio.create_task(self._ask(host))
         return await asyncio.shield(probe)
 
     async def _ask(self, host: str) -> bool:
-        deadline = asyncio.get_running_loop().time() + self.timing.probe
+        started = asyncio.get_running_loop().time()
+        deadline = started + self.timing.probe
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await self._connect(host)
@@ -273,20 +273,13 @@ class Connections:
         except ssl.SSLCertVerificationError:  # it is alive, as with too many clients
             return True
         except LOST:
-            self._leave(host)
+            # A refusal comes at once, during which even a busy server need not have answered anybody.
+            self.connected.end(host, min(started, asyncio.get_running_loop().time() - SOON))
+            self._idle = deque(each for each in self._idle if not each[1].is_closed())
             return False
         except asyncpg.PostgresError:
             pass
         return True
-
-    def _leave(self, host: str) -> None:
-        """Close the idle connections to a host that does not answer: a statement on each would wait in vain."""
-        idle, self._idle = self._idle, deque()
-        for since, connection in idle:
-            if self._host_of[connection] == host:
-                connection.terminate()
-            else:
-                self._idle.append((since, connection))
 
 
 class Watch:
@@ -322,8 +315,13 @@ class Watch:
         self._timer.cancel()
         if self._judgement is not None:
             self._judgement.cancel()
-        if self._verdict is not None and isinstance(error, Exception):
-            raise self._verdict from error
+        if error is None:
+            self._connections.connected.note_answer(self._connection)
+        elif isinstance(error, Exception):
+            if self._verdict is None and self._connections.connected.has_ended(self._connection):
+                self._verdict = self._silence()
+            if self._verdict is not None:
+                raise self._verdict from error
 
     def _suspect(self) -> None:
         self._judgement = self._loop.create_task(self._judge())
@@ -331,8 +329,7 @@ class Watch:
     async def _judge(self) -> None:
         while (left := self._deadline - self._loop.time()) > 0:
             if not await self._connections.answers(self._connection):
-                self._verdict = TimeoutError(
-                    f"no answer for {self._patience:g} s, and none on a new connection")
+                self._verdict = self._silence()
                 break
             await asyncio.sleep(min(left, self._patience))
         else:
@@ -340,3 +337,7 @@ class Watch:
                 f"PostgreSQL at {self._connections.where} took longer than {self._limit:g} s "
                 "(statement-timeout)")
         self._connection.terminate()
+
+    def _silence(self) -> Exception:
+        waited = f" for {self._patience:g} s" if self._judgement else ""
+        return TimeoutError(f"no answer{waited}, and none on a new connection")
