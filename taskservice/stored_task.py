@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from taskservice.task import TaskEntry, TaskPriority
@@ -37,7 +37,8 @@ class StoredTask:
         return cls(task_id, revision, entry.to_json())
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _KEPT:
+        """Return a member of the task; the first of them also sets those that are kept."""
+        if name not in _MEMBERS:
             raise AttributeError(name, name=name, obj=self)
         entry = self.entry
         for member in _KEPT:
@@ -75,5 +76,6 @@ class StoredTask:
 _set = object.__setattr__  # as the __init__ of a frozen dataclass does it
 _AROUND_ID = len('"": ')
 _KEPT = ("completed", "priority", "due_date")
+_MEMBERS = frozenset(each.name for each in fields(TaskEntry))
 _PLAIN_TITLE = re.compile(rb'\{"title": "([^"\\]*+)"')
 _DECODER = json.JSONDecoder()

@@ -92,6 +92,14 @@ class TaskEntryTest(unittest.TestCase):
 class StoredTaskTest(unittest.TestCase):
     """`StoredTask`."""
 
+    def test_each_member_of_the_task_can_be_read_of_it(self) -> None:
+        entry = TaskEntry("t", "d", TaskPriority.LOW, True, 1.5)
+        for each in dataclasses.fields(TaskEntry):
+            with self.subTest(each.name):
+                self.assertEqual(getattr(StoredTask.of("a", 7, entry), each.name), getattr(entry, each.name))
+        with self.assertRaises(AttributeError):
+            StoredTask.of("a", 7, entry).estimate
+
     def test_it_has_id_revision_and_json(self) -> None:
         task = StoredTask.of("a", 7, TaskEntry("t"))
         self.assertEqual((task.id, task.revision, task.body), ("a", 7, b'{"title": "t"}'))
