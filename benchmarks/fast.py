@@ -70,15 +70,6 @@ def tornados_routing(self: Any, server_conn: object, request_conn: Any) -> Any:
     return tornado.web.Application.start_request(self, server_conn, request_conn)
 
 
-class InTasks(fast.LeanHandlers):
-    """Each on the short way, in a task from its beginning."""
-
-    def __missing__(self, handler: Any) -> Any:
-        found: Any = super().__missing__(handler)
-        found.at_once = False
-        return found
-
-
 class PlainHandlers(dict[Any, Any]):
     """Each handler as it is."""
 
@@ -89,8 +80,7 @@ class PlainHandlers(dict[Any, Any]):
 VARIANTS: Mapping[str, Callable[[], Any]] = {
     "all of it": nullcontext,
     "without Request": lambda: patch.object(fast, "Request", tornados_request),
-    "without the first step at once": lambda: patch.object(fast, "LEAN", InTasks()),
-    "without the lean handler, and at once": lambda: patch.object(fast, "LEAN", PlainHandlers()),
+    "without the lean handler": lambda: patch.object(fast, "LEAN", PlainHandlers()),
     "without any (Tornado's router, delegates, request)": lambda: patch.object(
         TaskServiceApplication, "start_request", tornados_routing),
 }

@@ -205,7 +205,7 @@ class Connection(Wire):
             return False
         if exchange.upload is None or exchange.upload.complete:
             self._received(exchange)
-            return False  # if it is answered already, the next request has its turn after those of others
+            return True
         return bool(self._buffer) and self._read_body(exchange, exchange.upload)
 
     def _end(self) -> None:

@@ -8,9 +8,9 @@ part saves, as `benchmarks/fast.py` measures it.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from io import SEEK_END, BytesIO
-from typing import Any, cast
+from typing import Any
 
 import tornado.web
 from tornado.escape import parse_qs_bytes
@@ -24,11 +24,11 @@ from taskservice.http1.exchange import Exchange
 from taskservice.http1.headers import LeanHeaders
 from taskservice.tornado.handlers.base import DEFAULT_FIELDS, BaseRequestHandler
 from taskservice.tornado.outcome import log_cut_request
-from taskservice.utils.first_step import FirstStep, keep
 
 _BEGINNING = {
     "server": "", "content-type": "text/html; charset=UTF-8", "date": "",
     **{name.lower(): value for name, value in DEFAULT_FIELDS.items()}}
+_running: set[asyncio.Task[None]] = set()  # the loop itself would not keep them alive
 _set_default_headers = BaseRequestHandler.set_default_headers  # to find out whether there is another in its place
 
 
@@ -70,9 +70,6 @@ class _LeanHandler(BaseRequestHandler):
     It comes after the handler's own class and before the base's in the order of methods, so that what a subclass
     overrides counts.
     """
-
-    at_once = False
-    """Whether it runs to its first wait without a task."""
 
     def __init__(
         self, application: tornado.web.Application, request: HTTPServerRequest, **options: Any
@@ -196,30 +193,11 @@ class LeanHandlers(dict[type[BaseRequestHandler], type[BaseRequestHandler]]):
     """For each handler class, a subclass that does the same in less time."""
 
     def __missing__(self, handler: type[BaseRequestHandler]) -> type[BaseRequestHandler]:
-        # What others write may compare the current task with that of later, as anyio does.
-        own = handler.__module__.partition(".")[0] == __name__.partition(".")[0]
-        self[handler] = found = type(handler.__name__, (handler, _LeanHandler), {"at_once": own})
+        self[handler] = found = type(handler.__name__, (handler, _LeanHandler), {})
         return found
 
 
 LEAN = LeanHandlers()
-
-
-def _start(
-    handler: BaseRequestHandler, loop: asyncio.AbstractEventLoop, execution: Coroutine[Any, Any, None]
-) -> asyncio.Task[None] | None:
-    """Run a handler, and return its task, or None if it has none because it ended before it would have waited."""
-    if getattr(handler, "at_once", False) and asyncio.current_task(loop) is None:
-        step = FirstStep(loop, execution)
-        handler.task = cast("asyncio.Task[None]", step)
-        task = step.run()
-        if task is None:
-            return None
-    else:
-        task = loop.create_task(execution)
-        keep(task)
-    handler.task = task
-    return task
 
 
 class HandlerDelegate(HTTPMessageDelegate):
@@ -254,14 +232,17 @@ class HandlerDelegate(HTTPMessageDelegate):
             self._more.write(chunk)
 
     def finish(self) -> None:
-        """Run the handler: to its first wait at once, and the rest in a task of its own."""
+        """Run the handler in a task of its own."""
         request = Request(self._exchange)
         request.body = self._whole_body()
         handler = self._make(request)
         transforms = [make(request) for make in self._application.transforms]
         # Tornado's own delegate calls this as well; it catches whatever a handler raises.
-        task = _start(handler, self._exchange.loop, handler._execute(transforms, *self._path_args))
-        if task is not None and (claim := self._exchange.take_claim()) is not None:  # it has the body to its end
+        task = self._exchange.loop.create_task(handler._execute(transforms, *self._path_args))
+        handler.task = task
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+        if (claim := self._exchange.take_claim()) is not None:  # it has the body to its end
             task.add_done_callback(lambda task: claim.release())
 
     def _make(self, request: Request) -> BaseRequestHandler:

@@ -15,7 +15,7 @@ from taskservice.http1.connection import Connection
 from taskservice.http1.server import HTTP1Server
 from taskservice.tornado import app, fast
 from taskservice.tornado.handlers.base import BaseRequestHandler
-from taskservice.utils import first_step, taskcontext
+from taskservice.utils import taskcontext
 from tests.helpers.app import journal
 from tests.helpers.strategies import property_settings
 from tests.helpers.transport import Transport
@@ -154,15 +154,6 @@ class Plain(dict[type[BaseRequestHandler], type[BaseRequestHandler]]):
         return handler
 
 
-class AtOnce(fast.LeanHandlers):
-    """Each on the short way, to its first wait at once."""
-
-    def __missing__(self, handler: type[BaseRequestHandler]) -> type[BaseRequestHandler]:
-        found = super().__missing__(handler)
-        found.at_once = True  # type: ignore[attr-defined]
-        return found
-
-
 async def answers(handler: type[Scripted], request: bytes) -> Sequence[object]:
     """Return what a client gets for two of a request on one connection, the log, and the hooks that were called."""
     taskcontext.install(asyncio.get_running_loop())
@@ -175,7 +166,7 @@ async def answers(handler: type[Scripted], request: bytes) -> Sequence[object]:
         asyncio.get_running_loop().call_soon(connection.data_received, request * 2)
         for _ in range(30):
             await asyncio.sleep(0)
-        while first_step.running:
+        while fast._running:
             await asyncio.sleep(0)
         connection.connection_lost(None)
         lines = [(record.name, record.levelname, DIFFERS.sub("", record.getMessage())) for record in logged.records]
@@ -201,29 +192,7 @@ class SameAsTornadoTest(unittest.TestCase):
         with mock.patch("time.time", lambda: 1_700_000_000.0):
             with mock.patch.object(fast, "LEAN", Plain()):
                 expected = asyncio.run(answers(handler, request))
-            for lean in (fast.LeanHandlers(), AtOnce()):
-                with mock.patch.object(fast, "LEAN", lean):
-                    self.assertEqual(asyncio.run(answers(handler, request)), expected)
-
-
-class TurnsTest(unittest.TestCase):
-
-    def test_requests_that_come_at_once_are_answered_in_turns_of_the_loop(self) -> None:
-        """They are answered without a task, and one client must not keep the loop from all others."""
-        async def main() -> None:
-            _, application = app.make_taskservice_app(Config())
-            connection, client = Connection(HTTP1Server(application)), Client()
-            connection.connection_made(client)  # type: ignore[arg-type]
-            loop, counts = asyncio.get_running_loop(), []
-            loop.call_soon(connection.data_received, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
-            while client.sent.count(b"HTTP/1.1 200") < 3:
-                await asyncio.sleep(0)
-                counts.append(client.sent.count(b"HTTP/1.1 200"))
-            connection.connection_lost(None)
-            self.assertEqual(sorted(set(counts)), [1, 2, 3])
-
-        with journal():
-            asyncio.run(main())
+            self.assertEqual(asyncio.run(answers(handler, request)), expected)
 
 
 if __name__ == "__main__":

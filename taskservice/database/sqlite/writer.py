@@ -93,16 +93,22 @@ class SQLiteWriter:
         self._loop = asyncio.get_running_loop()
         self._queue = WriteQueue()
         self._stopping = False
-        # One for each write, and one for the end; the thread takes more writes at a time.
         self._wake_ups: SimpleQueue[None] = SimpleQueue()
+        self._will_wake = False
         self._thread = Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
 
     async def write(self, write: Write[Result]) -> Result:
         """Return the result of a write once it is committed; cancelling the caller does not undo it."""
         outcome = self._queue.add(write)
-        self._wake_ups.put(None)
+        if not self._will_wake:  # once a turn of the loop, whose writes are one group
+            self._will_wake = True
+            self._loop.call_soon(self._wake)
         return await outcome
+
+    def _wake(self) -> None:
+        self._will_wake = False
+        self._wake_ups.put(None)
 
     def measurements(self) -> Iterable[Measurement]:
         """Return the measurements of the queue."""
@@ -117,13 +123,10 @@ class SQLiteWriter:
     def _run(self) -> None:
         while self._queue or not self._stopping:
             self._wake_ups.get()
-            self._write_group()
+            while group := self._queue.next_group():
+                self._answer(group, self._outcomes(group))
         with self._translated:
             self.connection.close()
-
-    def _write_group(self) -> None:
-        if group := self._queue.next_group():
-            self._answer(group, self._outcomes(group))
 
     def _outcomes(self, group: Group) -> Sequence[Any]:
         """Return the result or error of each write; if the transaction itself fails, all have its error."""
