@@ -169,7 +169,8 @@ class MonkeyTest(BrowserTestCase):
             return all(saved) and all(each == stored for each in shown)
 
         with contextlib.suppress(AssertionError):  # which would not say where they differ
-            wait_until(agree, "both windows show what is stored", seconds=60)
+            # What was in conflict before a reload waits until somebody compares, and so does what was done after it.
+            wait_until(agree, "both windows show what is stored", seconds=300)
         for page, each in zip(windows, shown, strict=True):
             self.assertEqual(each, stored, "a window shows something else than what is stored")
             self.assertTrue(self.is_saved(page), page.evaluate("document.body.innerText"))
