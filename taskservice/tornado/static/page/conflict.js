@@ -52,8 +52,8 @@ export class ConflictDialog {
     const focused = document.activeElement;
     this.#dialog.returnValue = "";
     this.#dialog.showModal();
-    await new Promise((done) => this.#dialog.addEventListener("close", done, {once: true}));
-    // The user may be elsewhere by now: "close" comes some time after the dialog has gone.
+    await closed(this.#dialog);
+    // The user may be elsewhere by now.
     const free = document.activeElement === document.body;
     if (free && focused?.isConnected) focused.focus({preventScroll: true});
     return this.#dialog.returnValue;
@@ -93,4 +93,15 @@ function inWords(task, name) {
   if (name === "priority") return value === "none" ? "" : value;
   if (name === "due_date") return value === null ? "" : dueInWords(value, new Date()).full;
   return value;
+}
+
+/** Await that a dialog is closed: its "close" event may wait for a frame, which a tab in the background never shows. */
+async function closed(dialog) {
+  await new Promise((done) => {
+    new MutationObserver((_, observer) => {
+      if (dialog.open) return;
+      observer.disconnect();
+      done();
+    }).observe(dialog, {attributeFilter: ["open"]});
+  });
 }
