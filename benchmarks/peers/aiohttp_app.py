@@ -26,7 +26,7 @@ async def canonical(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         response = await handler(request)
     except (Invalid, Missing, Stale, web.HTTPException) as error:
-        response = tell(request, error, req_id)
+        response = answer_error(request, error, req_id)
     response.headers.update(HEADERS)
     response.headers["X-Request-Id"] = req_id
     log_response(logger, req_id, request.method, request.path_qs, request.remote or "",
@@ -34,7 +34,7 @@ async def canonical(request: web.Request, handler: Handler) -> web.StreamRespons
     return response
 
 
-def tell(request: web.Request, error: Exception, req_id: str) -> web.Response:
+def answer_error(request: web.Request, error: Exception, req_id: str) -> web.Response:
     """Answer with an error."""
     match error:
         case web.HTTPException():

@@ -29,7 +29,7 @@ async def canonical(
     try:
         response = await handler(request)
     except Exception as error:
-        response = tell(request, error, req_id)
+        response = answer_error(request, error, req_id)
     for name, value in _FIELDS:
         response.headers.add(name, value)
     if not LEAN:
@@ -46,7 +46,7 @@ def _uri(request: Request) -> str:
     return str(request.url.value.decode("latin-1"))
 
 
-def tell(request: Request, error: Exception, req_id: str) -> Response:
+def answer_error(request: Request, error: Exception, req_id: str) -> Response:
     """Answer with an error."""
     match error:
         case Invalid():

@@ -57,7 +57,7 @@ async def delete_task(request: Request) -> Response:
     return Response(status_code=204)
 
 
-async def tell(request: Request, error: Exception) -> Response:
+async def answer_error(request: Request, error: Exception) -> Response:
     """Answer with an error."""
     match error:
         case HTTPException():
@@ -82,5 +82,5 @@ app = Starlette(
         Route("/tasks", post_task, methods=["POST"]),
     ],
     middleware=[Middleware(Canonical)],
-    exception_handlers={error: tell for error in (HTTPException, Invalid, Missing, Stale)},
+    exception_handlers={error: answer_error for error in (HTTPException, Invalid, Missing, Stale)},
 )

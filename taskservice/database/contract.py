@@ -68,7 +68,7 @@ class AbstractTodoListDB(ABC):
         return None
 
     def measurements(self) -> Iterable[Measurement]:
-        """Return what the engine measures of itself in this process; none where it has nothing to tell."""
+        """Return what the engine measures of itself in this process; none if it measures nothing."""
         return ()
 
     @abstractmethod

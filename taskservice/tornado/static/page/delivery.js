@@ -114,7 +114,7 @@ export class Delivery {
     }, ECHO_TIMEOUT);
   }
 
-  /** Read what the service has of a task by now. */
+  /** Read the latest version of a task from the service. */
   async #refresh(id) {
     await this.#ledger().refresh(id, () => this.#connection.persist(() => this.#api.find(id)));
   }

@@ -34,7 +34,7 @@ export class Ledger {
     return row;
   }
 
-  /** Take in what the service has; return whether it was news. */
+  /** Take in a version of the service; return whether it was news. */
   learn(id, task, revision) {
     const known = this.rows.get(id);
     if (known === undefined) {
@@ -67,7 +67,7 @@ export class Ledger {
     }
   }
 
-  /** Note that the service took an operation on what it had at a revision: an event will say so. */
+  /** Note that the service took an operation on the version of a revision: an event will say so. */
   expect(operation, after) {
     const {id} = operation;
     const {task, revision} = this.row(id).server;
@@ -108,7 +108,7 @@ export class Ledger {
     }
   }
 
-  /** Take in that what the store has may be anything by now. */
+  /** Take in that the store may have any version of any task by now. */
   doubt() {
     for (const row of this.rows.values()) row.doubt();
   }

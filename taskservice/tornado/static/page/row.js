@@ -1,4 +1,4 @@
-/** A task in the list: what the service has of it, and what this page made of it since. */
+/** A task in the list: the version of the service, and the changes of this page since. */
 import {applied} from "./operation.js";
 
 export class Row {
@@ -69,7 +69,7 @@ export class Row {
     return {id: this.id, revision, task: this.#lastTask};
   }
 
-  /** Take in what the service has, unless something later is known; return whether it was news. */
+  /** Take in a version of the service, unless a later one is known; return whether it was news. */
   learn(task, revision) {
     if (!this.doubtful && revision <= (this.server.revision ?? -1)) return false;
     this.server = {task, revision};

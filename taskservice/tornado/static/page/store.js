@@ -1,5 +1,5 @@
 /**
- * The list: what the service has, as far as it was read, with this page's own changes shown at
+ * The list: the tasks of the service, as far as they were read, with this page's own changes shown at
  * once. First come the rows of a query, as the service pages them; then all tasks, so that counts
  * are known, and filters and searches work without the service.
  */
