@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from operator import attrgetter
 
-from taskservice.database.expiry import has_expired
+from taskservice.database.expiry import has_expired, kept_for
 from taskservice.datamodel import (
     DELETION_LIFETIME, IDEMPOTENCY_KEY_LIFETIME, PORTION_BYTES, Change, ChangePage, Created,
     IdempotencyKey, StoredTask, fitting)
-from taskservice.errors import ChangesExpiredError, IdempotencyKeyReusedError
+from taskservice.errors import ChangesExpiredError
 
 RUN = 512
 """Maximum number of writes in a run: removing one moves no more than these."""
@@ -166,14 +166,8 @@ class KeptKeys:
 
     def find(self, key: IdempotencyKey, now: int) -> Created | None:
         """Return the result of a key's create, replayed; raises IdempotencyKeyReusedError."""
-        for place in key.places:
-            kept = self._kept.get(place)
-            if kept is None or has_expired(kept.expires, now, IDEMPOTENCY_KEY_LIFETIME):
-                continue
-            if kept.digest != key.digest:
-                raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
-            return replace(kept.created, replayed=True)
-        return None
+        kept = kept_for(key, self._kept, now)
+        return None if kept is None else replace(kept.created, replayed=True)
 
     def keep(self, key: IdempotencyKey, created: Created, now: int) -> None:
         """Record the result of a key's create."""

@@ -9,13 +9,13 @@ it back from a busy event loop.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from taskservice.database.expiry import has_expired
+from taskservice.database.expiry import kept_for
 from taskservice.database.sql.columns import EncodedTask, Row
 from taskservice.database.sql.kept_keys import KeptKey, outcome_of
 from taskservice.database.revisions import (
     Clock, new_random_part, new_task_id, next_revision, next_revisions)
 from taskservice.datamodel import IDEMPOTENCY_KEY_LIFETIME, Created, IdempotencyKey
-from taskservice.errors import IdempotencyKeyReusedError, TaskNotFoundError
+from taskservice.errors import TaskNotFoundError
 from taskservice.precondition import Precondition
 
 PORTION_BYTES = 1 << 20
@@ -51,14 +51,8 @@ class Batch:
 
     def kept(self, key: IdempotencyKey) -> Created | None:
         """Return the result of an earlier create with this key, if any."""
-        for place in key.places:
-            kept = self.keys.get(place)
-            if kept is None or has_expired(kept.expires, self.clock(), IDEMPOTENCY_KEY_LIFETIME):
-                continue
-            if kept.digest != key.digest:
-                raise IdempotencyKeyReusedError(f"the key '{key.key}' came with another body before")
-            return kept.created()
-        return None
+        kept = kept_for(key, self.keys, self.clock())
+        return None if kept is None else kept.created()
 
     def keep(self, key: IdempotencyKey, created: Created) -> None:
         """Record the result of a create."""
