@@ -15,7 +15,7 @@ import uvloop
 
 from taskservice.http1.server import HTTP1Server, Limits
 from tests.helpers.http1_app import App
-from tests.helpers.raw import Answer, answers, read_in_loop, reading
+from tests.helpers.raw import Answer, answers, read_in_loop, reading, received
 from tests.helpers.time_limit import time_limit
 from tests.helpers.timing import at_most
 
@@ -39,12 +39,7 @@ class Client:
 
     async def answer(self, method: str = "GET") -> Answer:
         """Read one answer."""
-        return await read_in_loop(reading(method), self._more)
-
-    async def _more(self, wanted: bytes | int) -> bytes:
-        if isinstance(wanted, bytes):
-            return await self.within(self.reader.readuntil(wanted))
-        return await self.within(self.reader.read() if wanted == -1 else self.reader.readexactly(wanted))
+        return await read_in_loop(reading(method), lambda wanted: self.within(received(self.reader, wanted)))
 
     async def rest(self) -> bytes:
         """Read until the server closes."""

@@ -6,11 +6,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from http.client import HTTPMessage
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.helpers.raw import read_in_loop, reading, request
+from tests.helpers.raw import read_in_loop, reading, received, request
 
 PATIENCE = 60.0
 """Seconds after which a request that is not answered has failed."""
@@ -45,12 +46,12 @@ class KeptConnection:
         """Send a request, once, and return the answer; raises NotSent, Unanswered."""
         if self._reader is None or self._writer is None or self._reader.at_eof():
             await self.connect()
-        assert self._writer is not None
+        assert self._reader is not None and self._writer is not None
         started = time.perf_counter()
         try:
             self._writer.write(request(method, path, body, **headers))
             async with asyncio.timeout(PATIENCE):
-                status, fields, content = await read_in_loop(reading(method), self._more)
+                status, fields, content = await read_in_loop(reading(method), partial(received, self._reader))
         except (OSError, EOFError, TimeoutError) as error:
             self.close()
             raise Unanswered(f"{method} {path}: {error!r}") from error
@@ -66,12 +67,6 @@ class KeptConnection:
                 "127.0.0.1", self._port, limit=1 << 20)
         except OSError as error:
             raise NotSent from error
-
-    async def _more(self, wanted: bytes | int) -> bytes:
-        assert self._reader is not None
-        if isinstance(wanted, bytes):
-            return await self._reader.readuntil(wanted)
-        return await (self._reader.read() if wanted == -1 else self._reader.readexactly(wanted))
 
     def close(self) -> None:
         """Leave."""

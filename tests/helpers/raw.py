@@ -1,5 +1,6 @@
 """HTTP/1.1 from the outside: the bytes of a request, and how an answer is read, in a loop or out of one."""
 
+import asyncio
 import http.client
 import io
 import re
@@ -71,6 +72,13 @@ async def read_in_loop(answer: Reading, more: Callable[[bytes | int], Awaitable[
     except StopIteration as end:
         found: Answer = end.value
         return found
+
+
+async def received(reader: asyncio.StreamReader, wanted: bytes | int) -> bytes:
+    """Return what a `Reading` asks for, from a stream."""
+    if isinstance(wanted, bytes):
+        return await reader.readuntil(wanted)
+    return await (reader.read() if wanted == -1 else reader.readexactly(wanted))
 
 
 def answers(data: bytes, methods: Sequence[str]) -> list[Answer]:

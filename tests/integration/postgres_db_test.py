@@ -394,13 +394,17 @@ class PageTest(PostgresTestCase):
                 self.assertRegex(plans[-1], r"^Nested Loop Left Join")
         self.assertEqual(len(plans), 60)
 
-    async def test_due_dates_that_come_late_in_a_sort_are_found_in_their_index(self) -> None:
-        engine = await self.start()
+    async def fill(self) -> None:
+        """Make 30,000 tasks, of which each has its number as revision and due date."""
         await self.query("""
             INSERT INTO tasks
             SELECT lpad(n::text, 9, '0'), n, '{"title": "t"}', lpad(n::text, 9, '0'), n % 3 = 0, n % 5, n
               FROM generate_series(1, 30000) AS n""")
         await self.query("VACUUM ANALYZE tasks")
+
+    async def test_due_dates_that_come_late_in_a_sort_are_found_in_their_index(self) -> None:
+        engine = await self.start()
+        await self.fill()
         for sort in (TaskSort.CREATED, TaskSort.UPDATED, TaskSort.TITLE):
             query = TaskQuery(sort=sort, due_after=20_000.0, limit=50)
             page = await engine.read_page(query)
@@ -412,11 +416,7 @@ class PageTest(PostgresTestCase):
 
     async def test_a_list_by_priority_looks_for_dates_in_no_priority_after_a_full_page(self) -> None:
         engine = await self.start()
-        await self.query("""
-            INSERT INTO tasks
-            SELECT lpad(n::text, 9, '0'), n, '{"title": "t"}', lpad(n::text, 9, '0'), n % 3 = 0, n % 5, n
-              FROM generate_series(1, 30000) AS n""")
-        await self.query("VACUUM ANALYZE tasks")
+        await self.fill()
         for descending, first in ((False, "000020005"), (True, "000029999")):
             query = TaskQuery(sort=TaskSort.PRIORITY, descending=descending, due_after=20_000.0, limit=50)
             page = await engine.read_page(query)

@@ -24,14 +24,20 @@ async function listed(next = null) {
   return {store, connection, entries, found};
 }
 
-test("a task that is held and was deleted in a gap of the stream is known to be gone once all are read", async () => {
-  const {store, connection, entries} = await listed();
+/** Have the first task deleted in a gap of the stream, while it is held. */
+async function deletedInAGap(next) {
+  const {store, connection, entries, found} = await listed(next);
   const held = store.row("a");
   store.hold(held);
   entries.shift();
   connection.position = 5;
   connection.handlers.reset();
   await turn();
+  return {store, held, found};
+}
+
+test("a task that is held and was deleted in a gap of the stream is known to be gone once all are read", async () => {
+  const {store, held} = await deletedInAGap();
   assert.equal(store.whole, true);
   assert.equal(held.task, null);
   store.release(held);
@@ -39,13 +45,7 @@ test("a task that is held and was deleted in a gap of the stream is known to be 
 });
 
 test("so it is where there are more tasks than are read", async () => {
-  const {store, connection, entries, found} = await listed("tasks?cursor=more");
-  const held = store.row("a");
-  store.hold(held);
-  entries.shift();
-  connection.position = 5;
-  connection.handlers.reset();
-  await turn();
+  const {store, held, found} = await deletedInAGap("tasks?cursor=more");
   assert.equal(store.whole, false);
   assert.equal(held.task, null);
   assert.deepEqual(found, ["a"]);
