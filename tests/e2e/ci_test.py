@@ -64,9 +64,9 @@ class CiTest(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertTrue(said.endswith("\nall passed\n"), said)
         self.assertEqual(len(commands), len(set(commands)))
-        for suite in "tutorial", "reliability", "browser", "clients", "company":
+        for suite in "e2e", "tutorial", "reliability", "browser", "clients", "company":
             self.assertIn(f"run.py test --suite {suite}", commands)
-        self.assertIn("run.py coverage", commands)
+        self.assertIn("run.py coverage -- tests/unit tests/integration", commands)
         [compiled] = [command.split() for command in commands if "--compiled" in command]
         self.assertEqual(compiled[:5], ["run.py", "test", "--compiled", "tests/unit", "tests/integration"])
         for name in compiled[3:]:

@@ -28,6 +28,9 @@ set -e
 mount --make-rprivate /
 [ -z "$TMP_SIZE" ] || mount -t tmpfs -o "size=$TMP_SIZE" tmpfs /tmp
 mount -o remount,bind,ro /
+for other in /tmp /dev/shm; do  # where the machine has file systems of their own there
+    if [ -z "$TMP_SIZE" ] && mountpoint -q "$other"; then mount -o remount,bind,ro "$other"; fi
+done
 [ ! -w /var/tmp ]
 exec setpriv --reuid "$1" --regid "$2" --clear-groups --no-new-privs --inh-caps=-all,+dac_read_search \
     --ambient-caps=-all,+dac_read_search --bounding-set=-all,+dac_read_search "${@:3}"

@@ -158,8 +158,8 @@ class CutsTest(unittest.TestCase):
 
     def test_many_small_pieces_cost_no_more_than_few_large_ones(self) -> None:
         """Of a head four times as long each byte costs the same: to copy or search what is there makes it 4 times."""
-        limits = Limits(header_bytes=256 * 1024)
-        few, many = (self.seconds(size, limits) for size in (30_000, 120_000))
+        limits = Limits(header_bytes=64 * 1024)
+        few, many = (self.seconds(size, limits) for size in (10_000, 40_000))
         self.assertLess(many, at_most(10 * few))
 
     def seconds(self, size: int, limits: Limits) -> float:
