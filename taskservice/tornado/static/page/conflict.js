@@ -95,7 +95,7 @@ function inWords(task, name) {
   return value;
 }
 
-/** Await that a dialog is closed: its "close" event may wait for a frame, which a tab in the background never shows. */
+/** Await that a dialog is closed: its "close" event waits for a frame, of which a tab in the background shows few. */
 async function closed(dialog) {
   await new Promise((done) => {
     new MutationObserver((_, observer) => {
