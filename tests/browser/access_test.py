@@ -30,7 +30,7 @@ class TokenTest(BrowserTestCase):
     def test_is_asked_for_and_asked_again_when_it_is_not_known(self) -> None:
         page = self.open(live=False)
         self.give(page, "luck")
-        problem = page.get_by_text("The service does not take this token, or not for this.")
+        problem = page.get_by_text("The service does not know this token, or it may only read.")
         self.see(problem).to_be_visible()
         self.screenshot(page, "token")
         self.give(page, WRITER)

@@ -147,7 +147,7 @@ class AxeTest(BrowserTestCase):
                 self.see(page.get_by_role("dialog")).to_be_visible()
                 page.get_by_label("Token", exact=True).fill("luck")
                 page.keyboard.press("Enter")
-                self.see(page.get_by_text("does not take this token")).to_be_visible()
+                self.see(page.get_by_text("does not know this token")).to_be_visible()
                 self.check(page)
 
     def test_checker_finds_what_is_wrong(self) -> None:

@@ -73,6 +73,19 @@ class FindingTest(BrowserTestCase):
         self.see(search).to_have_value("")
         self.see(search).to_be_focused()
 
+    def test_point_6_where_a_view_has_no_match_all_tasks_can_be_searched(self) -> None:
+        page = self.open("/?show=done")
+        search = page.get_by_label("Search")
+        search.fill("bread")
+        self.see(page.locator("#empty")).to_contain_text("No task in this view matches.")
+        everywhere = page.get_by_role("button", name="Look in all tasks")
+        everywhere.click()
+        self.see_titles(page, "Bread")
+        self.see(search).to_be_focused()
+        search.fill("no such task")
+        self.see(page.locator("#empty")).to_be_visible()
+        self.see(everywhere).to_be_hidden()
+
     def test_filters_by_priority_and_date(self) -> None:
         page = self.open()
         page.get_by_role("button", name="Filters", exact=True).click()

@@ -233,6 +233,18 @@ class LooksTest(BrowserTestCase):
                 self.assertTrue(all(distance > 20 for _, distance in moved), moved)
                 self.see_saved(page)
 
+    def test_point_13_another_list_is_there_at_once_and_slides_nowhere(self) -> None:
+        self.create("Salt", due_date=days(0))
+        self.create("Milk")
+        page = self.open()
+        self.see_titles(page, "Milk", "Salt")
+        page.evaluate(NOTE_ANIMATIONS)
+        page.get_by_role("link", name="Today").click()
+        self.see_titles(page, "Salt")
+        page.get_by_label("Search").fill("a")
+        self.see_titles(page, "Salt")
+        self.assertEqual(page.evaluate("window.moved"), [])
+
     def test_point_14_what_people_write_is_in_its_own_direction(self) -> None:
         self.create("\u05d7\u05dc\u05d1", description="\u05dc\u05d9\u05d8\u05e8 \u05d0\u05d7\u05d3")
         self.create("Milk", description="one litre")

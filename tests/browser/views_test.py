@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from tests.helpers.browser import BrowserTestCase
+from tests.helpers.browser import PHONE, BrowserTestCase
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -45,6 +45,18 @@ class ViewsTest(BrowserTestCase):
         page.get_by_label("Sort by").select_option("title")
         self.see(page.locator("#list h3")).to_have_count(0)
 
+    def test_points_6_and_13_today_has_a_heading_for_what_is_overdue_and_the_first_task_is_near_the_top(self) -> None:
+        for title, count in (("A", -9), ("B", -1), ("C", 0)):
+            self.create(title, due_date=day(count))
+        for window, most in (({}, 200), (PHONE, 220)):
+            page = self.open("/?show=today", **window)
+            self.see_titles(page, "A", "B", "C")
+            self.see(page.locator("#list h3")).to_have_count(2)
+            self.see(self.row(page, "A").locator("h3")).to_have_text("Overdue")
+            self.see(self.row(page, "C").locator("h3")).to_contain_text("Today · ")
+            top = self.row(page, "A").locator(".view").evaluate("(view) => view.getBoundingClientRect().top")
+            self.assertLess(top, most)
+
     def test_point_6_done_is_in_the_order_in_which_it_was_done(self) -> None:
         for title in ("A", "B"):
             self.create(title)
@@ -54,6 +66,8 @@ class ViewsTest(BrowserTestCase):
             self.see_saved(page)
         page.get_by_role("link", name="Done").click()
         self.see_titles(page, "A", "B")
+        self.see(page.locator("#list h3")).to_have_count(1)
+        self.see(self.row(page, "A").locator("h3")).to_contain_text("Today · ")
 
     def test_point_6_a_reload_keeps_view_filter_and_scroll(self) -> None:
         self.create_many([{"title": f"Task {number:04}", "due_date": day(1)} for number in range(600)])

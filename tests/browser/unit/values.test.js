@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import {describe, test} from "node:test";
 import {countsOf} from "../page/counts.js";
-import {firstMoment, isDay, lastMoment, secondsOf, timeValue} from "../page/dates.js";
+import {firstMoment, headingOf, isDay, lastMoment, secondsOf, timeValue} from "../page/dates.js";
 import {COMPOSER, Drafts} from "../page/drafts.js";
 import {Ids, revisionBefore} from "../page/ids.js";
 import {linksIn} from "../page/markdown.js";
-import {TaskQuery, choicesFrom, choicesOf, searchOf} from "../page/query.js";
+import {OVERDUE, TaskQuery, choicesFrom, choicesOf, searchOf} from "../page/query.js";
 import {titleOf, tokensIn} from "../page/quick-add.js";
 
 const NOW = new Date(2026, 10, 26, 15, 0);  // a Thursday
@@ -91,6 +91,22 @@ describe("points 6 and 7: views and the address", () => {
     assert.deepEqual(titles("today"), ["late", "today", "tonight"]);
     assert.deepEqual(titles("upcoming"), ["tomorrow"]);
     assert.deepEqual(countsOf(tasks.map((task) => ({task})), NOW), {today: 3, upcoming: 1, todo: 5, done: 1});
+  });
+
+  test("today, upcoming and done are by days, in their own order", () => {
+    const heading = (show, task, revision = 1, others = {}) => new TaskQuery({...choicesOf(show), ...others}, NOW)
+      .heading({lastTask: task, place: {revision}}, NOW);
+    const due = (day) => ({due_date: secondsOf(`2026-11-${day}`)});
+    const named = (day) => headingOf(due(day).due_date, NOW);
+    assert.deepEqual([heading("today", due(25)), heading("today", due(10))], [OVERDUE, OVERDUE]);
+    assert.deepEqual([heading("today", due(26)), heading("upcoming", due(27))], [named(26), named(27)]);
+    const microseconds = (day, hour) => new Date(2026, 10, day, hour).getTime() * 1000;
+    assert.equal(heading("done", due(10), microseconds(25, 23)), named(25));
+    for (const done of [microseconds(26, 1), microseconds(27, 1), Infinity]) {
+      assert.equal(heading("done", due(10), done), named(26));  // a clock may be fast; what is not saved yet is of today
+    }
+    assert.deepEqual(
+      [heading("todo", due(26)), heading("today", due(26), 1, {sort: "title"}), heading("today", {})], ["", "", ""]);
   });
 
   test("of a text that folding makes far longer the beginning is searched, as the service does", () => {

@@ -118,10 +118,12 @@ class App {
     find("#retry").addEventListener("click", () => this.connection.retry());
     find("#reload").addEventListener("click", () => this.store.load());
     find("#show-refused").addEventListener("click", () => this.showRefused());
-    find("#clear").addEventListener("click", () => {
-      this.filters.clear();
-      find("#search").focus();
-    });
+    for (const [id, act] of [["#clear", () => this.filters.clear()], ["#everywhere", () => this.address.go("all")]]) {
+      find(id).addEventListener("click", () => {
+        act();
+        find("#search").focus();
+      });
+    }
     addEventListener("keydown", (event) => this.key(event));
     addEventListener("beforeunload", (event) => {
       const lost = !this.outbox.kept && this.store.unsaved > 0;

@@ -2,7 +2,7 @@
 
 const SLIDE = {duration: 160, easing: "ease-out"};
 
-/** What moves farther is another list, not one that lost a row. */
+/** What moves farther, as where many rows leave at once, is there at once. */
 const FARTHEST = 400;
 
 /**

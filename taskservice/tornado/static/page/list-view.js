@@ -5,7 +5,6 @@
  * when rows above come, go, or turn out to be higher.
  */
 import {collapse} from "./collapse.js";
-import {headingOf} from "./dates.js";
 import {RowView} from "./row-view.js";
 
 const AHEAD = 800;  // pixels above and below the viewport that are there already
@@ -28,6 +27,7 @@ export class ListView extends EventTarget {
   #heights = new WeakMap();
   #guesses = {...FIRST_GUESS};
   #tops = new Float64Array(1);
+  #query = null;
   #stale = true;
   #scheduled = false;
   #width = 0;
@@ -123,10 +123,13 @@ export class ListView extends EventTarget {
     if (last + MORE_WHEN >= rows.length && !this.#store.complete) this.onnearend();
   }
 
-  /** Return what closes the gaps of rows that are no longer in the list. */
+  /** Return what closes the gaps of rows that have left the list; another list is there at once. */
   #leaves() {
     const views = [...this.#views.values()];
-    return views.some(({row}) => !row.placed) ? collapse(views.map(({element}) => element)) : () => {};
+    const isAnother = this.#query !== this.#store.query;
+    this.#query = this.#store.query;
+    if (isAnother || views.every(({row}) => row.placed)) return () => {};
+    return collapse(views.map(({element}) => element));
   }
 
   #layOut() {
@@ -210,12 +213,11 @@ export class ListView extends EventTarget {
     return fresh;
   }
 
-  /** Return the day that begins with a row, where the list is by days; '' where none does. */
+  /** Return the heading above a row, where the list is by days and another begins with it; or ''. */
   #heading(rows, index, now) {
-    if (!this.#store.query.hasDays || rows[index].lastTask.due_date === undefined) return "";
-    const heading = headingOf(rows[index].lastTask.due_date, now);
-    const before = index > 0 ? rows[index - 1].lastTask.due_date : undefined;
-    return before !== undefined && headingOf(before, now) === heading ? "" : heading;
+    const {query} = this.#store;
+    const heading = query.heading(rows[index], now);
+    return heading && index > 0 && query.heading(rows[index - 1], now) === heading ? "" : heading;
   }
 
   #measure(views) {

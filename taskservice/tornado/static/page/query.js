@@ -2,12 +2,17 @@
  * Which tasks are shown, and in which order: as the controls and the address bar have it (choices),
  * and as the service and the list have it (TaskQuery).
  */
-import {lastMoment, startOfDay} from "./dates.js";
+import {daysUntil, headingOf, lastMoment, startOfDay} from "./dates.js";
 import {fold} from "./fold.js";
 import {PRIORITIES, member} from "./task.js";
 
 /** The order of each view; `all` is every task, done or not. */
 const ORDERS = {today: "due_date", upcoming: "due_date", todo: "-created", done: "-updated", all: "-created"};
+
+/** The views that are divided by days, as long as they are in their own order. */
+const BY_DAYS = ["today", "upcoming", "done"];
+
+export const OVERDUE = "Overdue";
 
 const FIRST_VIEW = "todo";
 const FIRST_FILTERS = {q: "", priority: "", due: ""};
@@ -18,6 +23,9 @@ const MAX_FOLDED_GROWTH = 2, MIN_FOLDED = 500;  // as in the service: see taskse
 const NO_DUE_DATE = 2 ** 53;
 const MAX_WORDS = 10;
 const MAX_WORD_LENGTH = 100;
+
+/** How many of a revision, which is a time since the epoch, are a second. */
+const MICROSECONDS = 1_000_000;
 
 /** How much earlier the moment that stands for a day is than the day's end, in any time zone. */
 const DAY_SPAN = 36 * 3600;
@@ -67,7 +75,7 @@ export class TaskQuery {
     this.descending = choices.sort.startsWith("-");
     this.sort = choices.sort.replace("-", "");
     this.ranges = [viewRange(choices.show, now), dueRange(choices.due, now)];
-    this.hasDays = choices.show === "upcoming" && choices.sort === "due_date";
+    this.days = BY_DAYS.includes(choices.show) && choices.sort === ORDERS[choices.show] ? choices.show : null;
   }
 
   /**
@@ -93,6 +101,15 @@ export class TaskQuery {
       && (!this.priorities.length || this.priorities.includes(member(task, "priority")))
       && this.ranges.every((range) => isIn(range, task))
       && (!this.words.length || this.#hasWords(task));
+  }
+
+  /** Return the heading of the day, or days, that a row belongs to; '' where the list is not divided by days. */
+  heading({lastTask, place}, now) {
+    if (this.days === null) return "";
+    if (this.days === "done") return headingOf(Math.min(place.revision / MICROSECONDS, now.getTime() / 1000), now);
+    const {due_date: due} = lastTask;
+    if (due === undefined) return "";
+    return this.days === "today" && daysUntil(due, now) < 0 ? OVERDUE : headingOf(due, now);
   }
 
   #hasWords(task) {

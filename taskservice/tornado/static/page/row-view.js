@@ -2,6 +2,7 @@
 import {DATE_LANGUAGE, capital, dueInWords} from "./dates.js";
 import {copyOf, find, make, setAttribute, setText} from "./dom.js";
 import {linksIn} from "./markdown.js";
+import {OVERDUE} from "./query.js";
 import {member} from "./task.js";
 
 const LABELS = {urgent: "Urgent", high: "High", normal: "Normal", low: "Low"};
@@ -61,7 +62,7 @@ export class RowView {
     this.heading?.remove();
     this.heading = text ? make("h3", "day", text) : null;
     if (text) {
-      this.heading.lang = DATE_LANGUAGE;
+      if (text !== OVERDUE) this.heading.lang = DATE_LANGUAGE;
       this.element.prepend(this.heading);
     }
   }

@@ -8,7 +8,7 @@ const EMPTY = {
   upcoming: ["Nothing is planned", "Tasks with a date after today are shown here, day by day."],
   todo: ["All done", "Nothing is left to do. What comes next goes in at the top."],
   done: ["Nothing done yet", "What you tick off is kept here."],
-  narrow: ["No match", "No task is like that."],
+  narrow: ["No match", "No task in this view matches."],
 };
 
 export class Status {
@@ -34,6 +34,7 @@ export class Status {
     setText(find("#reason"), store.reason);
     this.#showEmpty(loading || failed || rows > 0 || !store.complete ? "" : this.#kind(store, choices));
     find("#clear").hidden = !isNarrow(choices);
+    find("#everywhere").hidden = !isNarrow(choices) || choices.show === "all";
     find("#local").hidden = !store.local;
     setText(this.#count, rows && !failed ? countInWords(store) : "");
   }
