@@ -1,7 +1,7 @@
 """What the tests of the page share: a real browser, a service of each test's own, and its windows.
 
 Where Chromium or Playwright is missing the tests skip, and say so. Playwright keeps an event loop to
-itself while it runs, so each class starts it and ends it.
+itself while it runs, so each module starts it and ends it.
 """
 
 import json
@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from unittest import SkipTest, TestCase
+from unittest import SkipTest, TestCase, addModuleCleanup, enterModuleContext
 
 from tests.contract import quick_folder
 from tests.helpers.postgres import free_port
@@ -45,6 +45,9 @@ PHONE: dict[str, Any] = {
 """A window as Playwright's options have it: a phone held upright."""
 
 
+_browsers: dict[str, "Browser"] = {}
+
+
 def chromium() -> str | None:
     """Return the path of the browser."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -56,6 +59,16 @@ def missing() -> str | None:
     if find_spec("playwright") is None:
         return "needs playwright (requirements-dev.txt)"
     return None if chromium() else "needs Chromium (apt-get install chromium)"
+
+
+def browser_of(module: str) -> "Browser":
+    """Return the browser of the test module that is running; it ends with the module."""
+    if module not in _browsers:
+        from playwright.sync_api import sync_playwright
+        playwright = enterModuleContext(sync_playwright())
+        _browsers[module] = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        addModuleCleanup(lambda: _browsers.pop(module).close())
+    return _browsers[module]
 
 
 class Answer(NamedTuple):
@@ -84,11 +97,9 @@ class BrowserTestCase(TestCase):
     def setUpClass(cls) -> None:
         if (reason := missing()) is not None:
             raise SkipTest(reason)
-        from playwright.sync_api import expect, sync_playwright
+        from playwright.sync_api import expect
         expect.set_options(timeout=PATIENCE)
-        playwright = cls.enterClassContext(sync_playwright())
-        cls.browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        cls.addClassCleanup(cls.browser.close)
+        cls.browser = browser_of(cls.__module__)
 
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(quick_folder()))
