@@ -1,6 +1,7 @@
 """What is particular to PostgreSQL; `tests/contract` has what it shares with the other engines."""
 
 import asyncio
+import re
 import sys
 
 from importlib import import_module
@@ -11,7 +12,6 @@ from unittest import SkipTest, TestCase, mock
 from taskservice.database.db_engines import create_todolist_db
 from taskservice.database.revisions import system_clock
 from taskservice.database.sql.migration import migrations
-from taskservice.database.sql.pages import POSTGRES, page_statements
 from taskservice.datamodel import (
     Change, IdempotencyKey, SortKey, TaskEntry, TaskPriority, TaskQuery, TaskSort)
 from taskservice.errors import (
@@ -257,17 +257,17 @@ class LargeBatchTest(PostgresTestCase):
         self.assertEqual(await self.query(counted), [(0, 4_000)])
 
 
-def recorded_plans(engine: Any) -> list[str]:
+def recorded_plans(engine: Any, options: str = "") -> list[str]:
     """Make an engine explain each statement before it reads; return the plans, which are added as it reads."""
     fetch: Callable[..., Awaitable[Any]] = engine._connections.fetch
     plans: list[str] = []
 
-    async def explain(statement: str, *arguments: Any) -> Any:
-        rows = await fetch(f"EXPLAIN {statement}", *arguments)
+    async def explained(statement: str, *arguments: Any) -> Any:
+        rows = await fetch(f"EXPLAIN {options} {statement}", *arguments)
         plans.append("\n".join(row[0] for row in rows))
         return await fetch(statement, *arguments)
 
-    engine._connections.fetch = explain
+    engine._connections.fetch = explained
     return plans
 
 
@@ -394,37 +394,52 @@ class PageTest(PostgresTestCase):
                 self.assertRegex(plans[-1], r"^Nested Loop Left Join")
         self.assertEqual(len(plans), 60)
 
-    async def fill(self) -> None:
+    async def fill(self, title: str = "md5(n::text)") -> None:
         """Make 30,000 tasks, of which each has its number as revision and due date."""
-        await self.query("""
+        await self.query(f"""
             INSERT INTO tasks
-            SELECT lpad(n::text, 9, '0'), n, '{"title": "t"}', lpad(n::text, 9, '0'), n % 3 = 0, n % 5, n
+            SELECT lpad(n::text, 9, '0'), n, '{{"title": "t"}}', {title}, n % 3 = 0, n % 5, n
               FROM generate_series(1, 30000) AS n""")
         await self.query("VACUUM ANALYZE tasks")
 
-    async def test_due_dates_that_come_late_in_a_sort_are_found_in_their_index(self) -> None:
+    async def test_few_due_dates_that_come_late_in_a_sort_are_found_in_their_index(self) -> None:
         engine = await self.start()
-        await self.fill()
+        plans = recorded_plans(engine)
         for sort in (TaskSort.CREATED, TaskSort.UPDATED, TaskSort.TITLE):
-            query = TaskQuery(sort=sort, due_after=20_000.0, limit=50)
-            page = await engine.read_page(query)
-            self.assertEqual(page.tasks[0].id, "000020001")
-            _, (statement, arguments) = page_statements(query, POSTGRES)
-            plan = "\n".join(row[0] for row in await self.query(f"EXPLAIN {statement}", *arguments))
-            self.assertIn("Index Only Scan using tasks_filtered_due_date", plan)
-            self.assertNotIn("Filter", plan)
+            await self.query("DELETE FROM tasks")
+            await self.fill(*["lpad(n::text, 9, '0')"] * (sort is TaskSort.TITLE))
+            page = await engine.read_page(TaskQuery(sort=sort, due_after=26_000.0, limit=50))
+            self.assertEqual(page.tasks[0].id, "000026001")
+            self.assertIn("Index Only Scan using tasks_filtered_due_date", plans[-1])
+            self.assertNotIn("Filter", plans[-1])
 
-    async def test_a_list_by_priority_looks_for_dates_in_no_priority_after_a_full_page(self) -> None:
+    async def test_many_due_dates_that_come_late_in_a_sort_are_found_in_the_index_of_the_sort(self) -> None:
+        """It passes over the others, so that few are returned, and none is sorted."""
         engine = await self.start()
         await self.fill()
-        for descending, first in ((False, "000020005"), (True, "000029999")):
-            query = TaskQuery(sort=TaskSort.PRIORITY, descending=descending, due_after=20_000.0, limit=50)
-            page = await engine.read_page(query)
+        plans = recorded_plans(engine, "(ANALYZE, COSTS off)")
+        for sort in (TaskSort.CREATED, TaskSort.UPDATED, TaskSort.PRIORITY):
+            for after, before, first in (
+                    (18_000.0, None, "000018005" if sort is TaskSort.PRIORITY else "000018001"),
+                    (None, 12_000.0, "000011999")):
+                page = await engine.read_page(TaskQuery(
+                    sort=sort, descending=after is None, due_after=after, due_before=before, limit=50))
+                self.assertEqual((page.tasks[0].id, len(page.tasks)), (first, 50))
+                self.assertNotIn("tasks_filtered_due_date", plans[-1])
+                index = "created" if sort is TaskSort.PRIORITY else sort.value
+                returned = re.findall(f"using tasks_filtered_{index} .* rows=(\\d+)", plans[-1])
+                self.assertLess(max(map(int, returned)), 100, plans[-1])
+
+    async def test_a_list_by_priority_looks_for_few_dates_in_no_priority_after_a_full_page(self) -> None:
+        engine = await self.start()
+        await self.fill()
+        plans = recorded_plans(engine, "(ANALYZE, COSTS off)")
+        for after, before, first in ((26_000.0, None, "000026005"), (None, 4_000.0, "000003999")):
+            page = await engine.read_page(TaskQuery(
+                sort=TaskSort.PRIORITY, descending=after is None, due_after=after, due_before=before, limit=50))
             self.assertEqual((page.tasks[0].id, len(page.tasks)), (first, 50))
-            _, (statement, arguments) = page_statements(query, POSTGRES)
-            plan = [row[0] for row in await self.query(f"EXPLAIN (ANALYZE, COSTS off) {statement}", *arguments)]
-            scans = [line for line in plan if "Index Only Scan" in line]
-            self.assertEqual(["never executed" in line for line in scans], [False, True, True, True, True], plan)
+            scans = [line for line in plans[-1].splitlines() if "Index Only Scan" in line]
+            self.assertEqual(["never executed" in line for line in scans], [False, True, True, True, True])
 
     async def test_a_page_is_planned_once(self) -> None:
         engine = await self.start()

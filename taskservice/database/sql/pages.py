@@ -12,6 +12,10 @@ page soon; where few do, it is quicker to find them all and sort them. So there 
 a walk that goes no further than a number of tasks, and, for when it has not filled the page, one
 that finds all. The walk says whether it was cut short: in a small store it never is.
 
+In between is a range with many tasks of which none comes early in the sort, such as those that are due
+next year, by creation. There PostgreSQL goes on in the order of the sort: an entry that it passes over
+costs a third of one that it sorts. How many tasks are in the range is seen in the first ones by title.
+
 Where the store has a search index, that finds the few texts which a word may be in, and only those
 are looked at.
 
@@ -22,6 +26,7 @@ Numbers of filters stand in the text, so that a plan for any position knows them
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import ceil
 from typing import Any
 
 from taskservice.datamodel import (
@@ -75,18 +80,22 @@ class Dialect:
     """A `{table}` in FROM, of which all rows `{where}` are found, with `{columns}`, and then sorted."""
     looked_up: str
     """Tables in FROM: each id in `{found}` as `found`, and its task, looked up for each."""
+    many: float | None
+    """From this share of tasks in a range of due dates on, it is quicker to pass over the others; None if never."""
 
 
 SQLITE = Dialect(
     contains="instr", indexed_by=" INDEXED BY {index}", part="{select}",
     gathered="{table}{where}",
-    looked_up="({found}) CROSS JOIN tasks INDEXED BY sqlite_autoindex_tasks_1 ON tasks.id = found")
+    looked_up="({found}) CROSS JOIN tasks INDEXED BY sqlite_autoindex_tasks_1 ON tasks.id = found",
+    many=None)
 POSTGRES = Dialect(
     contains="strpos", indexed_by="", part="({select} ORDER BY {order} LIMIT {limit})",
     # With many tasks in the range, the planner would walk along the sort's index, hoping to meet some soon.
     gathered="(SELECT {columns} FROM {table}{where} OFFSET 0) AS tasks",
     # PostgreSQL expects a third of all texts to have a word, so it would read the whole table.
-    looked_up="({found}) AS texts, LATERAL (SELECT * FROM tasks WHERE id = found OFFSET 0) AS tasks")
+    looked_up="({found}) AS texts, LATERAL (SELECT * FROM tasks WHERE id = found OFFSET 0) AS tasks",
+    many=1 / 6)
 
 
 PageRow = tuple[str, int, bytes | None]
@@ -125,7 +134,10 @@ def page_statements(
     if query.words:
         return [_Page(query, dialect).walked(), _Page(query, dialect).searched(candidates)]
     if _ranges(query) and query.sort is not TaskSort.DUE_DATE:
-        return [_Page(query, dialect).walked(), _Page(query, dialect).in_range()]
+        statements = [_Page(query, dialect).walked(), _Page(query, dialect).in_range()]
+        if dialect.many and query.sort is not TaskSort.TITLE:
+            statements.insert(1, _Page(query, dialect).in_order(dialect.many))
+        return statements
     return [_Page(query, dialect).merged()]
 
 
@@ -145,7 +157,7 @@ class _Page:
         """Return the statement of a page for which an index decides all."""
         query, columns = self._query, ("id", "revision", "body")
         if query.filtered or query.sort not in (TaskSort.CREATED, TaskSort.UPDATED):
-            return self._merge(columns, self._parts(), self._rows), self._arguments
+            return self._merge(columns, self._parts(_ranges(query)), self._rows), self._arguments
         return (f"SELECT {_listed(columns)} FROM tasks{_where(self._after())} "
                 f"ORDER BY {self._order} LIMIT {self._rows}"), self._arguments
 
@@ -169,6 +181,24 @@ class _Page:
         return (f"SELECT * FROM ({page}) AS page UNION ALL SELECT '{CUT}', 0, '' WHERE EXISTS "
                 f"(SELECT 1 FROM ({walk}) AS walked LIMIT 1 OFFSET {limit - 1}) "
                 f"LIMIT {self._rows}"), arguments
+
+    def in_order(self, many: float) -> Statement:
+        """Return the statement that goes on in the order of the sort, if a share of `many` is in the range.
+
+        The share is that of the first tasks by title, on which due dates rarely depend. If they mislead,
+        the page is the same and takes longer.
+        """
+        query = self._query
+        titles = _Page(TaskQuery(
+            sort=TaskSort.TITLE, completed=query.completed, priorities=query.priorities), self._dialect)
+        number = ceil(DATES_WALKED / 3)
+        sample = titles._merge(("due_date",), titles._parts(), number)
+        found = self._merge(("id",), self._parts(_ranges(query)), self._rows)
+        page, arguments = self._rows_of(f"SELECT id FROM ({found}) AS found WHERE (SELECT many FROM share)")
+        return (f"WITH share AS MATERIALIZED (SELECT count(*) >= {ceil(many * number)} AS many "
+                f"FROM ({sample}) AS sample{_where(_ranges(query))}) "
+                f"SELECT * FROM ({page}) AS page UNION ALL "
+                f"SELECT '{CUT}', 0, '' WHERE NOT (SELECT many FROM share)"), arguments
 
     def in_range(self) -> Statement:
         """Return the statement that finds the tasks in a range of due dates, and sorts them.
@@ -216,20 +246,19 @@ class _Page:
                 for select in selects]
         return f"{' UNION ALL '.join(selects)} ORDER BY {self._order} LIMIT {limit}"
 
-    def _parts(self) -> list[list[str]]:
-        """Return the conditions of each part that the filters admit."""
+    def _parts(self, conditions: Sequence[str] = ()) -> list[list[str]]:
+        """Return the conditions of each part that the filters admit, with others that its entries decide."""
         query = self._query
         if query.sort is TaskSort.PRIORITY and not query.priorities:
-            return self._parts_by_completed()
-        conditions = _ranges(query) if query.sort is TaskSort.DUE_DATE else []
+            return self._parts_by_completed(conditions)
         return [
             [f"completed = {completed}", f"priority = {rank}", *conditions, *self._after(rank)]
             for completed, rank in product(_completed(query), _ranks(query))]
 
-    def _parts_by_completed(self) -> list[list[str]]:
+    def _parts_by_completed(self, conditions: Sequence[str] = ()) -> list[list[str]]:
         """Return the conditions of parts with all priorities, which are ordered by priority."""
         return [
-            [f"completed = {completed}", *self._after()] for completed in _completed(self._query)]
+            [f"completed = {completed}", *conditions, *self._after()] for completed in _completed(self._query)]
 
     def _after(self, rank: int | None = None) -> list[str]:
         """Return the condition that a task comes after the query's position, if there is one.
