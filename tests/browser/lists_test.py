@@ -187,6 +187,7 @@ class WelcomeTest(BrowserTestCase):
                 empty = self.open(path).locator("#empty")
                 self.see(empty).to_contain_text("Type the first one at the top, and press Enter.")
                 self.see(empty).not_to_contain_text("done")
+                self.see(empty.get_by_role("button")).to_have_count(0)
 
     def test_welcome_ends_with_the_first_task_wherever_that_is_added(self) -> None:
         page = self.open("/?show=done")

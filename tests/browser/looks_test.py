@@ -72,8 +72,11 @@ class LooksTest(BrowserTestCase):
             page = self.open(**window)
             for view, count in (("Upcoming", 3), ("Done", 1), ("Today", 4)):
                 with self.subTest(name, view=view):
-                    page.get_by_role("link", name=view).click()
+                    link = page.get_by_role("link", name=view)
+                    link.click()
                     self.see(page.locator("#list li")).to_have_count(count)
+                    tinted = link.evaluate("(link) => getComputedStyle(link).backgroundColor") != "rgba(0, 0, 0, 0)"
+                    self.assertEqual(tinted, name != "phone", "a finger hovers over nothing")
                     self.screenshot(page, f"view-{view.lower()}-{name}")
                     self.assertEqual(page.evaluate(CUT), [])
             with self.subTest(name, trouble="paper"):

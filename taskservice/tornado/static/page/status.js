@@ -32,9 +32,10 @@ export class Status {
     this.#more.hidden = store.complete || loading || failed || !rows;
     this.#failed.hidden = !failed;
     setText(find("#reason"), store.reason);
-    this.#showEmpty(loading || failed || rows > 0 || !store.complete ? "" : this.#kind(store, choices));
-    find("#clear").hidden = !isNarrow(choices);
-    find("#everywhere").hidden = !isNarrow(choices) || choices.show === "all";
+    const kind = loading || failed || rows > 0 || !store.complete ? "" : this.#kind(store, choices);
+    this.#showEmpty(kind);
+    find("#clear").hidden = kind !== "narrow";
+    find("#everywhere").hidden = kind !== "narrow" || choices.show === "all";
     find("#local").hidden = !store.local;
     setText(this.#count, rows && !failed ? countInWords(store) : "");
   }
