@@ -352,6 +352,7 @@ class BackpressureTest(ServerTestCase):
     async def test_input_waits_for_the_answer_to_what_came_before(self) -> None:
         client = await self.connect()
         client.writer.write(WAIT + GET * 500_000)
+        await self.until(lambda: bool(self.app.asked))
         await self.steady(lambda: client.writer.transport.get_write_buffer_size())
         [connection] = self.server.connections
         self.assertLessEqual(len(connection._buffer), 512 * 1024)
@@ -361,6 +362,7 @@ class BackpressureTest(ServerTestCase):
         client = await self.connect()
         await client.send(POST % (b"/upload?limit=50000000", 50_000_000))
         client.writer.write(b"x" * 50_000_000)
+        await self.until(lambda: bool(self.app.asked))
         await self.steady(lambda: client.writer.transport.get_write_buffer_size())
         self.assertEqual(self.app.asked, ["/upload"])
         self.app.may_answer.set()
