@@ -93,6 +93,13 @@ class AwayTest(FaultTestCase):
             await asyncio.to_thread(self.server.start)
         await self.assert_back()
 
+    async def test_a_restore_that_has_not_made_the_index_yet_is_away(self) -> None:
+        await self.query("ALTER TABLE tasks DROP CONSTRAINT tasks_pkey")
+        with self.assertRaisesRegex(StoreUnavailableError, r"has lost an index \(is it being restored\?\)"):
+            await self.engine.create_task("b", ENTRY)
+        await self.query("ALTER TABLE tasks ADD PRIMARY KEY (id)")
+        await self.engine.create_task("b", ENTRY)
+
     async def test_cut_connections_fail_nobody(self) -> None:
         titles = ["a title", "round 0", "round 1", "round 2"]
         for before, after in zip(titles, titles[1:]):

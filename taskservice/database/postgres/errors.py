@@ -60,6 +60,7 @@ MEANINGS: Mapping[str | type[Exception], Meaning] = {
     "40": _busy("let another transaction go first"),
     "42501": _away("denies a privilege"),
     "42P01": _away("has lost a table (is it being restored?)"),
+    "42P10": _away("has lost an index (is it being restored?)"),  # the one that ON CONFLICT needs
     "42P05": _MIXED_UP,
     "53": _busy("is short of something"),
     "53100": FULL,
