@@ -66,7 +66,7 @@ class CiTest(unittest.TestCase):
         self.assertEqual(len(commands), len(set(commands)))
         for suite in "e2e", "tutorial", "reliability", "browser", "clients", "company":
             self.assertIn(f"run.py test --suite {suite}", commands)
-        self.assertIn("run.py coverage -- tests/unit tests/integration", commands)
+        self.assertIn("run.py coverage -- tests/unit tests/integration tests/e2e/check_config_test.py", commands)
         compiled, faults = [command.split() for command in commands if "--compiled" in command]
         self.assertEqual(compiled, ["run.py", "test", "--compiled", "tests/unit", "tests/integration"])
         for name in faults[3:]:
