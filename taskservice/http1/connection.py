@@ -244,8 +244,9 @@ class Connection(Wire):
             self.refuse(503, "All connections are taken (max-connections)")
             return
         if head.length:
-            exchange.upload = Upload(head.length, server.limits)
-            self._tell(server.admit_body, exchange.upload, head, self.context.remote_ip)
+            exchange.upload = upload = Upload(head.length, server.limits)
+            if upload.may_grow_large:
+                self._tell(server.admit_body, upload, head, self.context.remote_ip)
         if self._exchange is not None:
             self._delegate = self._tell(server.delegate.start_request, self, exchange)
         if self._delegate is None:

@@ -34,6 +34,11 @@ class Upload:
         return self._body.complete
 
     @property
+    def may_grow_large(self) -> bool:
+        """Whether it needs permission: it is announced as larger than any body may be, or without a length."""
+        return self.length < 0 or self.length > self.max_bytes
+
+    @property
     def too_large(self) -> bool:
         """Whether it has, or will have, more bytes than allowed."""
         return max(self.length, self.size) > self.max_bytes

@@ -96,6 +96,13 @@ class TimeTest(unittest.TestCase):
         self.assertEqual(upload.lateness(), "The body took too long to come")
 
 
+class PermissionTest(unittest.TestCase):
+
+    def test_only_what_may_become_larger_than_any_body_needs_one(self) -> None:
+        for length, needs in ((1, False), (1000, False), (1001, True), (-1, True)):
+            self.assertEqual(Upload(length, LIMITS).may_grow_large, needs, length)
+
+
 class SizeTest(unittest.TestCase):
 
     def test_a_length_that_is_too_large_is_seen_at_once(self) -> None:
