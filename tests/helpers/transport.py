@@ -19,6 +19,7 @@ class Transport:
         self.high: int | None = None
         self.done: list[str] = []
         self.options: list[bytes] = []
+        self.written: list[bytes] = []
 
     def get_extra_info(self, name: str) -> Any:
         """Return the peer, the socket, and whether there is TLS."""
@@ -31,6 +32,7 @@ class Transport:
 
     def write(self, data: bytes) -> None:
         """Let it wait."""
+        self.written.append(data)
         self.buffered += len(data)
 
     def get_write_buffer_size(self) -> int:

@@ -4,14 +4,14 @@ import asyncio
 import math
 import unittest
 from asyncio import Future
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from tornado.iostream import StreamClosedError
 
 from taskservice.http1.server import Limits
-from taskservice.http1.wire import Wire
+from taskservice.http1.wire import MAX_HELD, Wire
 from tests.helpers.transport import FLUSH, RESET, Transport
 
 
@@ -57,6 +57,54 @@ class WireTest(unittest.TestCase):
 
         work: Coroutine[Any, Any, None] = get()
         self.loop.run_until_complete(work)
+
+    # Sending.
+
+    def turn(self) -> None:
+        """Let the loop do what is due."""
+        self.loop.run_until_complete(asyncio.sleep(0))
+
+    def test_what_is_sent_in_a_turn_of_the_loop_goes_out_together_at_its_end(self) -> None:
+        self.wire.send(b"a")
+        self.wire.send(b"bc")
+        self.assertEqual(self.transport.written, [])
+        self.turn()
+        self.assertEqual(self.transport.written, [b"abc"])
+        self.wire.send(b"d")
+        self.turn()
+        self.assertEqual(self.transport.written, [b"abc", b"d"])
+
+    def test_much_goes_out_at_once(self) -> None:
+        self.wire.send(b"a")
+        self.wire.send(b"b" * MAX_HELD)
+        self.assertEqual(self.transport.written, [b"a" + b"b" * MAX_HELD])
+        self.turn()
+        self.assertEqual(len(self.transport.written), 1)
+
+    def test_what_was_sent_goes_out_before_the_end_whatever_ends_it(self) -> None:
+        ends: Sequence[Callable[[Wire], object]] = (
+            Wire.close, lambda wire: wire.close(linger=True), Wire.cut, Wire.flushed,
+            lambda wire: wire.break_off("", answering=False))
+        for end in ends:
+            wire, transport = self.connect()
+            wire.send(b"a")
+            end(wire)
+            self.assertEqual(transport.written, [b"a"])
+
+    def test_nothing_is_written_to_a_connection_that_was_lost(self) -> None:
+        self.wire.send(b"a")
+        self.wire.connection_lost(None)
+        self.turn()
+        self.assertEqual(self.transport.written, [])
+
+    def test_what_is_held_back_counts_as_not_taken(self) -> None:
+        self.wire.send(b"a")
+        self.later(0)
+        self.transport.buffered = 0
+        self.later(29)
+        self.assertEqual(self.transport.done, [])
+        self.later(1)
+        self.assertIn("abort", self.transport.done)
 
     # Flow control.
 
