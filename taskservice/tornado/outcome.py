@@ -3,7 +3,6 @@
 import logging
 import time
 from http import HTTPStatus
-from typing import Any
 
 import tornado.web
 
@@ -72,25 +71,23 @@ def _failed(handler: BaseRequestHandler) -> bool:
 
 
 def _log_end(handler: BaseRequestHandler, message: str, status: int, seconds: float) -> None:
-    failed, level = _failed(handler), logging.INFO
-    if failed or status >= 500:
-        level = logging.ERROR
-    elif status >= 400 or message != "RESPONSE":
-        level = logging.WARNING
+    level = logging.INFO
+    if handler.error is not None or status >= 400 or message != "RESPONSE":
+        failed = _failed(handler)
+        level = logging.ERROR if failed or status >= 500 else logging.WARNING
+        _explain(handler, status, failed)
     store_ms = handler.context.pop(STORE_SECONDS, 0.0) * 1000
     logutils.log(
         handler.dependencies.logger, level, context=handler.context, message=message,
         status=status, time_ms=seconds * 1000, store_ms=round(store_ms, 3),
-        bytes=handler.written, **_explanation(handler, status, failed))
+        bytes=handler.written, **handler.facts)
 
 
-def _explanation(handler: BaseRequestHandler, status: int, failed: bool) -> dict[str, Any]:
-    """Return the reason of an outcome; docs/operating.md describes each."""
-    facts = handler.facts
+def _explain(handler: BaseRequestHandler, status: int, failed: bool) -> None:
+    """Add the reason of an outcome to the facts; docs/operating.md describes each."""
     if status == HTTPStatus.PRECONDITION_FAILED:
-        facts["precondition"] = "failed"
+        handler.facts["precondition"] = "failed"
     error = handler.error
     if error is not None and (
             failed and not is_foreseen(error) or handler.dependencies.debug):
-        facts["trace"] = logutils.format_trace(error)
-    return facts
+        handler.facts["trace"] = logutils.format_trace(error)

@@ -16,6 +16,7 @@ _LINE_END_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in _LINE_ENDS}
 
 
 _NAMED = re.compile(r"%\((\w+)\)")
+_MESSAGE = "%(message)s"
 
 
 def _in_one_line(text: str) -> str:
@@ -38,22 +39,34 @@ class OneLineFormatter(logging.Formatter):
         self._uses_time = self.usesTime()
         self.plain_line = self._plain_line if self._is_plain(**options) else None
         """Makes the line of an event of log() without a record; None if the format needs one."""
+        self._around_of: tuple[str, int, int] | None = None  # logger, level and time in milliseconds, of whose lines
+        self._around = "", ""  # this is what comes before and after the message
 
     def _is_plain(self, *_: object, defaults: object = None, **options: object) -> bool:
-        """Return whether logger, level, message and time are all that a line is made of."""
-        ours, mine = OneLineFormatter, type(self)
+        """Return whether logger, level, time and, once, the message are all that a line is made of."""
+        ours, mine, form = OneLineFormatter, type(self), str(self._fmt)
         return (type(self._style) is logging.PercentStyle and not defaults and self.datefmt in (None, "rfc3339")
-                and set(_NAMED.findall(str(self._fmt))) <= {"name", "levelname", "message", "asctime"}
+                and set(_NAMED.findall(form)) <= {"name", "levelname", "message", "asctime"}
+                and form.count("%(message)") == form.count(_MESSAGE) == 1
                 and (mine.format, mine.message, mine.formatTime) == (ours.format, ours.message, ours.formatTime)
                 and mine.formatMessage is logging.Formatter.formatMessage)
 
     def _plain_line(self, name: str, level: int, message: str, created: float) -> str:
-        """Return what `format` makes of a record of these, `message` being a line of logfmt."""
-        values = {"name": name, "levelname": logging.getLevelName(level), "message": message}
-        if self._uses_time:
-            values["asctime"] = (
-                rfc3339(created) if self.datefmt else self._time_of(created, int(created % 1 * 1000)))
-        return _in_one_line(str(self._fmt) % values)
+        """Return what `format` makes of a record of these, `message` being a line of logfmt.
+
+        Under load there are several lines in a millisecond, and they differ in their messages alone.
+        """
+        event = name, level, int(created * 1000)
+        if event != self._around_of:
+            values = {"name": name, "levelname": logging.getLevelName(level)}
+            if self._uses_time:
+                values["asctime"] = (
+                    rfc3339(created) if self.datefmt else self._time_of(created, int(created % 1 * 1000)))
+            before, _, after = str(self._fmt).partition(_MESSAGE)
+            self._around_of = event
+            self._around = (before % values).translate(_LINE_END_ESCAPES), _in_one_line(after % values)
+        before, after = self._around
+        return f"{before}{message}{after}"
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the one line of `record`."""

@@ -47,7 +47,7 @@ def _written_without_record(logger: logging.Logger, level: int, line: str) -> bo
         if handler.stream is None:  # the handler has yet to open its file, or a reload has closed it
             return False
         handler.stream.write(format_line(logger.name, level, line, time.time()) + handler.terminator)
-        handler.flush()
+        handler.stream.flush()
     except RecursionError:  # as in StreamHandler.emit
         raise
     except Exception:
