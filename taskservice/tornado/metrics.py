@@ -59,25 +59,24 @@ class LoopHistogram(Collector):
         self._described = (name, text)
         self._labels = labels
         self._buckets = buckets
-        # The counts of each bucket and beyond the last, by values of the labels; and the sum.
-        self._counts: dict[tuple[str, ...], list[int]] = {}
-        self._sums: dict[tuple[str, ...], float] = {}
+        # By values of the labels: the counts of each bucket and beyond the last, and then the sum.
+        self._children: dict[tuple[object, ...], list[float]] = {}
 
-    def observe(self, value: float, labels: tuple[str, ...]) -> None:
+    def observe(self, value: float, labels: tuple[object, ...]) -> None:
         """Observe a value."""
-        if labels not in self._counts:
-            self._counts[labels] = [0] * (len(self._buckets) + 1)
-            self._sums[labels] = 0.0
-        self._counts[labels][bisect_left(self._buckets, value)] += 1
-        self._sums[labels] += value
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = [0] * (len(self._buckets) + 2)
+        child[bisect_left(self._buckets, value)] += 1
+        child[-1] += value
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the counts in prometheus-client's form: each bucket includes those below it."""
         family = HistogramMetricFamily(*self._described, labels=self._labels)
         bounds = [*map(floatToGoString, self._buckets), "+Inf"]
-        for labels, counts in self._counts.items():
+        for labels, (*counts, total) in self._children.items():
             family.add_metric(
-                labels, list(zip(bounds, accumulate(counts), strict=True)), self._sums[labels])
+                [*map(str, labels)], list(zip(bounds, accumulate(counts), strict=True)), total)
         yield family
 
 
@@ -86,9 +85,9 @@ class SharedHistogram:
 
     def __init__(self, histogram: Histogram) -> None:
         self._histogram = histogram
-        self._children: dict[tuple[str, ...], Histogram] = {}
+        self._children: dict[tuple[object, ...], Histogram] = {}
 
-    def observe(self, value: float, labels: tuple[str, ...]) -> None:
+    def observe(self, value: float, labels: tuple[object, ...]) -> None:
         """Observe a value."""
         child = self._children.get(labels)
         if child is None:  # finding one by its labels takes as long as counting
@@ -218,7 +217,7 @@ class Metrics:
 
     def _count(self, method: str, route: str, status: int, seconds: float) -> None:
         known = method if method in RequestHandler.SUPPORTED_METHODS else "other"
-        self._requests.observe(seconds, (known, route, str(status)))
+        self._requests.observe(seconds, (known, route, status))
 
     def observe_body_memory(self, size: int) -> None:
         """Set how many bytes large bodies take now."""
