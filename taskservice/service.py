@@ -1,10 +1,10 @@
 """The business logic of a to-do list; it knows no HTTP, and no engine by name."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 from taskservice.changes import ChangeFeed
 from taskservice.database.contract import AbstractTodoListDB
@@ -94,9 +94,9 @@ class TodoListService:
         self._feed.wake()
         return created
 
-    async def get_task(self, task_id: str) -> StoredTask:
+    def get_task(self, task_id: str) -> Coroutine[Any, Any, StoredTask]:
         """Return a task; raises TaskNotFoundError."""
-        return await self._db.read_task(task_id)
+        return self._db.read_task(task_id)
 
     async def update_task(
         self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL

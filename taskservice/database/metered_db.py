@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from taskservice.database.outages import Outages
 from taskservice.database.read_queue import ReadLimits, ReadObserver, ReadQueue, continuing
@@ -79,31 +79,31 @@ class MeteredTodoListDB(AbstractTodoListDB):
         """Raise StoreError unless the store answers and takes writes."""
         await self._timed("ready", self._engine.check_ready())
 
-    async def revision(self) -> int:
+    def revision(self) -> Coroutine[Any, Any, int]:
         """Return the revision of the last write."""
-        return await self._timed("revision", self._engine.revision())
+        return self._timed("revision", self._engine.revision())
 
-    async def create_tasks(
+    def create_tasks(
         self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None
-    ) -> Created:
+    ) -> Coroutine[Any, Any, Created]:
         """Create all the tasks or none."""
-        return await self._timed("create", self._engine.create_tasks(tasks, key))
+        return self._timed("create", self._engine.create_tasks(tasks, key))
 
-    async def read_task(self, task_id: str) -> StoredTask:
+    def read_task(self, task_id: str) -> Coroutine[Any, Any, StoredTask]:
         """Return a task."""
-        return await self._timed("read", self._engine.read_task(task_id))
+        return self._timed("read", self._engine.read_task(task_id))
 
-    async def update_task(
+    def update_task(
         self, task_id: str, entry: TaskEntry, precondition: Precondition = UNCONDITIONAL
-    ) -> StoredTask:
+    ) -> Coroutine[Any, Any, StoredTask]:
         """Replace a task."""
-        return await self._timed("update", self._engine.update_task(task_id, entry, precondition))
+        return self._timed("update", self._engine.update_task(task_id, entry, precondition))
 
-    async def delete_task(
+    def delete_task(
         self, task_id: str, precondition: Precondition = UNCONDITIONAL
-    ) -> int:
+    ) -> Coroutine[Any, Any, int]:
         """Delete a task."""
-        return await self._timed("delete", self._engine.delete_task(task_id, precondition))
+        return self._timed("delete", self._engine.delete_task(task_id, precondition))
 
     def continuing(self, begun: bool = True) -> AbstractContextManager[object]:
         """Let the reads of the block wait for their turn, however many others wait."""

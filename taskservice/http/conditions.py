@@ -10,7 +10,7 @@ from taskservice.http.etag import ETags
 from taskservice.http.fields import shorten
 from taskservice.precondition import NO_REVISION, UNCONDITIONAL, Precondition
 
-READ_FIELDS = ("If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since")
+READ_FIELDS = ("if-match", "if-unmodified-since", "if-none-match", "if-modified-since")
 """The conditions of GET and HEAD, in the order of their evaluation (§13.2.2)."""
 
 WRITE_FIELDS = READ_FIELDS[:3]

@@ -35,7 +35,9 @@ class TrustedProxies:
 
     def scheme(self, peer: str, scheme: str, forwarded_proto: str | None) -> str:
         """Return the scheme that the client used, http or https: the last one that a trusted peer names."""
-        last = (forwarded_proto or "").rpartition(",")[2].strip().lower()
+        if forwarded_proto is None:
+            return scheme
+        last = forwarded_proto.rpartition(",")[2].strip().lower()
         return last if last in ("http", "https") and self._is_trusted(peer) else scheme
 
     def _find(self, address: str) -> bool:

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -50,23 +50,22 @@ def refuse_plainly(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
 def refusal_bytes(refusal: Refusal, fields: Mapping[str, str], body: bytes) -> bytes:
     """Return the whole answer to a refused request; the connection closes after it."""
     reason = HTTPStatus(refusal.status).phrase
-    own = [("Date", http_date()), ("Content-Length", str(len(body))), ("Connection", "close")]
-    head = head_bytes(refusal.status, reason, [*fields.items(), *own])
+    own = f"Date: {http_date()}", f"Content-Length: {len(body)}", "Connection: close"
+    head = head_bytes(refusal.status, reason, [*map(": ".join, fields.items()), *own])
     return head if refusal.method == "HEAD" else head + body
 
 
-def head_bytes(code: int, reason: str, fields: Iterable[tuple[str, str]]) -> bytes:
-    """Return status line, fields and the empty line; too long a reason is replaced by the standard one.
+def head_bytes(code: int, reason: str, fields: Sequence[str]) -> bytes:
+    """Return status line, lines of fields and the empty line; too long a reason is replaced by the standard one.
 
     Raises ValueError for a line end within a field: it would begin another field.
     """
     if len(reason) > MAX_REASON_LENGTH:
         reason = responses.get(code, "Unknown")
-    lines = [f"HTTP/1.1 {code} {reason}", *map(": ".join, fields)]
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
+    text = "\r\n".join([f"HTTP/1.1 {code} {reason}", *fields, "", ""])
+    if not text.count("\n") == text.count("\r") == len(fields) + 2:
         raise ValueError(f"Illegal characters (CR or LF) in header: {text!r}")
-    return f"{text}\r\n\r\n".encode("latin-1")
+    return text.encode("latin-1")
 
 
 def content_length(text: str) -> int:

@@ -9,6 +9,7 @@ from tornado.httputil import (
 
 from taskservice.http1.answer import (
     Refusal, content_length, has_no_body, head_bytes, http_date)
+from taskservice.http1.headers import field_lines, fields_of
 from taskservice.http1.memory import Claim
 from taskservice.http1.parser import Head
 from taskservice.http1.state import BEGUN, DUE, WHOLE
@@ -131,10 +132,8 @@ class Exchange(HTTPConnection):
         if start_line.code == _SWITCHING_PROTOCOLS:
             self._connection.refuse(501, "This server switches to no other protocol")
             return self._connection.failed_write()
-        self._delimit(start_line.code, headers)
-        own = self._own_fields(headers)
-        fields = [*headers.get_all(), *own]
-        data = head_bytes(start_line.code, start_line.reason, fields)
+        own = self._frame(start_line.code, headers)
+        data = head_bytes(start_line.code, start_line.reason, [*field_lines(headers), *own])
         if self.state is DUE:  # else it is one after a 1xx
             self.state = self.state.to(BEGUN)
         if self.ends_with_connection:
@@ -156,7 +155,7 @@ class Exchange(HTTPConnection):
         """End the answer; an incomplete one is cut, and raises HTTPOutputError."""
         if not self.state.writable:
             return
-        if self._left or not self.started:
+        if self._left or not self.state.started:
             self.cut()
             lack = f"{self._left} bytes less than Content-Length" if self.started else "no head"
             raise HTTPOutputError(f"Tried to write {lack}")
@@ -228,33 +227,32 @@ class Exchange(HTTPConnection):
         """Make no more calls to the application."""
         self._close_callback = None
 
-    def _delimit(self, code: int, headers: HTTPHeaders) -> None:
-        """Choose how the body ends: it is empty, or by a length, chunks, or the connection's end."""
-        if has_no_body(self.head.start_line.method, code):
+    def _frame(self, code: int, headers: HTTPHeaders) -> list[str]:
+        """Choose how the body ends: it is empty, or by a length, chunks, or the connection's end.
+
+        Return lines of the fields that belong to the connection, and remove the application's where they are wrong.
+        """
+        fields, line = fields_of(headers), self.head.start_line
+        own = [] if "date" in fields else [f"Date: {http_date()}"]
+        if has_no_body(line.method, code):
             self._left = 0
-        elif "Content-Length" in headers:
-            self._left = content_length(headers["Content-Length"])
-        elif self.head.start_line.version == "HTTP/1.1":
+        elif (length := fields.get("content-length")) is not None:
+            self._left = content_length(length)
+        elif line.version == "HTTP/1.1":
             self._chunked = True
             headers["Transfer-Encoding"] = "chunked"
         else:
             self.ends_with_connection = True
-
-    def _own_fields(self, headers: HTTPHeaders) -> list[tuple[str, str]]:
-        """Return the fields that belong to the connection, and remove the application's where they are wrong."""
-        fields = []
-        if "Date" not in headers:
-            fields.append(("Date", http_date()))
-        said = headers["Connection"].lower() if "Connection" in headers else ""
-        self.keep_alive = not self.ends_with_connection and "close" not in said and (
+        said = fields.get("connection")
+        self.keep_alive = not self.ends_with_connection and not (said and "close" in said.lower()) and (
             self._connection.may_stay(self))
         if not self.keep_alive:  # RFC 9112 §9.6
-            if said:
+            if said is not None:
                 del headers["Connection"]
-            fields.append(("Connection", "close"))
-        elif self.head.start_line.version == "HTTP/1.0" and not said:
-            fields.append(("Connection", "Keep-Alive"))
-        return fields
+            own.append("Connection: close")
+        elif line.version == "HTTP/1.0" and not said:
+            own.append("Connection: Keep-Alive")
+        return own
 
     def _framed(self, chunk: bytes) -> bytes:
         if self._left is not None:

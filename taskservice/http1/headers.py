@@ -1,6 +1,6 @@
 """Header fields, held as they are looked up: by lower-case name."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from tornado.httputil import HTTPHeaders
@@ -17,79 +17,98 @@ class LeanHeaders(HTTPHeaders):
 
     def __init__(self) -> None:
         # Not the base's, which would fill what it keeps; every method that reads it is below.
-        self._values: dict[str, str] = {}  # the first line of each field
-        self._lines: dict[str, list[str]] = {}  # all lines of fields that came more than once
+        self.fields: dict[str, str] = {}
+        """The fields by lower-case name; the lines of one that came more than once are joined (RFC 9110 §5.3)."""
+        self._lines: dict[str, list[str]] = {}  # those lines
 
     @classmethod
-    def of(cls, values: dict[str, str]) -> Self:
-        """Make them from values by lower-case name; the dict is not copied."""
+    def of(cls, fields: dict[str, str], lines: Mapping[str, list[str]] = {}) -> Self:
+        """Make them from fields by lower-case name, and all `lines` of those that came more than once.
+
+        The dict of fields is not copied.
+        """
         headers = cls()
-        headers._values = values
+        headers.fields = fields
+        for key, values in lines.items():
+            headers._set_lines(key, values)
         return headers
+
+    def _set_lines(self, key: str, values: Sequence[str]) -> None:
+        self._lines[key] = [*values]
+        self.fields[key] = ",".join(values)
 
     def copy(self) -> Self:
         """Return others with the same fields."""
-        copied = self.of(self._values.copy())
-        if self._lines:
-            copied._lines = {name: [*values] for name, values in self._lines.items()}
-        return copied
-
-    def append(self, name: str, value: str) -> None:
-        """Add a field line, its `name` in lower case and both within the grammar (unchecked)."""
-        if name in self._values:  # joined when asked for: here it would cost O(n²)
-            self._lines.setdefault(name, [self._values[name]]).append(value)
-        else:
-            self._values[name] = value
+        return self.of(self.fields.copy(), self._lines)
 
     def add(self, name: str, value: str, *, _chars_are_bytes: bool = True) -> None:
         """Add a value; raises HTTPInputError where name or value break the grammar."""
         HTTPHeaders().add(name, value, _chars_are_bytes=_chars_are_bytes)
-        self.append(name.lower(), value)
+        key = name.lower()
+        if key in self.fields:
+            self._set_lines(key, [*self.get_list(key), value])
+        else:
+            self.fields[key] = value
 
     def get_list(self, name: str) -> list[str]:
         """Return all values of a field, one for each line that it came in."""
         key = name.lower()
-        return self._lines.get(key) or [self._values[key]] if key in self._values else []
+        return self._lines.get(key) or [self.fields[key]] if key in self.fields else []
 
     def get_all(self) -> Iterable[tuple[str, str]]:
         """Yield all pairs of name and value, a name as often as it has values."""
         if self._lines:
             return [(_IN_HEADER_CASE[key], value)
-                    for key in self._values for value in self.get_list(key)]
-        return [(_IN_HEADER_CASE[key], value) for key, value in self._values.items()]
+                    for key in self.fields for value in self.get_list(key)]
+        return [(_IN_HEADER_CASE[key], value) for key, value in self.fields.items()]
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the combined value; without the exception that a Mapping raises on a miss."""
-        key = name.lower()
-        if self._lines and key in self._lines:
-            return ",".join(self._lines[key])
-        return self._values.get(key, default)
+        return self.fields.get(name.lower(), default)
 
     def __setitem__(self, name: str, value: str) -> None:
         key = name.lower()
         if self._lines:
             self._lines.pop(key, None)
-        self._values[key] = value
+        self.fields[key] = value
 
     def __getitem__(self, name: str) -> str:
-        key = name.lower()
-        if key in self._lines:
-            return ",".join(self._lines[key])  # RFC 9110 §5.3
-        return self._values[key]
+        return self.fields[name.lower()]
 
     def __delitem__(self, name: str) -> None:
         key = name.lower()
         self._lines.pop(key, None)
-        del self._values[key]
+        del self.fields[key]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._values
+        return isinstance(name, str) and name.lower() in self.fields
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.fields)
 
     def __iter__(self) -> Iterator[str]:
-        return map(_IN_HEADER_CASE.__getitem__, self._values)
+        return map(_IN_HEADER_CASE.__getitem__, self.fields)
+
+
+def fields_of(headers: HTTPHeaders) -> dict[str, str]:
+    """Return the fields by lower-case name, each with its lines joined: of LeanHeaders no copy."""
+    if isinstance(headers, LeanHeaders):
+        return headers.fields
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def field_lines(headers: HTTPHeaders) -> list[str]:
+    """Return the fields as lines, without their ends."""
+    if isinstance(headers, LeanHeaders) and not headers._lines:
+        try:
+            return [_LINE_STARTS[key] + value for key, value in headers.fields.items()]
+        except KeyError:
+            _LINE_STARTS.update({key: f"{name}: " for key, name in _IN_HEADER_CASE.items()})
+    return [*map(": ".join, headers.get_all())]
+
+
+_LINE_STARTS: dict[str, str] = {}
+"""How lines begin, by the lower-case name of their field: those that _IN_HEADER_CASE has."""
 
 
 class _HeaderCases(dict[str, str]):

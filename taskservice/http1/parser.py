@@ -123,15 +123,16 @@ def _read_fields(block: bytes) -> LeanHeaders:
         raise _malformed(error) from None
     if not listener.complete:  # it sees the end of the head elsewhere
         raise BadRequest("Malformed request")
-    values: dict[str, str] = {}
-    headers = LeanHeaders.of(values)
+    fields: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
     for name, value in listener.lines:
         key = name.decode("latin-1").lower()
         text = value.rstrip(b" \t").decode("latin-1")
-        if key in values:
-            headers.append(key, text)
+        if key in fields:
+            repeated.setdefault(key, [fields[key]]).append(text)
         else:
-            values[key] = text
+            fields[key] = text
+    headers = LeanHeaders.of(fields, repeated)
     if offer:
         del headers["upgrade"]  # it is not taken up (RFC 9110 §7.8)
     return headers

@@ -7,6 +7,7 @@ part saves, as `benchmarks/fast.py` measures it.
 """
 
 import asyncio
+import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from io import SEEK_END, BytesIO
@@ -21,15 +22,17 @@ from tornado.log import app_log
 
 from taskservice.http.dates import http_date
 from taskservice.http1.exchange import Exchange
-from taskservice.http1.headers import LeanHeaders
+from taskservice.http1.headers import LeanHeaders, fields_of
+from taskservice.tornado.first_step import FirstStep
 from taskservice.tornado.handlers.base import DEFAULT_FIELDS, BaseRequestHandler
 from taskservice.tornado.outcome import log_cut_request
 
 _BEGINNING = {
     "server": "", "content-type": "text/html; charset=UTF-8", "date": "",
     **{name.lower(): value for name, value in DEFAULT_FIELDS.items()}}
-_running: set[asyncio.Task[None]] = set()  # the loop itself would not keep them alive
-_set_default_headers = BaseRequestHandler.set_default_headers  # to find out whether there is another in its place
+# To find out whether there is another in its place:
+_set_default_headers = BaseRequestHandler.set_default_headers
+_init = inspect.unwrap(tornado.web.RequestHandler.__init__)
 
 
 class Request(HTTPServerRequest):
@@ -116,7 +119,7 @@ class _LeanHandler(BaseRequestHandler):
 
     async def _execute(self, transforms: list[tornado.web.OutputTransform], *args: bytes, **kwargs: bytes) -> None:
         """Answer the request as the base does; it would parse the body as a form if there were a Content-Type."""
-        if self._stream_request_body or kwargs or self.request.headers.get("content-type"):
+        if self._stream_request_body or kwargs or "content-type" in self.fields:
             return await super()._execute(transforms, *args, **kwargs)
         self._transforms = transforms
         try:
@@ -156,9 +159,9 @@ class _LeanHandler(BaseRequestHandler):
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
         """End the answer as the base does; one that may get a tag, or has begun, is left to it."""
-        headers, status = self._headers, self._status_code
+        fields, status = fields_of(self._headers), self._status_code
         if self._finished or self._headers_written or (
-                status == 200 and "etag" not in headers and self.request.method in ("GET", "HEAD")):
+                status == 200 and "etag" not in fields and self.request.method in ("GET", "HEAD")):
             return super().finish(chunk)
         if chunk is not None:
             self.write(chunk)
@@ -166,7 +169,7 @@ class _LeanHandler(BaseRequestHandler):
             if self._write_buffer:
                 raise RuntimeError(f"Cannot send body with status code HTTP{status}")
             self._clear_representation_headers()
-        elif "content-length" not in headers:
+        elif "content-length" not in fields:
             self.set_header("Content-Length", sum(map(len, self._write_buffer)))
         connection: Any = self.request.connection
         connection.set_close_callback(None)
@@ -232,22 +235,33 @@ class HandlerDelegate(HTTPMessageDelegate):
             self._more.write(chunk)
 
     def finish(self) -> None:
-        """Run the handler in a task of its own."""
+        """Make the handler, and run it in the next turn of the loop.
+
+        Requests that come together are all read first, and then answered: to do the same for one after the other takes
+        a tenth less time than to do all for each, as the processor has the code at hand.
+        """
         request = Request(self._exchange)
         request.body = self._whole_body()
-        handler = self._make(request)
-        transforms = [make(request) for make in self._application.transforms]
+        self._exchange.loop.call_soon(self._run, self._make(request), request)
+
+    def _run(self, handler: BaseRequestHandler, request: Request) -> None:
+        """Run the handler, in a task of its own once it waits."""
+        makers = self._application.transforms
+        transforms = [make(request) for make in makers] if makers else []
+        handler.task = step = FirstStep(self._exchange.loop)
         # Tornado's own delegate calls this as well; it catches whatever a handler raises.
-        task = self._exchange.loop.create_task(handler._execute(transforms, *self._path_args))
-        handler.task = task
-        _running.add(task)
-        task.add_done_callback(_running.discard)
+        task = step.run(handler._execute(transforms, *self._path_args))
+        if task is not None:
+            handler.task = task
         if (claim := self._exchange.take_claim()) is not None:  # it has the body to its end
-            task.add_done_callback(lambda task: claim.release())
+            if task is None:
+                claim.release()
+            else:
+                task.add_done_callback(lambda task: claim.release())
 
     def _make(self, request: Request) -> BaseRequestHandler:
         # Something may have wrapped what the lean handler leaves out, such as OpenTelemetry's instrumentation.
-        instrumented = hasattr(tornado.web.RequestHandler.__init__, "__wrapped__")
+        instrumented = tornado.web.RequestHandler.__init__ is not _init
         handler = self._handler if instrumented else LEAN[self._handler]
         return handler(self._application, request, **self._options)
 

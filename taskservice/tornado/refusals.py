@@ -12,6 +12,7 @@ from taskservice.http.identity import identify
 from taskservice.http.negotiation import PROBLEM, wants_problem
 from taskservice.http.problems import RETRY_AFTER, Problem
 from taskservice.http.representation import COMMON_FIELDS, JSON
+from taskservice.http1.headers import fields_of
 from taskservice.http1.server import Refusal, Refuse
 from taskservice.tornado.handlers.dependencies import Policy
 from taskservice.tornado.metrics import Metrics
@@ -25,15 +26,15 @@ def refuser(metrics: Metrics, policy: Policy) -> Refuse:
     """Return the function that answers for the connection, and logs and counts the refused requests."""
     def refuse(refusal: Refusal) -> tuple[Mapping[str, str], bytes]:
         refusal = _with_advice(refusal)
-        headers: Mapping[str, str] = refusal.headers or {}
+        sent = {} if refusal.headers is None else fields_of(refusal.headers)
         about = identify(
-            headers, refusal.method, refusal.uri, refusal.remote_ip, policy.proxies, refusal.request_id)
+            sent, refusal.method, refusal.uri, refusal.remote_ip, policy.proxies, refusal.request_id)
         _log(refusal, about)
         metrics.refused(refusal.method or "", refusal.status, refusal.seconds or 0.0)
         fields, body = _answer(refusal, about)
         if origins := policy.http.cors_origins:
             fields["Vary"] += ", Origin"
-            fields |= cross_origin_fields(headers.get("Origin"), origins)
+            fields |= cross_origin_fields(sent.get("origin"), origins)
         return fields, body
     return refuse
 

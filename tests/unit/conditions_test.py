@@ -85,7 +85,7 @@ class WriteTest(unittest.TestCase):
 
     def test_a_write_without_a_field_is_unconditional(self) -> None:
         self.assertIs(write_precondition(None, None, None), UNCONDITIONAL)
-        self.assertEqual(WRITE_FIELDS, ("If-Match", "If-Unmodified-Since", "If-None-Match"))
+        self.assertEqual(WRITE_FIELDS, ("if-match", "if-unmodified-since", "if-none-match"))
 
     def test_weak_tags_are_distinguished(self) -> None:
         self.assertEqual(self.condition('W/"5", "1", W/"x"', None, None).weak, {5})

@@ -12,7 +12,7 @@ class HeadTest(unittest.TestCase):
 
     def test_the_bytes(self) -> None:
         self.assertEqual(
-            head_bytes(404, "Not Found", [("A", "b"), ("C", "\xe9")]),
+            head_bytes(404, "Not Found", ["A: b", "C: \xe9"]),
             b"HTTP/1.1 404 Not Found\r\nA: b\r\nC: \xe9\r\n\r\n")
 
     def test_a_reason_that_is_too_long_gives_way_to_the_standard_one(self) -> None:
@@ -27,7 +27,7 @@ class HeadTest(unittest.TestCase):
         for reason, name, value in (
                 ("a\nb", "A", "b"), ("OK", "A\r\nB", "b"), ("OK", "A", "b\rc"), ("OK", "A", "b\n")):
             with self.assertRaisesRegex(ValueError, "CR or LF"):
-                head_bytes(200, reason, [(name, value)])
+                head_bytes(200, reason, [f"{name}: {value}"])
 
 
 class LengthTest(unittest.TestCase):

@@ -31,17 +31,17 @@ class IdentifyTest(unittest.TestCase):
         return identify(headers, "GET", "/x", "10.0.0.1", TrustedProxies(["10.0.0.1"]), request_id)
 
     def test_all_of_it(self) -> None:
-        facts = self.facts({"X-Request-Id": "mine", "X-Forwarded-For": "203.0.113.7", "traceparent": PARENT})
+        facts = self.facts({"x-request-id": "mine", "x-forwarded-for": "203.0.113.7", "traceparent": PARENT})
         self.assertEqual(list(facts.items()), [
             ("req_id", "mine"), ("method", "GET"), ("uri", "/x"), ("ip", "203.0.113.7"), ("trace_id", TRACE)])
 
     def test_the_least(self) -> None:
-        facts = self.facts({"X-Request-Id": "not well-formed", "traceparent": "wrong"})
+        facts = self.facts({"x-request-id": "not well-formed", "traceparent": "wrong"})
         self.assertRegex(str(facts.pop("req_id")), r"\A[0-9a-f]{32}\Z")
         self.assertEqual(facts, {"method": "GET", "uri": "/x", "ip": "10.0.0.1"})
 
     def test_an_id_that_it_has_already_stays(self) -> None:
-        self.assertEqual(self.facts({"X-Request-Id": "mine"}, "its own")["req_id"], "its own")
+        self.assertEqual(self.facts({"x-request-id": "mine"}, "its own")["req_id"], "its own")
 
 
 if __name__ == "__main__":

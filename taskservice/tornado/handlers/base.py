@@ -22,6 +22,8 @@ from taskservice.http.negotiation import (
     MERGE_PATCH, NDJSON, PROBLEM, check_content_encoding, media_type, wants_problem)
 from taskservice.http.problems import Problem, cross_site_problem, is_foreseen, problem_of
 from taskservice.http.representation import COMMON_FIELDS, JSON
+from taskservice.http1.headers import fields_of
+from taskservice.tornado.first_step import FirstStep
 from taskservice.tornado.handlers.dependencies import Dependencies
 from taskservice.utils import logutils, taskcontext
 
@@ -72,7 +74,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     owner = ""
     """The name of the request's token: each owner has idempotency keys of its own."""
 
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[None] | FirstStep | None = None
     """The task that the request runs in; None before `prepare`."""
 
     context: dict[str, Any]
@@ -86,6 +88,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
 
     abandoned = False
     """Whether the request was cancelled because nobody waited for its answer."""
+
+    fields: Mapping[str, str]
+    """The request's header fields, by lower-case name; several lines of a field are joined by commas."""
 
     now: int
     """The answer's Date, in seconds since the epoch."""
@@ -109,20 +114,24 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.service = dependencies.service
         self.metrics = dependencies.metrics
         self.policy = dependencies.policy  # a reload changes the policy of later requests
-        method = self.request.method or ""
-        self.SUPPORTED_METHODS = (method,)  # `prepare` knows which there are
-        # An instrumentation of Tornado asks for the parameters of the method, whose name a client may choose freely.
-        name = method.lower()
-        if not (name.startswith("_") or name in vars(self) or hasattr(type(self), name)):
-            setattr(self, name, self.get)
+        if (method := self.request.method or "") not in tornado.web.RequestHandler.SUPPORTED_METHODS:
+            self._accept_method(method)
         self.facts = {}
         self.written = 0
         self.started = time.perf_counter()
-        self.content_type = self.header("Content-Type")
+        self.fields = fields_of(self.request.headers)
+        self.content_type = self.fields.get("content-type")
         if self.content_type is not None:
             del self.request.headers["Content-Type"]
-        if self.header("Origin") is not None:
+        if "origin" in self.fields:
             self._mend_origin()
+
+    def _accept_method(self, method: str) -> None:
+        """Let Tornado go on to `prepare` with a method whose name the client chose freely."""
+        self.SUPPORTED_METHODS = (method,)
+        name = method.lower()
+        if not (name.startswith("_") or name in vars(self) or hasattr(type(self), name)):
+            setattr(self, name, self.get)  # an instrumentation of Tornado asks for the method's parameters
 
     def _mend_origin(self) -> None:
         """Normalise Origin and Host before Tornado's cross-origin check."""
@@ -131,18 +140,13 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             urlsplit(headers["Origin"])
         except ValueError:
             headers["Origin"] = "null"
-        if "Host" not in headers:  # HTTP/1.0: a missing Host must not match a missing Origin
-            headers["Host"] = self.request.host
+        headers.setdefault("Host", self.request.host)  # HTTP/1.0: a missing Host must not match a missing Origin
+        self.fields = fields_of(headers)
 
     @property
     def http(self) -> HttpConfig:
         """The `http` section of the config."""
         return self.policy.http
-
-    def header(self, name: str) -> str | None:
-        """Return a header field of the request, its lines joined by commas; None if it is absent."""
-        value: str | None = self.request.headers.get(name)
-        return value
 
     def set_default_headers(self) -> None:
         """Begin each answer, errors included, with the header fields of every answer."""
@@ -156,7 +160,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.set_header("X-Request-Id", self.request_id)
         if origins := self.http.cors_origins:
             self.vary("Origin")
-            for name, value in cross_origin_fields(self.header("Origin"), origins).items():
+            for name, value in cross_origin_fields(self.fields.get("origin"), origins).items():
                 self.set_header(name, value)
 
     def vary(self, name: str) -> None:
@@ -172,9 +176,9 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         Raises the errors that become 421, 401, 403, 405, 415, 413 and 428, in this order.
         """
         self.begin()
-        logutils.log(
-            self.dependencies.logger, logging.DEBUG, context=self.context,
-            message="REQUEST", service_name=self.policy.service_name)
+        if (logger := self.dependencies.logger).isEnabledFor(logging.DEBUG):
+            name = self.policy.service_name
+            logutils.log(logger, logging.DEBUG, context=self.context, message="REQUEST", service_name=name)
         try:
             self._check(self.request.method or "")
         except TodoListError as error:
@@ -187,7 +191,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         if method in self.bodies:
             self._check_body(method)
         if self.http.require_if_match and method in self.conditional and not (
-                conditions.is_conditional(*map(self.header, conditions.WRITE_FIELDS))):
+                conditions.is_conditional(*map(self.fields.get, conditions.WRITE_FIELDS))):
             raise tornado.web.HTTPError(HTTPStatus.PRECONDITION_REQUIRED)
 
     def begin(self) -> None:
@@ -201,10 +205,10 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         """Give the request its id, and return the values that each of its log lines begins with."""
         request = self.request
         peer, proxies = request.remote_ip or "", self.policy.proxies
-        facts = identify(request.headers, request.method, request.uri, peer, proxies)
+        facts = identify(self.fields, request.method, request.uri, peer, proxies)
         self.request_id = str(facts["req_id"])
         setattr(request.connection, "request_id", self.request_id)
-        request.protocol = proxies.scheme(peer, request.protocol, self.header("X-Forwarded-Proto"))
+        request.protocol = proxies.scheme(peer, request.protocol, self.fields.get("x-forwarded-proto"))
         request.remote_ip = str(facts["ip"])
         return facts
 
@@ -213,13 +217,13 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         if not self.is_probe:
             access.check_host(self.request.host)
         if not self.public and method != "OPTIONS":
-            token = access.check_token(self.header("Authorization"), method)
+            token = access.check_token(self.fields.get("authorization"), method)
             if token is not None:
                 self.facts["token"] = self.owner = token.name
 
     def _check_body(self, method: str) -> None:
         self.media_type, limit = self.body_rules(self.http, method, self.content_type)
-        check_content_encoding(self.header("Content-Encoding"))
+        check_content_encoding(self.fields.get("content-encoding"))
         # Our own connection does not read a body that is too large, and sets `too_large`.
         if len(self.request.body) > limit or getattr(self.request.connection, "too_large", False):
             raise tornado.web.HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -238,8 +242,8 @@ class BaseRequestHandler(tornado.web.RequestHandler):
         self.set_status(HTTPStatus.NO_CONTENT)
         self.set_header("Allow", self._allow())
         self._set_accept_patch()
-        if self.header("Access-Control-Request-Method") is not None and (
-                self.header("Origin") in self.http.cors_origins):
+        if self.fields.get("access-control-request-method") is not None and (
+                self.fields.get("origin") in self.http.cors_origins):
             for name, value in preflight_fields(self._allow()).items():
                 self.set_header(name, value)
 
@@ -306,7 +310,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
             self.set_header(name, value)
         self.vary("Accept")
         trace = logutils.format_trace(error) if self.dependencies.debug else None
-        as_problem = wants_problem(self.header("Accept"))
+        as_problem = wants_problem(self.fields.get("accept"))
         self.set_header("Content-Type", PROBLEM if as_problem else JSON)
         self.finish(problem.to_json(self.context, trace, rfc_9457=as_problem))
 

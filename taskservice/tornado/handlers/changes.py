@@ -29,8 +29,8 @@ class ChangesRequestHandler(StreamingHandler):
         """Return the changes after `since`."""
         request = parse_changes_query(self.request.query)
         self.vary("Accept")
-        if preferred_type(self.header("Accept"), EVENT_STREAM) == EVENT_STREAM:
-            last_id = sse.last_event_id(self.header("Last-Event-ID"))
+        if preferred_type(self.fields.get("accept"), EVENT_STREAM) == EVENT_STREAM:
+            last_id = sse.last_event_id(self.fields.get("last-event-id"))
             await self._stream(request.since if last_id is None else last_id)
             return
         await self._write_changes(request)
@@ -79,7 +79,7 @@ class ChangesRequestHandler(StreamingHandler):
             return True
         self._access = access
         try:
-            access.check_token(self.header("Authorization"), self.request.method or "")
+            access.check_token(self.fields.get("authorization"), self.request.method or "")
         except UnauthorizedError:
             return False
         return True

@@ -17,11 +17,11 @@ class ConditionalHandler(BaseRequestHandler):
 
     def precondition(self) -> Precondition:
         """Return the condition of a write; raises BadInputError for a malformed one."""
-        return write_precondition(*map(self.request.headers.get, WRITE_FIELDS))
+        return write_precondition(*map(self.fields.get, WRITE_FIELDS))
 
     def has_tags(self) -> bool:
         """Return whether the request has a condition on the tag of the representation."""
-        return not (self.header("If-None-Match") is None and self.header("If-Match") is None)
+        return not (self.fields.get("if-none-match") is None and self.fields.get("if-match") is None)
 
     def unchanged(self, etag: str, modified: int | None = None) -> bool:
         """Tag and date the answer; make it a 304 if the client has it already.
@@ -31,7 +31,7 @@ class ConditionalHandler(BaseRequestHandler):
         self.set_header("ETag", etag)
         if modified is not None:
             self.set_header("Last-Modified", http_date(modified))
-        fields = tuple(map(self.request.headers.get, READ_FIELDS))
+        fields = tuple(map(self.fields.get, READ_FIELDS))
         if fields == _NO_FIELDS:
             return False
         outcome = read_outcome(etag, modified, self.now, *fields)

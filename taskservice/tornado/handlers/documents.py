@@ -17,7 +17,7 @@ class DocumentRequestHandler(ConditionalHandler):
         if self.unchanged(file.etag):
             return
         self.set_header("Content-Type", file.media_type)
-        gzipped = accepts_gzip(self.header("Accept-Encoding"))
+        gzipped = accepts_gzip(self.fields.get("accept-encoding"))
         if gzipped:
             self.set_header("Content-Encoding", "gzip")
         self.write(file.gzipped if gzipped else file.body)

@@ -36,7 +36,7 @@ class TaskWriter(ConditionalHandler):
     def answer(self, created: bool, revision: int, body: Callable[[], bytes]) -> None:
         """Answer a write: with its status and tag, and with the task's body if the client prefers that."""
         self.facts["rev"] = revision
-        preference = preferred_return(self.header("Prefer"))
+        preference = preferred_return(self.fields.get("prefer"))
         self.set_header("ETag", task_etag(revision))
         if preference is not None:
             self.set_header("Preference-Applied", f"return={preference}")
@@ -61,7 +61,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
         self.vary("Accept")
         if self.has_tags() and self.unchanged(list_etag(await self.service.revision())):
             return
-        ndjson = preferred_type(self.header("Accept"), NDJSON) == NDJSON
+        ndjson = preferred_type(self.fields.get("accept"), NDJSON) == NDJSON
         self.set_header("Content-Type", NDJSON if ndjson else JSON)
         await self._write_list(request, None if ndjson else Joined(b"{"))
 
@@ -90,7 +90,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
         self.set_header("ETag", list_etag(page.revision))
         if request.limited and page.end is not None:
             self.set_header("Link", request.next_link(self.request.path, page.end))
-        if large and accepts_gzip(self.header("Accept-Encoding")):
+        if large and accepts_gzip(self.fields.get("accept-encoding")):
             self._gzip = GzipStream()
             self.set_header("Content-Encoding", "gzip")
 
@@ -99,7 +99,7 @@ class TodoListRequestHandler(TaskWriter, StreamingHandler):
         await (self._create_batch() if self.media_type == NDJSON else self._create_task())
 
     def _key(self) -> IdempotencyKey | None:
-        return idempotency_key(self.header("Idempotency-Key"), self.owner, self.request.body)
+        return idempotency_key(self.fields.get("idempotency-key"), self.owner, self.request.body)
 
     async def _create_task(self) -> None:
         key = self._key()
