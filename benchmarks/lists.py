@@ -20,7 +20,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log10
 from pathlib import Path
 from statistics import median
@@ -92,8 +92,8 @@ def listed_tasks(rows: int) -> Iterator[tuple[str, TaskEntry]]:
         words += ["common"] if number % 3 == 0 else []
         words += ["early"] if number < rows // 2 else []
         due = round(BEGAN + YEARS * number / rows + rng.randrange(MONTH))
-        yield task_id, replace(
-            entry, title=" ".join(words), due_date=None if entry.due_date is None else due)
+        yield task_id, entry._replace(
+            title=" ".join(words), due_date=None if entry.due_date is None else due)
 
 
 def measure(client: Client, filters: Sequence[Filter] = FILTERS) -> Cells:

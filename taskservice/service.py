@@ -73,14 +73,14 @@ class TodoListService:
         """Return the revision of the store's last write."""
         return await self._db.revision()
 
-    async def create_task(
+    def create_task(
         self, entry: TaskEntry, key: IdempotencyKey | None = None, task_id: str | None = None
-    ) -> Created:
+    ) -> Coroutine[Any, Any, Created]:
         """Create a task, under a new id unless one is given.
 
         Raises TaskExistsError, and IdempotencyKeyReusedError: see `create_tasks`.
         """
-        return await self.create_tasks([(task_id, entry)], key)
+        return self.create_tasks([(task_id, entry)], key)
 
     async def create_tasks(
         self, tasks: Sequence[tuple[str | None, TaskEntry]], key: IdempotencyKey | None = None

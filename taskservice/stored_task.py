@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from taskservice.task import TaskEntry, TaskPriority
@@ -76,6 +76,6 @@ class StoredTask:
 _set = object.__setattr__  # as the __init__ of a frozen dataclass does it
 _AROUND_ID = len('"": ')
 _KEPT = ("completed", "priority", "due_date")
-_MEMBERS = frozenset(each.name for each in fields(TaskEntry))
+_MEMBERS = frozenset(TaskEntry._fields)
 _PLAIN_TITLE = re.compile(rb'\{"title": "([^"\\]*+)"')
 _DECODER = json.JSONDecoder()

@@ -143,9 +143,9 @@ class History:
 
     def forget(self, now: int) -> None:
         """Forget some of the deletions that have expired, the oldest first."""
-        for _ in range(FORGOTTEN_AT_ONCE):
-            oldest = next(iter(self._deletions.values()), None)
-            if oldest is None or not has_expired(oldest.expires, now, DELETION_LIFETIME):
+        for _ in range(min(len(self._deletions), FORGOTTEN_AT_ONCE)):
+            oldest = next(iter(self._deletions.values()))
+            if not has_expired(oldest.expires, now, DELETION_LIFETIME):
                 return
             self._supersede(oldest.id, None)
             self._forgotten = oldest.revision
@@ -177,8 +177,8 @@ class KeptKeys:
 
     def forget(self, now: int) -> None:
         """Forget some of the keys that have expired, the oldest first."""
-        for _ in range(FORGOTTEN_AT_ONCE):
-            oldest = next(iter(self._kept.values()), None)
-            if oldest is None or not has_expired(oldest.expires, now, IDEMPOTENCY_KEY_LIFETIME):
+        for _ in range(min(len(self._kept), FORGOTTEN_AT_ONCE)):
+            oldest = next(iter(self._kept.values()))
+            if not has_expired(oldest.expires, now, IDEMPOTENCY_KEY_LIFETIME):
                 return
             self._kept.popitem(last=False)

@@ -163,7 +163,10 @@ class InMemoryTodoListDB(AbstractTodoListDB):
 
     def _put(self, tasks: Sequence[StoredTask]) -> None:
         for task in tasks:
-            if (replaced := self._tasks.get(task.id)) is None:
+            replaced = self._tasks.get(task.id)
+            if replaced is None and (not self._ids or task.id > self._ids[-1]):  # as ids are that the service makes
+                self._ids.append(task.id)
+            elif replaced is None:
                 insort(self._ids, task.id)
             self._tasks[task.id] = task
             self._history.record(task, replaced)

@@ -128,7 +128,8 @@ class _LeanHandler(BaseRequestHandler):
                 raise tornado.web.HTTPError(405)
             self.path_args = [self.decode_argument(arg) for arg in args]
             self.path_kwargs = {}
-            if method != "GET":
+            if method != "GET" and (
+                    "origin" in self.fields or "sec-fetch-site" in self.fields or "xsrf_cookies" in self.settings):
                 self._cross_origin_protection()
             prepare: Callable[[], Awaitable[None] | None] = self.prepare  # a subclass's may be a coroutine
             if (prepared := prepare()) is not None:

@@ -1,7 +1,6 @@
 """A change of a task is atomic: it is made again when another writer was first."""
 
 import unittest
-from dataclasses import replace
 
 from taskservice.database.todolist_db import InMemoryTodoListDB
 from taskservice.datamodel import StoredTask, TaskEntry
@@ -79,7 +78,7 @@ class ModifyTest(unittest.IsolatedAsyncioTestCase):
 
 def complete(entry: TaskEntry) -> TaskEntry:
     """Complete a task."""
-    return replace(entry, completed=True)
+    return entry._replace(completed=True)
 
 
 if __name__ == "__main__":

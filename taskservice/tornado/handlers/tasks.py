@@ -36,7 +36,7 @@ class TaskWriter(ConditionalHandler):
     def answer(self, created: bool, revision: int, body: Callable[[], bytes]) -> None:
         """Answer a write: with its status and tag, and with the task's body if the client prefers that."""
         self.facts["rev"] = revision
-        preference = preferred_return(self.fields.get("prefer"))
+        preference = preferred_return(self.fields["prefer"]) if "prefer" in self.fields else None
         self.set_header("ETag", task_etag(revision))
         if preference is not None:
             self.set_header("Preference-Applied", f"return={preference}")
