@@ -46,7 +46,7 @@ class Wire(Protocol):
 
     __slots__ = (
         "context", "deadline", "loop", "state", "_owner", "_transport", "_waiters", "_reading", "_paused",
-        "_held", "_written", "_sent", "_progress", "_discarded", "_lingers_until", "cut_reason")
+        "_held", "_held_bytes", "_written", "_sent", "_progress", "_discarded", "_lingers_until", "cut_reason")
 
     def __init__(self, owner: Owner) -> None:
         self.deadline = math.inf
@@ -57,7 +57,8 @@ class Wire(Protocol):
         self._waiters: list[Future[None]] = []
         self._reading = True
         self._paused = False  # the client reads more slowly than the application writes
-        self._held = b""  # goes out when the loop has called all that is due in this turn
+        self._held: list[bytes] = []  # goes out when the loop has called all that is due in this turn
+        self._held_bytes = 0
         self._written = self._sent = 0
         self._progress = 0.0  # when the client last took something, or there was nothing to take
         self._discarded = 0
@@ -110,16 +111,21 @@ class Wire(Protocol):
         self._written += len(data)
         if not self._held:
             self.loop.call_soon(self._release)
-        self._held = self._held + data if self._held else data
-        if len(self._held) > MAX_HELD:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > MAX_HELD:
             self._release()
         return self._room()
 
     def _release(self) -> None:
         """Send what is held back."""
-        data, self._held = self._held, b""
-        if data and self.state is not CLOSED:
-            self._transport.write(data)
+        pieces, self._held, self._held_bytes = self._held, [], 0
+        if self.state is CLOSED:
+            return
+        if len(pieces) == 1:
+            self._transport.write(pieces[0])
+        elif pieces:
+            self._transport.writelines(pieces)
 
     def _room(self) -> "Future[None]":
         if not self._paused:
@@ -209,7 +215,7 @@ class Wire(Protocol):
 
     def look(self, now: float) -> None:
         """Act on timeouts. The server calls it from time to time."""
-        waiting = self._transport.get_write_buffer_size() + len(self._held)
+        waiting = self._transport.get_write_buffer_size() + self._held_bytes
         closing = self._transport.is_closing()
         sent = self._written - waiting
         if sent != self._sent or not (waiting or closing):
