@@ -96,11 +96,17 @@ class _Rest(Coroutine[Any, Any, None]):
     def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
         self._coroutine = coroutine
         self._waits_for = waits_for
+        # What a task does with a future that it gets: others cannot await it as long as this is set.
+        self._blocking = getattr(waits_for, "_asyncio_future_blocking", False)
+        if self._blocking:
+            waits_for._asyncio_future_blocking = False
         self._next: Callable[[Any], Any] = self._first
 
     def _first(self, value: Any) -> Any:
         self._next = self._coroutine.send
         waits_for, self._waits_for = self._waits_for, None
+        if self._blocking:
+            waits_for._asyncio_future_blocking = True
         return waits_for
 
     def send(self, value: Any) -> Any:
@@ -109,10 +115,11 @@ class _Rest(Coroutine[Any, Any, None]):
 
     def throw(self, *error: Any) -> Any:
         """Go on with an error: the task was cancelled, perhaps before it has begun to wait."""
-        if self._waits_for is not None:  # a task that waits would have cancelled this
+        if self._waits_for is not None:  # a task that waits would have cancelled this, and gone on when it has ended
             future = self._first(None)
+            if future.cancel(*error[0].args):
+                return future
             future._asyncio_future_blocking = False
-            future.cancel()
         self._next = self._coroutine.send
         return self._coroutine.throw(*error)
 

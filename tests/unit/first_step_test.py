@@ -214,6 +214,49 @@ class FirstStepTest(unittest.IsolatedAsyncioTestCase):
         await asyncio.wait([task])
         self.assertTrue(future.cancelled())
 
+    async def test_others_may_wait_for_the_same(self) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
+        seen: list[int] = []
+
+        async def wait() -> None:
+            seen.append(await future)
+
+        loop.call_soon(FirstStep(loop).run, wait())
+        loop.call_soon(FirstStep(loop).run, wait())
+        task = asyncio.create_task(wait())
+        loop.call_later(0.001, future.set_result, 1)
+        await asyncio.wait([task])
+        self.assertEqual(seen, [1, 1, 1])
+
+    async def test_one_that_is_cancelled_waits_until_its_child_has_ended(self) -> None:
+        seen: list[str] = []
+
+        async def child() -> str:
+            try:
+                return await asyncio.sleep(60, "")
+            except asyncio.CancelledError as error:
+                await asyncio.sleep(0)
+                return f"cancelled {error}"
+
+        waited_for = asyncio.create_task(child())
+        await asyncio.sleep(0)
+
+        async def wait() -> None:
+            seen.append(await waited_for)
+
+        def run() -> None:
+            task = FirstStep(loop).run(wait())
+            assert task is not None
+            task.cancel("from outside")
+            begun.set_result(task)
+
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[Any] = loop.create_future()
+        loop.call_soon(run)
+        await asyncio.wait([await begun])
+        self.assertEqual(seen, ["cancelled from outside"])
+
     async def test_what_it_raises_at_once_is_raised(self) -> None:
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[str] = loop.create_future()
