@@ -80,7 +80,7 @@ class OneLineFormatter(logging.Formatter):
         line = record.msg
         return line if isinstance(line, Line) else logfmt(self._foreign(record))
 
-    _second = 0
+    _second = -1
     _time = ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:

@@ -28,6 +28,7 @@ class PlainTestCase(ConfigureTestCase):
         super().setUp()
         # As configure() has it: else logging makes the record, which has a clock of its own in Python 3.13.
         self.enterContext(mock.patch.object(logging, "logThreads", False))
+        self.enterContext(mock.patch.object(logging, "logAsyncioTasks", False, create=True))
         self.addCleanup(logutils.forget_common_fields)
         logutils.forget_common_fields()
         self.renew()
