@@ -4,6 +4,7 @@
 """
 
 import ast
+import asyncio
 import json
 import re
 import shlex
@@ -14,7 +15,7 @@ import tempfile
 import threading
 import unittest
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from importlib.util import find_spec
 from logging.config import BaseConfigurator
 from pathlib import Path
@@ -363,6 +364,69 @@ class CommandsTest(unittest.TestCase):
                 self.assertIn("deadlock detected", done.stderr)
             self.assertEqual(client.ask("GET", headers["location"])[0], 404 if done.returncode == 0 else 200)
             self.assertEqual(client.ask("POST", "/tasks", b'{"title": "after"}')[0], 201)
+
+    @unittest.skipIf(postgres.available() is not None, postgres.available() or "")
+    def test_a_restore_of_postgresql_that_fails_changes_nothing(self) -> None:
+        """It owes that to `--single-transaction`: without it, a dump that is cut takes away what was written since."""
+        dsn, dump, restore = self.postgres_commands()
+        with serving({"postgres": dsn}, self.folder) as service, peer(service.port) as client:
+            self.run_here(dump)
+            status, headers, _ = client.ask("POST", "/tasks", b'{"title": "since"}')
+            self.assertEqual(status, 201)
+        file = self.folder / "tasks.dump"
+        file.write_bytes(file.read_bytes()[:-1])
+        option = " --single-transaction"
+        self.assertIn(option, restore)
+        for command, expected in ((restore, 200), (restore.replace(option, ""), 404)):
+            with self.subTest(command):
+                done = subprocess.run(shlex.split(command), cwd=self.folder, capture_output=True, text=True)
+                self.assertIn("end of file", done.stderr)
+                self.assertEqual(done.returncode, 1)
+                with serving({"postgres": dsn}, self.folder) as service, peer(service.port) as client:
+                    self.assertEqual(client.ask("GET", headers["location"])[0], expected)
+
+    @unittest.skipIf(postgres.available() is not None, postgres.available() or "")
+    def test_a_restore_of_postgresql_that_meets_a_deadlock_changes_nothing(self) -> None:
+        dsn, dump, restore = self.postgres_commands()
+        with serving({"postgres": dsn}, self.folder) as service, peer(service.port) as client:
+            self.run_here(dump)
+            status, headers, _ = client.ask("POST", "/tasks", b'{"title": "since"}')
+            self.assertEqual(status, 201)
+        self.assertIn("deadlock detected", asyncio.run(self.deadlocked(dsn, restore)))
+        with serving({"postgres": dsn}, self.folder) as service, peer(service.port) as client:
+            self.assertEqual(client.ask("GET", headers["location"])[0], 200)
+
+    async def deadlocked(self, dsn: str, restore: str) -> str:
+        """Return what a restore prints that waits for a writer, while the writer waits for the restore.
+
+        It drops tombstones, tasks and idempotency_keys, in this order. PostgreSQL fails the one that looks for a
+        deadlock when there is one, a second after it began to wait: so the restore waits for a reader first, until
+        the writer waits for the restore. The writer itself looks after a minute.
+        """
+        import asyncpg
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(asyncio.timeout(50))
+            writer, reader, watcher = [
+                await asyncpg.connect(dsn, server_settings={"deadlock_timeout": "60s"}) for _ in range(3)]
+            for connection in (writer, reader, watcher):
+                stack.push_async_callback(connection.close)
+
+            async def waiting(number: int) -> None:
+                while await watcher.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < number:
+                    await asyncio.sleep(0.01)
+
+            await writer.execute("BEGIN; LOCK TABLE idempotency_keys IN ROW EXCLUSIVE MODE")
+            await reader.execute("BEGIN; LOCK TABLE tasks IN ACCESS SHARE MODE")
+            process = await asyncio.create_subprocess_exec(
+                *shlex.split(restore), cwd=self.folder, stderr=asyncio.subprocess.PIPE)
+            await waiting(1)
+            write = asyncio.create_task(writer.execute("LOCK TABLE tombstones IN ROW EXCLUSIVE MODE"))
+            await waiting(2)
+            await reader.execute("ROLLBACK")
+            _, errors = await process.communicate()
+            await write
+        self.assertEqual(process.returncode, 1)
+        return errors.decode()
 
     def postgres_commands(self) -> tuple[str, str, str]:
         """Return the DSN of a database, and the commands that dump and restore it."""
