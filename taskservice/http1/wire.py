@@ -113,7 +113,8 @@ class Wire(Protocol):
             self.loop.call_soon(self._release)
         self._held.append(data)
         self._held_bytes += len(data)
-        if self._held_bytes > MAX_HELD:
+        # uvloop drops what is written after the end of a TLS client's input, which may come before the turn's end.
+        if self._held_bytes > MAX_HELD or self.context.protocol == "https":
             self._release()
         return self._room()
 

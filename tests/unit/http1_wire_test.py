@@ -81,6 +81,11 @@ class WireTest(unittest.TestCase):
         self.turn()
         self.assertEqual(len(self.transport.written), 1)
 
+    def test_over_tls_all_does(self) -> None:
+        wire, transport = self.connect(tls=True)
+        wire.send(b"a")
+        self.assertEqual(transport.written, [b"a"])
+
     def test_what_was_sent_goes_out_before_the_end_whatever_ends_it(self) -> None:
         ends: Sequence[Callable[[Wire], object]] = (
             Wire.close, lambda wire: wire.close(linger=True), Wire.cut, Wire.flushed,
