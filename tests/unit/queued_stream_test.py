@@ -324,7 +324,8 @@ class ProcessTest(unittest.TestCase):
         """Run a program to its end, and return what it wrote."""
         done = subprocess.run(
             # Python 3.12 warns of a fork beside threads, which is what this is about.
-            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code], cwd=ROOT, capture_output=True,
+            text=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout
 
