@@ -39,15 +39,16 @@ class OneLineFormatter(logging.Formatter):
         self._uses_time = self.usesTime()
         self.plain_line = self._plain_line if self._is_plain(**options) else None
         """Makes the line of an event of log() without a record; None if the format needs one."""
-        self._around_of: tuple[str, int, int] | None = None  # logger, level and time in milliseconds, of whose lines
-        self._around = "", ""  # this is what comes before and after the message
+        # Logger, level and time in milliseconds, and what comes before and after the message of their lines. It is
+        # replaced as a whole: threads that log to different handlers may share a formatter.
+        self._around: tuple[tuple[str, int, int] | None, str, str] = None, "", ""
 
     def _is_plain(self, *_: object, defaults: object = None, **options: object) -> bool:
         """Return whether logger, level, time and, once, the message are all that a line is made of."""
         ours, mine, form = OneLineFormatter, type(self), str(self._fmt)
         return (type(self._style) is logging.PercentStyle and not defaults and self.datefmt in (None, "rfc3339")
                 and set(_NAMED.findall(form)) <= {"name", "levelname", "message", "asctime"}
-                and form.count("%(message)") == form.count(_MESSAGE) == 1
+                and form.count("%(message)") == form.count(_MESSAGE) == 1 and "%%(" not in form
                 and (mine.format, mine.message, mine.formatTime) == (ours.format, ours.message, ours.formatTime)
                 and mine.formatMessage is logging.Formatter.formatMessage)
 
@@ -57,16 +58,16 @@ class OneLineFormatter(logging.Formatter):
         Under load there are several lines in a millisecond, and they differ in their messages alone.
         """
         event = name, level, int(created * 1000)
-        if event != self._around_of:
+        around = self._around
+        if event != around[0]:
             values = {"name": name, "levelname": logging.getLevelName(level)}
             if self._uses_time:
                 values["asctime"] = (
                     rfc3339(created) if self.datefmt else self._time_of(created, int(created % 1 * 1000)))
             before, _, after = str(self._fmt).partition(_MESSAGE)
-            self._around_of = event
-            self._around = (before % values).translate(_LINE_END_ESCAPES), _in_one_line(after % values)
-        before, after = self._around
-        return f"{before}{message}{after}"
+            self._around = around = (
+                event, (before % values).translate(_LINE_END_ESCAPES), _in_one_line(after % values))
+        return f"{around[1]}{message}{around[2]}"
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the one line of `record`."""

@@ -77,7 +77,33 @@ class SameLineTest(PlainTestCase):
         self.assertEqual(written[0], written[1])
 
 
+class SharedFormatterTest(unittest.TestCase):
+
+    def test_threads_that_share_it_get_their_own_lines(self) -> None:
+        """One is in the middle of its line when another begins."""
+        class Name(str):
+            """A level's name that lets the other log meanwhile."""
+
+            __slots__ = ()
+
+            def __str__(self) -> str:
+                other.append(formatter._plain_line("b", logging.INFO, "2", 1.0))
+                return "SLOW"
+
+        formatter, level, other = OneLineFormatter("%(name)s %(levelname)s %(message)s"), 15, list[str]()
+        self.addCleanup(logging._levelToName.pop, level)
+        self.addCleanup(logging._nameToLevel.pop, "")
+        logging.addLevelName(level, Name())
+        self.assertEqual(formatter._plain_line("a", level, "1", 1.0), "a SLOW 1")
+        self.assertEqual([*other, formatter._plain_line("b", logging.INFO, "3", 1.0)], ["b INFO 2", "b INFO 3"])
+
+
 class RecordTest(PlainTestCase):
+
+    def test_a_message_that_the_format_only_quotes_is_none(self) -> None:
+        self.handler.setFormatter(OneLineFormatter("%%(message)s"))
+        logutils.log(self.logger, logging.INFO, message="m")
+        self.assertEqual(self.stream.getvalue(), "%(message)s\n")
 
     def test_who_could_see_a_record_gets_one(self) -> None:
         class Handler(logging.StreamHandler):  # type: ignore[type-arg]
