@@ -243,12 +243,12 @@ class HandlerDelegate(HTTPMessageDelegate):
         """
         request = Request(self._exchange)
         request.body = self._whole_body()
-        self._exchange.loop.call_soon(self._run, self._make(request), request)
-
-    def _run(self, handler: BaseRequestHandler, request: Request) -> None:
-        """Run the handler, in a task of its own once it waits."""
-        makers = self._application.transforms
+        handler, makers = self._make(request), self._application.transforms
         transforms = [make(request) for make in makers] if makers else []
+        self._exchange.loop.call_soon(self._run, handler, transforms)
+
+    def _run(self, handler: BaseRequestHandler, transforms: list[tornado.web.OutputTransform]) -> None:
+        """Run the handler, in a task of its own once it waits."""
         handler.task = step = FirstStep(self._exchange.loop)
         # Tornado's own delegate calls this as well; it catches whatever a handler raises.
         task = step.run(handler._execute(transforms, *self._path_args))
