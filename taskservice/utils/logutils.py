@@ -47,7 +47,8 @@ def _written_without_record(logger: logging.Logger, level: int, line: str) -> bo
         if handler.stream is None:  # the handler has yet to open its file, or a reload has closed it
             return False
         handler.stream.write(format_line(logger.name, level, line, time.time()) + handler.terminator)
-        handler.stream.flush()
+        if (flush := getattr(handler.stream, "flush", None)) is not None:  # as handler.flush() does, in less time
+            flush()
     except RecursionError:  # as in StreamHandler.emit
         raise
     except Exception:

@@ -84,6 +84,17 @@ class LeanHeadersTest(unittest.TestCase):
         del headers
         self.assertLess(tracemalloc.get_traced_memory()[0] - before, 1_000_000)
 
+    def test_lines_are_those_of_the_names_and_values_whatever_the_names(self) -> None:
+        names = [f"X-Line-{number}" for number in range(300)]
+        for _ in range(2):
+            for name in names:
+                headers = LeanHeaders.of({name.lower(): "v", "etag": '"1"'})
+                self.assertEqual(headers_module.field_lines(headers), [f"{name}: v", 'Etag: "1"'])
+        self.assertLessEqual(len(headers_module._LINE_STARTS), 256)
+        theirs = HTTPHeaders({"A": "b"})
+        theirs.add("A", "c")
+        self.assertEqual(headers_module.field_lines(theirs), ["A: b", "A: c"])
+
     def test_what_is_added_is_judged(self) -> None:
         for name, value in (("a b", "c"), ("a", "b\r\nc"), ("a", "\0")):
             with self.assertRaises(HTTPInputError):

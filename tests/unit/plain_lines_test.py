@@ -6,6 +6,8 @@ import threading
 import time
 import unittest
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 from hypothesis import given
@@ -96,6 +98,19 @@ class SharedFormatterTest(unittest.TestCase):
         logging.addLevelName(level, Name())
         self.assertEqual(formatter._plain_line("a", level, "1", 1.0), "a SLOW 1")
         self.assertEqual([*other, formatter._plain_line("b", logging.INFO, "3", 1.0)], ["b INFO 2", "b INFO 3"])
+
+
+class StreamTest(PlainTestCase):
+
+    def test_a_stream_that_cannot_be_flushed_gets_its_lines(self) -> None:
+        """As in logging."""
+        written: list[str] = []
+        stream: Any = SimpleNamespace(write=written.append)
+        handler: logging.StreamHandler[Any] = logging.StreamHandler(stream)
+        handler.setFormatter(OneLineFormatter("%(message)s"))
+        with mock.patch.object(handler, "handleError") as handle_error:
+            self.assertEqual(self.records_of(self.logger_of(handler)), 0)
+        self.assertEqual((written, handle_error.called), (['message="m"\n'], False))
 
 
 class RecordTest(PlainTestCase):
