@@ -161,8 +161,8 @@ class Connection(Wire):
         else:
             self.state = self.state.to(IDLE)
             self.allow(self._server.idle_timeout)
-            if self._buffer or self._eof or not self._reading:
-                self.loop.call_soon(self._advance)
+            if self._buffer or self._eof or not self._reading:  # the next must not see this one's context variables
+                self.loop.call_soon(self._advance, context=self._variables)
 
     def refuse(self, status: int, message: str) -> None:
         """Answer for the application, which has not seen the request or takes too long; then close."""

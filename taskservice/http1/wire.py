@@ -5,6 +5,7 @@ import socket
 import struct
 from asyncio import Future, Protocol, Transport
 from asyncio.transports import BaseTransport
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -46,7 +47,8 @@ class Wire(Protocol):
 
     __slots__ = (
         "context", "deadline", "loop", "state", "_owner", "_transport", "_waiters", "_reading", "_paused",
-        "_held", "_held_bytes", "_written", "_sent", "_progress", "_discarded", "_lingers_until", "cut_reason")
+        "_held", "_held_bytes", "_written", "_sent", "_progress", "_discarded", "_lingers_until", "_variables",
+        "cut_reason")
 
     def __init__(self, owner: Owner) -> None:
         self.deadline = math.inf
@@ -72,6 +74,7 @@ class Wire(Protocol):
         """Start."""
         self._transport = cast(Transport, transport)
         self.context = Context.of(transport)
+        self._variables = copy_context()
         self._progress = self._owner.time()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,8 +1,10 @@
 """The HTTP/1.1 server, spoken to in raw bytes: requests, answers, and what is between them."""
 
 import asyncio
+from contextvars import ContextVar
 
 from tornado import httputil
+from tornado.web import RequestHandler
 
 from tests.helpers.http1 import ServerTestCase, echoed, on_uvloop_too
 from tests.helpers.raw import answers
@@ -164,6 +166,20 @@ class AnswerTest(ServerTestCase):
             [echoed(bodies[0])["uri"], echoed(bodies[1])["uri"], bodies[2].body,
              echoed(bodies[3])["uri"]],
             ["/wait", "/2", b"xxxxxx", "/4"])
+
+    async def test_a_pipelined_request_does_not_see_context_variables_of_the_one_before(self) -> None:
+        number = ContextVar("number", default=0)
+
+        class Counting(RequestHandler):
+            """Counts how often it is called in a context."""
+
+            def get(self) -> None:
+                number.set(number.get() + 1)
+                self.write(str(number.get()))
+
+        self.app.add_handlers(".*", [("/count", Counting)])
+        counted = await self.ask(b"GET /count HTTP/1.1\r\nHost: h\r\n\r\n" * 3 + LAST)
+        self.assertEqual([answer.body for answer in counted[:3]], [b"1"] * 3)
 
     async def test_what_has_no_body_has_none(self) -> None:
         for request, length in (
