@@ -123,13 +123,12 @@ class Wire(Protocol):
 
     def _release(self) -> None:
         """Send what is held back."""
-        pieces, self._held, self._held_bytes = self._held, [], 0
-        if self.state is CLOSED:
+        pieces, size, self._held, self._held_bytes = self._held, self._held_bytes, [], 0
+        if not pieces or self.state is CLOSED:
             return
-        if len(pieces) == 1:
-            self._transport.write(pieces[0])
-        elif pieces:
-            self._transport.writelines(pieces)
+        # Not writelines(), which pauses no writer on some versions of asyncio. What is large is not copied.
+        for piece in [b"".join(pieces)] if size <= MAX_HELD else pieces:
+            self._transport.write(piece)
 
     def _room(self) -> "Future[None]":
         if not self._paused:

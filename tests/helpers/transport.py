@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable
 from typing import Any
 
 RESET, FLUSH = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
@@ -35,10 +34,6 @@ class Transport:
         """Let it wait."""
         self.written.append(data)
         self.buffered += len(data)
-
-    def writelines(self, pieces: Iterable[bytes]) -> None:
-        """Let all of it wait."""
-        self.write(b"".join(pieces))
 
     def get_write_buffer_size(self) -> int:
         """Return how much waits."""
