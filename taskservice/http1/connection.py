@@ -79,7 +79,7 @@ class Connection(Wire):
     def resume_writing(self) -> None:
         """Resume writers, and start the next request."""
         super().resume_writing()
-        self._advance()
+        self.loop.call_soon(self._advance, context=self._variables)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Notify the application that the client has left."""

@@ -17,7 +17,9 @@ class FirstStep:
     """Stands in for the task of a coroutine until that waits for something.
 
     Until then it is what `asyncio.current_task` returns. `asyncio.timeout` and `TaskGroup` keep the task that they
-    began in: what they call of it later goes to the real task. `context` holds the values of the task context.
+    began in: what they call of it later goes to the real task. But anyio's cancel scopes compare the task at their end
+    with that at their beginning: they must not begin before the first wait. `context` holds the values of the task
+    context.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

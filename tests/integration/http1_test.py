@@ -173,13 +173,14 @@ class AnswerTest(ServerTestCase):
         class Counting(RequestHandler):
             """Counts how often it is called in a context."""
 
-            def get(self) -> None:
+            def get(self, size: str) -> None:
                 number.set(number.get() + 1)
-                self.write(str(number.get()))
+                self.write(str(number.get()) * int(size))
 
-        self.app.add_handlers(".*", [("/count", Counting)])
-        counted = await self.ask(b"GET /count HTTP/1.1\r\nHost: h\r\n\r\n" * 3 + LAST)
-        self.assertEqual([answer.body for answer in counted[:3]], [b"1"] * 3)
+        self.app.add_handlers(".*", [("/count/(.*)", Counting)])
+        for size in (1, 3_000_000):  # the client takes the second more slowly than it is written
+            counted = await self.ask(b"GET /count/%d HTTP/1.1\r\nHost: h\r\n\r\n" % size * 3 + LAST)
+            self.assertEqual([answer.body == b"1" * size for answer in counted[:3]], [True] * 3)
 
     async def test_what_has_no_body_has_none(self) -> None:
         for request, length in (
