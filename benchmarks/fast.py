@@ -12,9 +12,8 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from contextvars import copy_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,7 +30,6 @@ from taskservice.http1.connection import Connection  # noqa: E402
 from taskservice.http1.server import HTTP1Server  # noqa: E402
 from taskservice.tornado import fast  # noqa: E402
 from taskservice.tornado.app import TaskServiceApplication, make_taskservice_app  # noqa: E402
-from taskservice.tornado.first_step import FirstStep  # noqa: E402
 from taskservice.utils import taskcontext  # noqa: E402
 
 REQUESTS = 1_000
@@ -79,18 +77,9 @@ class PlainHandlers(dict[Any, Any]):
         return handler
 
 
-class TaskFromTheStart(FirstStep):
-    """The task that Tornado would run a handler in."""
-
-    def run(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Make a task of all of it."""
-        return self._become_task(coroutine, copy_context())
-
-
 VARIANTS: Mapping[str, Callable[[], Any]] = {
     "all of it": nullcontext,
     "without Request": lambda: patch.object(fast, "Request", tornados_request),
-    "without the first step": lambda: patch.object(fast, "FirstStep", TaskFromTheStart),
     "without the lean handler": lambda: patch.object(fast, "LEAN", PlainHandlers()),
     "without any (Tornado's router, delegates, request)": lambda: patch.object(
         TaskServiceApplication, "start_request", tornados_routing),

@@ -37,7 +37,7 @@ def set(key: str, value: object) -> None:
     _own_values()[key] = value
 
 
-def bind(values: Mapping[str, object], task: Any = None) -> dict[str, Any]:
+def bind(values: Mapping[str, object], task: asyncio.Task[Any] | None = None) -> dict[str, Any]:
     """Bind several values at once, as set() does one; return all that the task has, now and later.
 
     Pass the current `task` if you have it: looking it up without a loop costs a system call on Python 3.11.

@@ -8,7 +8,7 @@ from typing import Any
 from tornado.httputil import HTTPServerRequest
 
 from taskservice.http1.parser import parse_head
-from taskservice.tornado import fast, first_step
+from taskservice.tornado import fast
 from taskservice.tornado.fast import Request
 from taskservice.tornado.handlers.base import BaseRequestHandler
 from taskservice.tornado.handlers.tasks import TodoListEntryRequestHandler
@@ -112,7 +112,7 @@ class RunningTest(ServedTestCase):
     def test_nothing_is_kept_of_a_request_that_was_answered(self) -> None:
         for path in ("/tasks", "/tasks/none", "/healthz"):
             self.ask("GET", path)
-            wait: Any = until(lambda: not first_step._running, "the end of its task")
+            wait: Any = until(lambda: not fast._running, "the end of its task")
             self.io_loop.run_sync(lambda: wait)
 
 

@@ -200,7 +200,7 @@ class FastTest(unittest.TestCase):
             env=environment(), capture_output=True, text=True, check=True)
         [shown] = re.findall(r"(?ms)^```text\n(CPU time a request.*?)^```$", (DOCS / "fast.md").read_text("utf-8"))
         for text in (shown, done.stdout):
-            self.assertEqual(len(re.findall(r"(?m)^\S.* get +[\d.]+ +put +[\d.]+$", text)), 5)
+            self.assertEqual(len(re.findall(r"(?m)^\S.* get +[\d.]+ +put +[\d.]+$", text)), 4)
         self.assertEqual(*(re.sub(r" +[\d.]+", " (number)", text) for text in (shown, done.stdout)))
 
 

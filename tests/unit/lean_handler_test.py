@@ -13,7 +13,7 @@ from hypothesis import given, strategies
 from taskservice.config import Config
 from taskservice.http1.connection import Connection
 from taskservice.http1.server import HTTP1Server
-from taskservice.tornado import app, fast, first_step
+from taskservice.tornado import app, fast
 from taskservice.tornado.handlers.base import BaseRequestHandler
 from taskservice.utils import taskcontext
 from tests.helpers.app import journal
@@ -166,7 +166,7 @@ async def answers(handler: type[Scripted], request: bytes) -> Sequence[object]:
         asyncio.get_running_loop().call_soon(connection.data_received, request * 2)
         for _ in range(30):
             await asyncio.sleep(0)
-        while first_step._running:
+        while fast._running:
             await asyncio.sleep(0)
         connection.connection_lost(None)
         lines = [(record.name, record.levelname, DIFFERS.sub("", record.getMessage())) for record in logged.records]

@@ -23,7 +23,6 @@ from taskservice.http.negotiation import (
 from taskservice.http.problems import Problem, cross_site_problem, is_foreseen, problem_of
 from taskservice.http.representation import COMMON_FIELDS, JSON
 from taskservice.http1.headers import fields_of
-from taskservice.tornado.first_step import FirstStep
 from taskservice.tornado.handlers.dependencies import Dependencies
 from taskservice.utils import logutils, taskcontext
 
@@ -74,7 +73,7 @@ class BaseRequestHandler(tornado.web.RequestHandler):
     owner = ""
     """The name of the request's token: each owner has idempotency keys of its own."""
 
-    task: asyncio.Task[None] | FirstStep | None = None
+    task: asyncio.Task[None] | None = None
     """The task that the request runs in; None before `prepare`."""
 
     context: dict[str, Any]
