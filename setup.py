@@ -12,7 +12,7 @@ from typing import Any
 from setuptools import setup
 
 HOT = """
-    task validation folding precondition database/expiry database/history database/revisions
+    task validation folding
     http/access http/conditions http/dates http/etag http/fields http/forwarded http/identity http/listing http/ndjson
     http/negotiation http/parameters http/problems http/representation
     http1/answer http1/body http1/connection http1/exchange http1/headers http1/limits http1/memory http1/owner

@@ -1,8 +1,8 @@
 """Heads and bodies, as values: what the integration tests do not see from outside."""
 
+import time
 import tracemalloc
 import unittest
-from unittest import mock
 
 from tornado.httputil import HTTPHeaders, HTTPInputError
 
@@ -69,10 +69,11 @@ class LeanHeadersTest(unittest.TestCase):
 
     def test_many_lines_of_one_name_are_joined_once_and_not_for_each(self) -> None:
         """To join as they come costs O(n²): 23 s for a head of 4 MiB."""
-        with mock.patch.object(LeanHeaders, "_set_lines", autospec=True, side_effect=LeanHeaders._set_lines) as joins:
-            head = parse_head(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: v\r\n" * 1_000 + b"\r\n")
-        self.assertEqual(head.headers["A"], ",".join("v" * 1_000))
-        self.assertEqual(joins.call_count, 2, "for the fields that are kept, and for those of this head")
+        lines = b"A: %b\r\n" % (b"v" * 100) * 40_000
+        began = time.process_time()
+        head = parse_head(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % lines)
+        self.assertLess(time.process_time() - began, 2, "some 0.05 s")
+        self.assertEqual(len(head.headers["A"]), 40_000 * 101 - 1)
 
     def test_names_that_clients_make_up_are_not_kept(self) -> None:
         tracemalloc.start()
