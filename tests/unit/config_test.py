@@ -101,6 +101,11 @@ class ParseConfigTest(unittest.TestCase):
         self.assertEqual((config.service_name, config.task_db), ("Mine", {"fs": "/tmp/x"}))
         self.assertEqual(config.logging, {"version": 1, "root": {"level": "INFO"}})
 
+    def test_factories_of_formatters_and_filters_take_keys_of_their_own(self) -> None:
+        factory = {"own": {"()": "a.factory", "size": 3}}
+        logging = {"version": 1, "formatters": factory, "filters": factory}
+        self.assertEqual(parse_config(json.dumps({"logging": logging})).logging, logging)
+
     def test_event_streams_leave_connections_to_others(self) -> None:
         for http, streams in (("", 10_000), ("max-connections: 16000", 10_000), ("max-connections: 80", 50),
                               ("max-connections: 1", 0), ("max-connections: 100000", 10_000),
@@ -138,6 +143,12 @@ class ParseConfigTest(unittest.TestCase):
                 ("logging: {}", "logging: expected the key 'version'"),
                 ("logging: {version: 2}", "logging.version: expected 1, got 2"),
                 ("logging: {version: 1, handlerz: {}}", "logging.handlerz: unknown key, did you mean"),
+                ("logging: {version: 1, root: {levle: INFO}}", "logging.root.levle: unknown key, did you mean level?"),
+                ("logging: {version: 1, loggers: {taskservice: {handler: [a]}}}",
+                 "logging.loggers.taskservice.handler: unknown key, did you mean handlers?"),
+                ("logging: {version: 1, formatters: {line: {fromat: x}}}",
+                 "logging.formatters.line.fromat: unknown key, did you mean format?"),
+                ("logging: {version: 1, filters: {own: {nam: x}}}", "logging.filters.own.nam: unknown key, did you"),
                 ("http: {drain-timeout: .nan}", "http.drain-timeout: expected number, got nan"),
                 ("http: {drain-timeout: .inf}", "http.drain-timeout: expected number, got inf"),
                 ("http: {drain-timeout: true}", "http.drain-timeout: expected number, got True"),
