@@ -92,9 +92,14 @@ PEERS = [*FULL_PEERS, *LEAN_PEERS]
 NODE_PEER = Candidate(
     "fastify", "Fastify on Node",
     lambda place: ["node", str(ROOT / "benchmarks" / "peers" / "fastify.cjs")], _environment)
-DURABLE_PEER = Candidate(
-    "fastapi-aiosqlite", "FastAPI + aiosqlite", _uvicorn("fastapi_sqlite:make_app", "--factory"),
-    _environment, core_api=False)
+GROUP_COMMIT_PEER = Candidate(
+    "starlette-sqlite", "Starlette + SQLite, group commit", _uvicorn("starlette_sqlite:app"), _environment,
+    core_api=False)
+DURABLE_PEERS = [
+    Candidate(
+        "fastapi-aiosqlite", "FastAPI + aiosqlite", _uvicorn("fastapi_sqlite:make_app", "--factory"),
+        _environment, core_api=False),
+    GROUP_COMMIT_PEER, _lean(GROUP_COMMIT_PEER)]
 
 
 def ours(against: Path | None = None) -> list[Candidate]:
@@ -121,4 +126,4 @@ def durable(against: Path | None = None) -> list[Candidate]:
     if against is not None:
         sqlite.append(service(
             "against-sqlite", f"taskservice of {against.name} on SQLite", SQLITE, root=against))
-    return [service("taskservice", "taskservice in memory"), *sqlite, DURABLE_PEER]
+    return [service("taskservice", "taskservice in memory"), *sqlite, *DURABLE_PEERS]

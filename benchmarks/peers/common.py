@@ -24,6 +24,10 @@ HEADERS = {} if LEAN else {"Cache-Control": "private, no-cache", "X-Content-Type
 
 JSON = "application/json; charset=UTF-8"
 
+TABLE = """CREATE TABLE IF NOT EXISTS tasks (
+    id TEXT PRIMARY KEY, revision INTEGER NOT NULL UNIQUE, body BLOB NOT NULL) WITHOUT ROWID"""
+"""The table of the peers that keep tasks in SQLite."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 

@@ -15,11 +15,9 @@ import aiosqlite
 from fastapi import FastAPI, Response
 
 from benchmarks.peers.asgi import Canonical
-from benchmarks.peers.common import JSON, Missing, Stored
+from benchmarks.peers.common import JSON, TABLE, Missing, Stored
 from benchmarks.peers.fastapi_app import Task, add_errors
 
-TABLE = """CREATE TABLE IF NOT EXISTS tasks (
-    id TEXT PRIMARY KEY, revision INTEGER NOT NULL UNIQUE, body BLOB NOT NULL) WITHOUT ROWID"""
 INSERT = """INSERT INTO tasks (id, revision, body)
     VALUES (?, max(?, coalesce((SELECT max(revision) FROM tasks), 0) + 1), ?) RETURNING revision"""
 

@@ -20,15 +20,20 @@ README = ROOT / "README.md"
 
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text("utf-8")
 FIGURES = (
-    ("more than twice as fast as FastAPI", "get", "FastAPI + uvicorn", 2, 9),
-    ("more than twice as fast as FastAPI or plain Tornado", "get", "plain Tornado", 2, 9),
-    ("a little faster than BlackSheep", "get", "BlackSheep + uvicorn", 1, 1.3),
-    ("a little faster than BlackSheep, aiohttp", "get", "aiohttp + uvloop", 1, 1.3),
-    ("aiohttp or Starlette", "get", "Starlette + msgspec + uvicorn", 1, 1.3),
-    ("takes up to a third longer than with those three", "post", "BlackSheep + uvicorn", 0.74, 1),
-    ("takes up to a third longer than with those three", "put", "BlackSheep + uvicorn", 0.74, 1),
-    ("in about half of the time", "get", "Fastify on Node", 0.4, 0.65),
-    ("in about half of the time", "post", "Fastify on Node", 0.4, 0.65),
+    ("a millisecond. That is more than three times as fast as FastAPI", "get", "FastAPI + uvicorn", 3, 9),
+    ("more than three times as fast as FastAPI or plain Tornado", "get", "plain Tornado", 3, 9),
+    ("faster than BlackSheep, Starlette or aiohttp", "get", "aiohttp + uvloop", 1, 3),
+    ("also where the first two are written to save microseconds", "get", "BlackSheep + uvicorn, lean", 1, 3),
+    ("also where the first two are written to save microseconds", "get", "Starlette + msgspec + uvicorn, lean", 1, 3),
+    ("about as long as with those two in that form", "post", "BlackSheep + uvicorn, lean", 0.8, 1.5),
+    ("about as long as with those two in that form", "put", "BlackSheep + uvicorn, lean", 0.8, 1.5),
+    ("about as long as with those two in that form", "post", "Starlette + msgspec + uvicorn, lean", 0.8, 1.5),
+    ("about as long as with those two in that form", "put", "Starlette + msgspec + uvicorn, lean", 0.8, 1.5),
+    ("less than half as long as with FastAPI", "post", "FastAPI + uvicorn", 2, 9),
+    ("less than half as long as with FastAPI", "put", "FastAPI + uvicorn", 2, 9),
+    ("about two thirds of the time for reading", "get", "Fastify on Node, lean", 0.55, 0.75),
+    ("and somewhat less time for writing", "post", "Fastify on Node, lean", 0.6, 0.95),
+    ("and somewhat less time for writing", "put", "Fastify on Node, lean", 0.6, 0.95),
 )
 """What the README says, and the least and the most that the other's CPU time may be by this service's."""
 
@@ -69,15 +74,10 @@ class ReadmeTest(unittest.TestCase):
                 self.assertIn(part, " ".join(self.text.split()))
                 times = [figure("## CPU time a request", name, workload) for name in (other, "taskservice")]
                 self.assertTrue(least <= times[0] / times[1] <= most, times)
-        self.assertIn("a fifth to a quarter less than this service for reading, and about two fifths less for writing",
-                      " ".join(self.text.split()))
-        for other in ("BlackSheep + uvicorn, lean", "Starlette + msgspec + uvicorn, lean"):
-            for workload, least, most in (("get", 0.7, 0.82), ("put", 0.55, 0.65), ("post", 0.55, 0.65)):
-                times = [figure("### Beside the leanest forms", name, workload) for name in (other, "taskservice")]
-                self.assertTrue(least <= times[0] / times[1] <= most, times)
+        self.assertLess(figure("## CPU time a request", "taskservice", "get"), 100)
         rates = [figure("### Durable post, 64 clients", name, "requests/s")
                  for name in ("taskservice on SQLite", "FastAPI + aiosqlite")]
-        self.assertGreater(rates[0], max(5_000, 3 * rates[1]))
+        self.assertGreater(rates[0], max(4_000, 4 * rates[1]))
 
     def test_its_config_is_one(self) -> None:
         blocks = re.findall(r"(?ms)^```yaml\n(.*?)^```$", self.text)
