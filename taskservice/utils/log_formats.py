@@ -16,7 +16,7 @@ _LINE_END_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in _LINE_ENDS}
 
 
 _NAMED = re.compile(r"%\((\w+)\)")
-_MESSAGE = "%(message)s"
+_MESSAGE = re.compile(r"(%\(message\)[-#0 +]*[0-9]*(?:\.[0-9]+)?s)")
 
 
 def _in_one_line(text: str) -> str:
@@ -39,16 +39,16 @@ class OneLineFormatter(logging.Formatter):
         self._uses_time = self.usesTime()
         self.plain_line = self._plain_line if self._is_plain(**options) else None
         """Makes the line of an event of log() without a record; None if the format needs one."""
-        # Logger, level and time in milliseconds, and what comes before and after the message of their lines. It is
-        # replaced as a whole: threads that log to different handlers may share a formatter.
-        self._around: tuple[tuple[str, int, int] | None, str, str] = None, "", ""
+        # Logger, level and time in milliseconds; and of their lines what comes before the message, its own format, and
+        # what comes after it. Replaced as a whole: threads that log to different handlers may share a formatter.
+        self._around: tuple[tuple[str, int, int] | None, str, str, str] = None, "", "", ""
 
     def _is_plain(self, *_: object, defaults: object = None, **options: object) -> bool:
         """Return whether logger, level, time and, once, the message are all that a line is made of."""
         ours, mine, form = OneLineFormatter, type(self), str(self._fmt)
         return (type(self._style) is logging.PercentStyle and not defaults and self.datefmt in (None, "rfc3339")
                 and set(_NAMED.findall(form)) <= {"name", "levelname", "message", "asctime"}
-                and form.count("%(message)") == form.count(_MESSAGE) == 1 and "%%(" not in form
+                and form.count("%(message)") == len(_MESSAGE.findall(form)) == 1 and "%%(" not in form
                 and (mine.format, mine.message, mine.formatTime) == (ours.format, ours.message, ours.formatTime)
                 and mine.formatMessage is logging.Formatter.formatMessage)
 
@@ -64,10 +64,11 @@ class OneLineFormatter(logging.Formatter):
             if self._uses_time:
                 values["asctime"] = (
                     rfc3339(created) if self.datefmt else self._time_of(created, int(created % 1 * 1000)))
-            before, _, after = str(self._fmt).partition(_MESSAGE)
+            before, form, after = _MESSAGE.split(str(self._fmt))
             self._around = around = (
-                event, (before % values).translate(_LINE_END_ESCAPES), _in_one_line(after % values))
-        return f"{around[1]}{message}{around[2]}"
+                event, (before % values).translate(_LINE_END_ESCAPES), form, _in_one_line(after % values))
+        _, before, form, after = around
+        return f"{before}{message if form == '%(message)s' else form % {'message': message}}{after}"
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the one line of `record`."""
