@@ -36,7 +36,7 @@ class Upload:
     @property
     def may_grow_large(self) -> bool:
         """Whether it needs permission: it is announced as larger than any body may be, or without a length."""
-        return self.length < 0 or self.length > self.max_bytes
+        return self.length < 0 or self.too_large
 
     @property
     def too_large(self) -> bool:

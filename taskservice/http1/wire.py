@@ -112,13 +112,13 @@ class Wire(Protocol):
         processor forget the code of the other half.
         """
         self._written += len(data)
-        if not self._held:
-            self.loop.call_soon(self._release)
         self._held.append(data)
         self._held_bytes += len(data)
         # uvloop drops what is written after the end of a TLS client's input, which may come before the turn's end.
         if self._held_bytes > MAX_HELD or self.context.protocol == "https":
             self._release()
+        elif len(self._held) == 1:
+            self.loop.call_soon(self._release)
         return self._room()
 
     def _release(self) -> None:

@@ -21,7 +21,7 @@ class ConditionalHandler(BaseRequestHandler):
 
     def has_tags(self) -> bool:
         """Return whether the request has a condition on the tag of the representation."""
-        return not (self.fields.get("if-none-match") is None and self.fields.get("if-match") is None)
+        return "if-none-match" in self.fields or "if-match" in self.fields
 
     def unchanged(self, etag: str, modified: int | None = None) -> bool:
         """Tag and date the answer; make it a 304 if the client has it already.
