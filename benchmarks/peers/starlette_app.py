@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from benchmarks.peers.asgi import Canonical, uri_of
-from benchmarks.peers.common import JSON, LEAN, Missing, Stale, Store, matches, problem
+from benchmarks.peers.common import JSON, LEAN, Missing, Stale, Store, Stored, matches, problem
 from benchmarks.peers.msgspec_task import Invalid, validated
 
 store = Store()
@@ -26,14 +26,22 @@ async def list_tasks(request: Request) -> Response:
 
 async def post_task(request: Request) -> Response:
     """Create a task."""
-    task_id, stored = await store.create(validated(await request.body()))
+    return answer_created(*await store.create(validated(await request.body())))
+
+
+def answer_created(task_id: str, stored: Stored) -> Response:
+    """Answer that a task was created."""
     return Response(
         status_code=201, headers={"Location": f"/tasks/{task_id}", "ETag": stored.etag})
 
 
 async def get_task(request: Request) -> Response:
     """Give a task."""
-    stored = await store.read(request.path_params["task_id"])
+    return answer_task(request, await store.read(request.path_params["task_id"]))
+
+
+def answer_task(request: Request, stored: Stored) -> Response:
+    """Answer with a task, unless the client has it."""
     headers = {"ETag": stored.etag}
     if not LEAN:
         headers["Last-Modified"] = stored.last_modified

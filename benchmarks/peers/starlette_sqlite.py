@@ -24,9 +24,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.peers.asgi import Canonical
-from benchmarks.peers.common import JSON, LEAN, TABLE, Missing, Stored
+from benchmarks.peers.common import TABLE, Missing, Stored
 from benchmarks.peers.msgspec_task import Invalid, validated
-from benchmarks.peers.starlette_app import answer_error
+from benchmarks.peers.starlette_app import answer_created, answer_error, answer_task
 
 Created = tuple[str, Stored]
 Write = tuple[bytes, "Future[Created]"]
@@ -112,18 +112,12 @@ database = Database()
 
 async def post_task(request: Request) -> Response:
     """Create a task."""
-    task_id, stored = await database.create(validated(await request.body()))
-    return Response(
-        status_code=201, headers={"Location": f"/tasks/{task_id}", "ETag": stored.etag})
+    return answer_created(*await database.create(validated(await request.body())))
 
 
 async def get_task(request: Request) -> Response:
     """Give a task."""
-    stored = await database.read(request.path_params["task_id"])
-    headers = {"ETag": stored.etag}
-    if not LEAN:
-        headers["Last-Modified"] = stored.last_modified
-    return Response(stored.body, media_type=JSON, headers=headers)
+    return answer_task(request, await database.read(request.path_params["task_id"]))
 
 
 app = Starlette(

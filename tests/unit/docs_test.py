@@ -369,10 +369,7 @@ class CommandsTest(unittest.TestCase):
     def test_a_restore_of_postgresql_that_fails_changes_nothing(self) -> None:
         """It owes that to `--single-transaction`: without it, a dump that is cut takes away what was written since."""
         dsn, dump, restore = self.postgres_commands()
-        with serving({"postgres": dsn}, self.folder) as service, peer(service.port) as client:
-            self.run_here(dump)
-            status, headers, _ = client.ask("POST", "/tasks", b'{"title": "since"}')
-            self.assertEqual(status, 201)
+        location = self.written_since(dsn, dump)
         file = self.folder / "tasks.dump"
         file.write_bytes(file.read_bytes()[:-1])
         option = " --single-transaction"
@@ -383,18 +380,23 @@ class CommandsTest(unittest.TestCase):
                 self.assertIn("end of file", done.stderr)
                 self.assertEqual(done.returncode, 1)
                 with serving({"postgres": dsn}, self.folder) as service, peer(service.port) as client:
-                    self.assertEqual(client.ask("GET", headers["location"])[0], expected)
+                    self.assertEqual(client.ask("GET", location)[0], expected)
 
     @unittest.skipIf(postgres.available() is not None, postgres.available() or "")
     def test_a_restore_of_postgresql_that_meets_a_deadlock_changes_nothing(self) -> None:
         dsn, dump, restore = self.postgres_commands()
+        location = self.written_since(dsn, dump)
+        self.assertIn("deadlock detected", asyncio.run(self.deadlocked(dsn, restore)))
+        with serving({"postgres": dsn}, self.folder) as service, peer(service.port) as client:
+            self.assertEqual(client.ask("GET", location)[0], 200)
+
+    def written_since(self, dsn: str, dump: str) -> str:
+        """Dump a store, and write to it afterwards; return where that task is."""
         with serving({"postgres": dsn}, self.folder) as service, peer(service.port) as client:
             self.run_here(dump)
             status, headers, _ = client.ask("POST", "/tasks", b'{"title": "since"}')
             self.assertEqual(status, 201)
-        self.assertIn("deadlock detected", asyncio.run(self.deadlocked(dsn, restore)))
-        with serving({"postgres": dsn}, self.folder) as service, peer(service.port) as client:
-            self.assertEqual(client.ask("GET", headers["location"])[0], 200)
+        return headers["location"]
 
     async def deadlocked(self, dsn: str, restore: str) -> str:
         """Return what a restore prints that waits for a writer, while the writer waits for the restore.
